@@ -1,0 +1,122 @@
+//! What the machine wants done: one value that makes the wrong order hard to write.
+//!
+//! The embedder calls [`Raft::ready`](crate::Raft::ready) after it has fed in whatever was
+//! waiting, and carries out the fields in any order, with two rules: `send_after` leaves only
+//! once `write` is durable, and writes become durable in the order of their ids.
+
+use crate::{Entry, Envelope, HardState, LogIndex, NodeId, ReadId, Term, WriteId};
+
+/// Everything the machine asks for since the last call.
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// Messages that assert nothing that is not durable yet: they may leave at once.
+    pub send_now: Vec<Envelope>,
+    /// One durable batch. Any number may be outstanding; completed in order by `Raft::wrote`.
+    pub write: Option<Write>,
+    /// Messages that assert a term, vote or log position which `write` makes durable: they may
+    /// leave only after it is. Empty when `write` is `None`.
+    pub send_after: Vec<Envelope>,
+    /// Committed entries to apply, in order, each exactly once, never past what is durable here.
+    pub committed: Vec<Entry>,
+    /// Log ranges to be read back from the write-ahead log and given to `Raft::fetched`.
+    pub fetch: Vec<Fetch>,
+    /// Read requests that may be served once the given index has been applied.
+    pub reads: Vec<ReadGrant>,
+    /// Proposals and reads that this node no longer answers for.
+    pub dropped: Vec<Dropped>,
+    /// Role, term or leader, when any of them changed since the last call.
+    pub state: Option<LeadershipState>,
+}
+
+/// One durable batch for the write-ahead log. Its parts apply in the order of the fields.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Its id, one more than the last.
+    pub id: WriteId,
+    /// Term and vote, when they changed.
+    pub hard_state: Option<HardState>,
+    /// Entries after this index are void (a conflicting suffix) before `entries` are appended.
+    pub truncate_after: Option<LogIndex>,
+    /// Entries to append, contiguous.
+    pub entries: Vec<Entry>,
+}
+
+/// A range of the log that is no longer in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// First index wanted.
+    pub first: LogIndex,
+    /// Last index wanted, inclusive.
+    pub last: LogIndex,
+    /// The answer may stop early once it has this many bytes of payload (at least one entry).
+    pub max_bytes: usize,
+}
+
+/// Permission to serve a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadGrant {
+    /// The read that was asked for.
+    pub id: ReadId,
+    /// The read is linearizable on any state that has applied this index.
+    pub index: LogIndex,
+}
+
+/// Work that this node no longer answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// This node was leader in `term` and is no longer. Whether its uncommitted entries from
+    /// index `from` on are ever applied is for later leaders to decide: the outcome is unknown.
+    Proposals {
+        /// The first index whose outcome is unknown.
+        from: LogIndex,
+        /// The term they were proposed in.
+        term: Term,
+        /// Why.
+        reason: DropReason,
+    },
+    /// A read that was not served and has had no effect; it may be asked again.
+    Read {
+        /// The read.
+        id: ReadId,
+        /// Why.
+        reason: DropReason,
+    },
+}
+
+/// Why something was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// This node stopped being leader.
+    LeadershipLost,
+    /// The leader that a read was sent to changed, or its link was lost.
+    LeaderChanged,
+    /// The leader refused the read.
+    Refused,
+    /// No answer within the election timeout.
+    TimedOut,
+}
+
+/// Who leads, as far as this node knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeadershipState {
+    /// This node's role.
+    pub role: Role,
+    /// Its term.
+    pub term: Term,
+    /// The leader of that term, if known.
+    pub leader: Option<NodeId>,
+}
+
+/// A node's role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Follows a leader or waits for one.
+    #[default]
+    Follower,
+    /// Asks whether it could win an election, without raising its term (Raft thesis §9.6).
+    PreCandidate,
+    /// Asks for votes.
+    Candidate,
+    /// Leads.
+    Leader,
+}
