@@ -43,3 +43,11 @@ pub mod v3lockpb {
 pub mod v3electionpb {
     include!(concat!(env!("OUT_DIR"), "/v3electionpb.rs"));
 }
+
+/// What the members of one Quorate cluster say to each other (package `quorate.peer.v1`).
+#[allow(missing_docs, clippy::all)]
+pub mod peer {
+    include!(concat!(env!("OUT_DIR"), "/quorate.peer.v1.rs"));
+}
+
+pub mod envelope;

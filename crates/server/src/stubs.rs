@@ -7,3 +7,4 @@
 tonic::include_proto!("etcdserverpb");
 tonic::include_proto!("v3electionpb");
 tonic::include_proto!("v3lockpb");
+tonic::include_proto!("quorate.peer.v1");
