@@ -1,0 +1,149 @@
+//! What the embedder chooses, once, when the machine is made.
+
+use std::time::Duration;
+
+use crate::error::ConfigError;
+use crate::limits;
+use crate::types::NodeId;
+
+/// Settings of one node. [`Config::new`] fills in defaults that suit a cluster in one data
+/// centre; each field says what goes wrong when it is set badly.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node. Must be one of `voters`, must not be zero, and must be this node's alone: two
+    /// nodes under one id vote twice and lose data.
+    pub id: NodeId,
+
+    /// The members whose majority decides, this node included. All must be told the same set.
+    pub voters: Vec<NodeId>,
+
+    /// A follower that hears nothing from a leader for a time drawn from `[t, 2t)` campaigns.
+    /// Too short (near the time of one round trip plus one fsync): leaders are replaced while
+    /// they are well. Too long: a dead leader is missed for that long.
+    pub election_timeout: Duration,
+
+    /// How often an idle leader is heard. Must be at most half the election timeout; a fifth or
+    /// a tenth lets single messages get lost without an election.
+    pub heartbeat_interval: Duration,
+
+    /// Ask whether an election could be won before raising the term (Raft thesis §9.6). Off, a
+    /// node that was cut off comes back with a high term and unseats a leader that is well.
+    /// Needs `check_quorum`: without it, a leader that is heard but cannot hear would keep its
+    /// followers from ever electing another.
+    pub pre_vote: bool,
+
+    /// A leader that has had no answer from a quorum for an election timeout steps down, and
+    /// nodes that heard from a leader within that time give no votes (Raft thesis §6.2, §4.2.3).
+    /// Off, a leader that was cut off goes on accepting proposals that it cannot commit.
+    pub check_quorum: bool,
+
+    /// Whether a new leader appends an empty entry, which lets it commit what came before
+    /// without waiting for a proposal (Raft §8). Off, log indexes hold commands only, for
+    /// embedders that need them dense; but then earlier entries stay uncommitted, and
+    /// linearizable reads wait (and may time out), until the term's first proposal commits.
+    pub empty_entry_on_election: bool,
+
+    /// Bytes of entries in one Append. A single entry that is larger is sent all the same.
+    pub max_append_bytes: usize,
+
+    /// Bytes of entries under way to one peer. Below bandwidth times round trip the link idles;
+    /// above it, a peer that stalls costs that much memory in the transport.
+    pub max_inflight_bytes: usize,
+
+    /// Appends with entries under way to one peer.
+    pub max_inflight_appends: usize,
+
+    /// Bytes proposed and not committed; beyond it proposals are refused. One proposal is always
+    /// accepted when there is no other, however large.
+    pub max_uncommitted_bytes: usize,
+
+    /// Bytes of entries in one `Ready::committed`; a single larger entry comes alone.
+    pub max_committed_bytes_per_ready: usize,
+
+    /// Bytes handed out in `Ready::committed` and not yet reported by `Raft::applied`; beyond it
+    /// nothing more is handed out, so that a slow state machine does not fill the memory.
+    pub max_unapplied_bytes: usize,
+
+    /// Reads waiting on this node; beyond it they are refused.
+    pub max_pending_reads: usize,
+
+    /// Bytes of the newest log entries that stay in memory (more, while they are not durable).
+    /// Too small, and followers that are only a little behind are served from disk.
+    pub max_memory_log_bytes: usize,
+
+    /// Seed of this node's random numbers: election jitter, and where its read request numbers
+    /// begin. Mixed with `id`, so equal seeds on all nodes do not tie. Give each *start* of a
+    /// node a fresh one: with the same seed after a restart, a late answer to a read request of
+    /// the earlier life could be taken for the answer to a new one, and serve a stale read.
+    pub seed: u64,
+}
+
+impl Config {
+    /// The defaults for node `id` in the cluster `voters`.
+    pub fn new(id: NodeId, voters: Vec<NodeId>) -> Config {
+        Config {
+            id,
+            voters,
+            election_timeout: limits::DEFAULT_ELECTION_TIMEOUT,
+            heartbeat_interval: limits::DEFAULT_HEARTBEAT_INTERVAL,
+            pre_vote: true,
+            check_quorum: true,
+            empty_entry_on_election: true,
+            max_append_bytes: limits::DEFAULT_MAX_APPEND_BYTES,
+            max_inflight_bytes: limits::DEFAULT_MAX_INFLIGHT_BYTES,
+            max_inflight_appends: limits::DEFAULT_MAX_INFLIGHT_APPENDS,
+            max_uncommitted_bytes: limits::DEFAULT_MAX_UNCOMMITTED_BYTES,
+            max_committed_bytes_per_ready: limits::DEFAULT_MAX_COMMITTED_BYTES_PER_READY,
+            max_unapplied_bytes: limits::DEFAULT_MAX_UNAPPLIED_BYTES,
+            max_pending_reads: limits::DEFAULT_MAX_PENDING_READS,
+            max_memory_log_bytes: limits::DEFAULT_MAX_MEMORY_LOG_BYTES,
+            seed: 0,
+        }
+    }
+
+    /// Whether the settings make sense together.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.id == NodeId::ZERO || self.voters.contains(&NodeId::ZERO) {
+            return Err(ConfigError::ZeroNode);
+        }
+        if !self.voters.contains(&self.id) {
+            return Err(ConfigError::NotAVoter { id: self.id });
+        }
+        if self.voters.len() > limits::MAX_VOTERS {
+            return Err(ConfigError::TooManyVoters {
+                count: self.voters.len(),
+            });
+        }
+        let mut sorted = self.voters.clone();
+        sorted.sort_unstable();
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(ConfigError::DuplicateVoter { id: pair[0] });
+        }
+        if self.heartbeat_interval.is_zero() || self.election_timeout < self.heartbeat_interval * 2
+        {
+            return Err(ConfigError::Timeouts {
+                election: self.election_timeout,
+                heartbeat: self.heartbeat_interval,
+            });
+        }
+        if self.pre_vote && !self.check_quorum {
+            return Err(ConfigError::PreVoteWithoutCheckQuorum);
+        }
+        let positive = [
+            ("max_append_bytes", self.max_append_bytes),
+            ("max_inflight_bytes", self.max_inflight_bytes),
+            ("max_inflight_appends", self.max_inflight_appends),
+            ("max_uncommitted_bytes", self.max_uncommitted_bytes),
+            (
+                "max_committed_bytes_per_ready",
+                self.max_committed_bytes_per_ready,
+            ),
+            ("max_unapplied_bytes", self.max_unapplied_bytes),
+            ("max_pending_reads", self.max_pending_reads),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => Err(ConfigError::ZeroLimit { name }),
+            None => Ok(()),
+        }
+    }
+}

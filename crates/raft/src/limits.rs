@@ -1,0 +1,73 @@
+//! Every limit that is not the embedder's to choose, each with its reason.
+//!
+//! Limits that depend on the machine or the load are fields of [`Config`](crate::Config); their
+//! defaults stand here too, so that all numbers can be read in one place.
+
+use std::time::Duration;
+
+/// Default base of the election timeout. Ten times what a slow disk and a busy network need for
+/// one round, and short enough that a dead leader is replaced within about a second.
+pub const DEFAULT_ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Default time between heartbeats: five chances to be heard within an election timeout.
+pub const DEFAULT_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Default bytes of entries in one Append: large enough that the cost of a message vanishes,
+/// small enough that a heartbeat behind it is not late.
+pub const DEFAULT_MAX_APPEND_BYTES: usize = 1 << 20;
+
+/// Default bytes of entries under way to one peer: a gigabit link of 60 ms round trip holds 7.5
+/// MiB (bandwidth times delay, Little's law).
+pub const DEFAULT_MAX_INFLIGHT_BYTES: usize = 8 << 20;
+
+/// Default Appends under way to one peer. Small Appends cost memory for their bookkeeping, not
+/// for their bytes, so they are counted too.
+pub const DEFAULT_MAX_INFLIGHT_APPENDS: usize = 256;
+
+/// Default bytes proposed and not yet committed. A leader without its quorum must not grow.
+pub const DEFAULT_MAX_UNCOMMITTED_BYTES: usize = 64 << 20;
+
+/// Default bytes of committed entries in one `Ready`.
+pub const DEFAULT_MAX_COMMITTED_BYTES_PER_READY: usize = 4 << 20;
+
+/// Default bytes handed out as committed and not yet reported as applied.
+pub const DEFAULT_MAX_UNAPPLIED_BYTES: usize = 16 << 20;
+
+/// Default reads waiting for an index. A read costs a few dozen bytes here.
+pub const DEFAULT_MAX_PENDING_READS: usize = 65_536;
+
+/// Default bytes of the newest entries kept in memory; older ones are read back when wanted.
+pub const DEFAULT_MAX_MEMORY_LOG_BYTES: usize = 64 << 20;
+
+/// Most voters in a configuration. Seven is the most that makes sense in practice; the bound
+/// keeps quorum arithmetic on the stack.
+pub const MAX_VOTERS: usize = 31;
+
+/// What an entry costs beyond its payload, in memory and on the wire, for limits by bytes: it
+/// keeps a million empty entries from counting as nothing.
+pub const ENTRY_OVERHEAD_BYTES: usize = 48;
+
+/// Terms, indexes and rounds above this are refused in messages. Counted up from zero, no
+/// cluster reaches it, and nothing that is added to a smaller number overflows.
+pub const MAX_NUMBER: u64 = 1 << 62;
+
+/// Read rounds of a leader under way at once. One round serves every read that waited when it
+/// began; the second lets a read that just missed the first go on at once; more would only cost
+/// messages.
+pub const MAX_READ_ROUNDS_IN_FLIGHT: usize = 2;
+
+/// ReadIndexRequests of a follower under way at once, for the same reason.
+pub const MAX_READ_REQUESTS_IN_FLIGHT: usize = 2;
+
+/// ReadIndexRequests that a leader keeps from one peer. A peer has at most
+/// [`MAX_READ_REQUESTS_IN_FLIGHT`] that it still waits for; the rest are repeats.
+pub const MAX_REMOTE_READS_PER_PEER: usize = 16;
+
+/// Log ranges being read back at once, over all purposes. Reads of one disk hardly gain from
+/// more, and each may bring [`Config::max_append_bytes`](crate::Config::max_append_bytes) into
+/// memory.
+pub const MAX_OUTSTANDING_FETCHES: usize = 4;
+
+/// Messages kept back until the term or vote that they assert is durable. Beyond it they are
+/// dropped, as a network may; whoever asked will ask again.
+pub const MAX_HELD_MESSAGES: usize = 1024;

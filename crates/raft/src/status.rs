@@ -1,0 +1,73 @@
+//! A look at the machine from outside, for metrics and for people.
+
+use crate::ready::Role;
+use crate::types::{Instant, LogIndex, NodeId, Term};
+
+/// Where a node stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This node.
+    pub id: NodeId,
+    /// Its role.
+    pub role: Role,
+    /// Its term.
+    pub term: Term,
+    /// Whom it voted for in that term.
+    pub vote: Option<NodeId>,
+    /// The term's leader, if known.
+    pub leader: Option<NodeId>,
+    /// Entries through here are known to be committed.
+    pub commit: LogIndex,
+    /// Entries through here were handed out to be applied.
+    pub handed_out: LogIndex,
+    /// Entries through here were reported as applied.
+    pub applied: LogIndex,
+    /// End of the log.
+    pub last_index: LogIndex,
+    /// The log is durable on this node through here.
+    pub durable_index: LogIndex,
+    /// Bytes of log entries in memory, overhead included.
+    pub memory_log_bytes: usize,
+    /// Bytes proposed here and not committed (leader only).
+    pub uncommitted_bytes: usize,
+    /// Reads that wait on this node.
+    pub pending_reads: usize,
+    /// What the leader knows of each peer, by id; empty on other nodes.
+    pub peers: Vec<PeerStatus>,
+    /// Messages refused since the start.
+    pub refused: RefusedMessages,
+}
+
+/// What a leader knows of one peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// The peer.
+    pub id: NodeId,
+    /// Its log is durable and equal to the leader's through here.
+    pub matched: LogIndex,
+    /// The next index to send.
+    pub next: LogIndex,
+    /// Whether its log position is known, so that Appends are pipelined; else it is probed for.
+    pub replicating: bool,
+    /// Bytes under way to it.
+    pub inflight_bytes: usize,
+    /// Appends under way to it.
+    pub inflight_appends: usize,
+    /// When it last answered.
+    pub last_contact: Instant,
+}
+
+/// How many messages were refused, by [`MessageError`](crate::MessageError).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefusedMessages {
+    /// From nodes that are no peers.
+    pub unknown_sender: u64,
+    /// With parts that contradict each other.
+    pub malformed: u64,
+    /// From a second leader in one term.
+    pub two_leaders: u64,
+    /// That claim more than the leader's log.
+    pub beyond_log: u64,
+    /// That would replace committed entries.
+    pub conflicts_with_committed: u64,
+}
