@@ -3,10 +3,32 @@
 //! Everything is synchronous. The server runs it on threads of its own; a simulator runs it
 //! inside an event and reports completion at a later virtual time. A name is a plain file name
 //! inside the one directory that the disk stands for.
+//!
+//! Two things implement it: the server's real directory, and [`SimDisk`], a directory in memory
+//! that forgets, tears, fills up and rots on demand.
+//!
+//! What an owner may rely on, and nothing more (POSIX, and the crash studies ALICE, OSDI '14, and
+//! "Can Applications Recover from fsync Failures?", ATC '20):
+//!
+//! * bytes and length of a file are durable after [`File::sync`] returned `Ok`, names after
+//!   [`Disk::sync_directory`] did; syncing a file does not make its name durable;
+//! * until then a crash keeps any part of them, in any order: writes tear at 512 bytes;
+//! * a rename is atomic: after a crash it happened or it did not;
+//! * after a sync that failed, what it should have made durable may be gone for good, and trying
+//!   again may succeed falsely.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-use std::fmt;
+mod crash;
+mod error;
+mod fault;
+mod inode;
+mod sim_disk;
+
+pub use crash::{Crash, CrashStates};
+pub use error::{DiskError, ErrorKind};
+pub use fault::{Effect, Fault, Operation};
+pub use sim_disk::{SimDisk, SimFile};
 
 /// One directory's worth of files. Cloning gives another handle to the same directory.
 pub trait Disk: Clone + Send + 'static {
@@ -50,45 +72,4 @@ pub trait File: Clone + Send + 'static {
 
     /// The length in bytes.
     fn length(&self) -> Result<u64, DiskError>;
-}
-
-/// What went wrong, in kinds that a caller can act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// No such file.
-    NotFound,
-    /// The name is taken.
-    AlreadyExists,
-    /// The file system is full, or a quota is.
-    NoSpace,
-    /// Not allowed, or mounted read-only.
-    PermissionDenied,
-    /// The device failed (`EIO`) or anything else that cannot be retried.
-    Io,
-}
-
-/// An operation on a file that failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot {operation} {file}: {reason}")]
-pub struct DiskError {
-    /// What a caller can act on.
-    pub kind: ErrorKind,
-    /// What was tried: "create", "write at 4096", "sync".
-    pub operation: String,
-    /// Which file, as a person can find it.
-    pub file: String,
-    /// What the system said.
-    pub reason: String,
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ErrorKind::NotFound => "not found",
-            ErrorKind::AlreadyExists => "already exists",
-            ErrorKind::NoSpace => "no space left",
-            ErrorKind::PermissionDenied => "permission denied",
-            ErrorKind::Io => "input/output error",
-        })
-    }
 }

@@ -1,0 +1,114 @@
+//! What the log is handed and what it hands back: plain values, no rules of Raft in them.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// Whose log this is. Every segment carries it, so that a directory that was copied to the wrong
+/// place is refused instead of being believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster.
+    pub cluster_id: u64,
+    /// The member whose log it is.
+    pub member_id: u64,
+    /// The Raft group; 0 as long as a member has only one.
+    pub group_id: u32,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "cluster {:x}, member {:x}, group {}",
+            self.cluster_id, self.member_id, self.group_id
+        )
+    }
+}
+
+/// What must survive a crash besides the entries (Raft, Figure 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HardState {
+    /// The latest term this member has seen.
+    pub term: u64,
+    /// Whom it voted for in that term; 0 is no one.
+    pub vote: u64,
+}
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its position; the first is 1.
+    pub index: u64,
+    /// The term of the leader that appended it. Never smaller than the term of the one before.
+    pub term: u64,
+    /// What kind of entry it is: the owner's to choose, kept as it is.
+    pub kind: u8,
+    /// The payload, at most [`MAX_ENTRY_BYTES`](crate::MAX_ENTRY_BYTES) long.
+    pub data: Bytes,
+}
+
+/// A snapshot at `index` is durable (outside of the log): the log before it may be released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotMark {
+    /// The last index that the snapshot contains.
+    pub index: u64,
+    /// The term of the entry at `index`.
+    pub term: u64,
+}
+
+/// The unit of writing, and of tearing: after a crash all of it is there or none of it.
+///
+/// The parts apply in the order of the fields. An empty batch is legal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Term and vote, when they changed.
+    pub hard_state: Option<HardState>,
+    /// Entries after this index are void.
+    pub truncate_after: Option<u64>,
+    /// Entries to append: contiguous, the first one right after the log's last.
+    pub entries: Vec<Entry>,
+    /// A snapshot that is durable from here on. If the log does not hold the entry at its index
+    /// with its term, the whole log is void and goes on after that index.
+    pub snapshot: Option<SnapshotMark>,
+}
+
+/// The number of a batch: the first batch of a log has 1, each later one is one more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchNumber(pub u64);
+
+impl fmt::Display for BatchNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What [`open`](crate::open) found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Term and vote.
+    pub hard_state: HardState,
+    /// The newest snapshot mark, if any was ever written.
+    pub snapshot: Option<SnapshotMark>,
+    /// The first index that the log holds, or would hold if it is empty.
+    pub first_index: u64,
+    /// The last index that the log holds; `first_index - 1` if it is empty.
+    pub last_index: u64,
+    /// Where each term begins: (index, term), rising; the first one starts at `first_index`.
+    pub term_runs: Vec<(u64, u64)>,
+    /// Bytes of log in all segments (headers and batches; not the space prepared for more).
+    pub bytes: u64,
+    /// What is worth a line in the server's log.
+    pub notes: Vec<crate::Note>,
+}
+
+/// What [`Writer::release`](crate::Writer::release) did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Released {
+    /// Segments kept for reuse.
+    pub recycled: usize,
+    /// Segments removed.
+    pub removed: usize,
+    /// The first index that the log still holds.
+    pub first_index: u64,
+}
