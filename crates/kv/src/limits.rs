@@ -1,0 +1,54 @@
+//! Every limit of the store, with its reason.
+
+/// What a server accepts from clients before it proposes. A server may be started with other numbers
+/// (`--max-request-bytes`, `--max-txn-ops`), so these never decide anything at apply time: there, all
+/// members must decide alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of an encoded write request. etcd's default is 1.5 MiB: above that, one entry
+    /// would hold up replication for everyone.
+    pub request_bytes_max: usize,
+    /// Most compares, and most operations in either branch, of a transaction; what one level uses,
+    /// the levels below it do not get. etcd's default is 128.
+    pub txn_operations_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { request_bytes_max: 3 * 1024 * 1024 / 2, txn_operations_max: 128 }
+    }
+}
+
+/// Deepest nesting of transactions, the outermost being level 1. etcd bounds it only through the
+/// number of operations. A decoder of protocol buffers refuses more than 100 nested messages and a
+/// level takes two, so a transaction much deeper than this could be encoded into the log and never be
+/// read back. Known clients use two levels.
+pub const TXN_DEPTH_MAX: usize = 32;
+
+/// How many keys one step should touch so that it stays well under a millisecond: at about 300 ns a
+/// key, copying included.
+pub const KEYS_PER_STEP: usize = 1_000;
+
+/// Keys in one leaf of the ordered map. A lookup searches one leaf and an insert moves half of one, so
+/// small is good; the map above the leaves and their headers cost memory, so large is good.
+pub(crate) const LEAF_KEYS_MAX: usize = 64;
+
+/// A leaf below this size is joined with its neighbour when both fit well into one.
+pub(crate) const LEAF_KEYS_MIN: usize = 16;
+
+/// How many slots a leaf grows by when it is full: exact steps instead of doubling, since half-empty
+/// leaves are the largest waste in the store.
+pub(crate) const LEAF_GROWTH_KEYS: usize = 8;
+
+/// Versions in one chunk of a key's history: what the removal of the oldest has to move, at most.
+pub(crate) const HISTORY_CHUNK_VERSIONS: usize = 64;
+
+/// Bytes in one chunk of the list of changes; a longer key gets a chunk to itself.
+pub(crate) const CHANGES_CHUNK_BYTES: usize = 4096;
+
+/// Values up to this many bytes are copied into an answer; longer ones are shared with the store.
+/// Sharing costs an allocation of its own, so below this it saves nothing.
+pub(crate) const VALUE_COPY_BYTES_MAX: usize = 512;
+
+/// Longest run that one step sorts at once.
+pub(crate) const SORT_RUN_MAX: usize = 4096;
