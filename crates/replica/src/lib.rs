@@ -1,3 +1,50 @@
-//! One node: raft, wal and kv joined as two sans-IO machines, Consensus and Applier.
+//! How raft, wal and kv make one node: machines joined by queues, without I/O of their own.
+//!
+//! ```text
+//!   proposals, reads, peers' messages, time          committed entries, read grants
+//!              │                                                 │
+//!       ┌──────▼──────┐   writes    ┌───────────┐         ┌──────▼──────┐
+//!       │  Consensus  ├────────────►│ LogWriter ├──► disk │   Applier   ├──► answers
+//!       │   (raft)    │◄────────────┤   (wal)   │         │ (over a kv) │
+//!       └──────┬──────┘   written   └───────────┘         └─────────────┘
+//!              └──► peers' messages, read grants, refusals
+//! ```
+//!
+//! The server gives each a thread; the simulator delays each on its own. They share nothing:
+//! what one tells another is a value in a queue, so a delete of a million keys in the
+//! [`Applier`] never stops a heartbeat of [`Consensus`], and neither waits for the disk.
+//!
+//! What must hold:
+//! - A request is answered with success only by the node that took it, after that node applied
+//!   it (DESIGN: "answers when *it* has applied it").
+//! - A proposal leaves a follower at most once. When its fate cannot be known any more the
+//!   client is told so; there is never a silent second try.
+//! - No request id is applied twice, whatever the network did ([`Applier`] keeps the windows).
+//! - A linearizable read waits until applied ≥ the index that the leader granted.
+//! - Queues are bounded ([`limits`]); over a limit the client hears "too many requests".
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+mod applier;
+mod cluster_version;
+mod consensus;
+mod duplicates;
+mod error;
+mod identity;
+pub mod limits;
+mod log_clock;
+mod log_writer;
+mod node;
+mod proposals;
+mod reads;
+pub mod wire;
+
+pub use applier::{Answer, Applier, Progress};
+pub use cluster_version::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
+pub use consensus::{Consensus, ConsensusSettings, ConsensusStatus, Effects, WriteRequest};
+pub use error::{ApplyError, OpenError, RequestError};
+pub use identity::{ClusterIdentity, MemberSeed, identify};
+pub use log_writer::LogWriter;
+pub use node::{LogReader, Node, NodeSettings};
+pub use proposals::Proposal;
+pub use wire::{ForwardedProposal, PeerMessage, RefusalReason};

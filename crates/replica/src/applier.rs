@@ -1,0 +1,237 @@
+//! The second machine of a node: applies what is committed, in order, and answers.
+//!
+//! It works in steps, so that whoever holds the store's lock for it holds it briefly: a step
+//! handles a bounded number of keys, and a command that touches more goes on in the next step
+//! while readers see the revision before it. Everything a command does depends on the entry
+//! and the state alone: equal logs give equal stores, answers and hashes on every member.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use prost::Message as _;
+use quorate_kv::{Answer as Wanted, Application, Command, Reply, Step, Store};
+use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
+use quorate_raft::{Entry, LogIndex, Payload, ReadGrant, ReadId};
+
+use crate::duplicates::Duplicates;
+use crate::error::{ApplyError, RequestError};
+
+/// The answer to a request that this node took.
+#[derive(Debug)]
+pub struct Answer {
+    /// The request's sequence in this boot.
+    pub sequence: u64,
+    /// What its client hears.
+    pub result: Result<Reply, RequestError>,
+}
+
+/// What a step did.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Answers to requests of this node, in the order of the log.
+    pub answers: Vec<Answer>,
+    /// Reads that may now be served from the store.
+    pub released: Vec<ReadId>,
+    /// Whether there is more to apply.
+    pub more: bool,
+}
+
+/// A command that is being applied over several steps.
+struct Current {
+    index: LogIndex,
+    answer_to: Option<u64>,
+    application: Application,
+}
+
+/// Applies committed entries to a store.
+pub struct Applier {
+    member: u64,
+    boot_nonce: u32,
+    queue: VecDeque<Entry>,
+    current: Option<Current>,
+    waiting_reads: VecDeque<ReadGrant>,
+    applied: LogIndex,
+    duplicates: Duplicates,
+    duplicate_count: u64,
+    log_time_ms: u64,
+    cluster_version: u32,
+}
+
+impl Applier {
+    pub(crate) fn new(member: u64, boot_nonce: u32) -> Applier {
+        Applier {
+            member,
+            boot_nonce,
+            queue: VecDeque::new(),
+            current: None,
+            waiting_reads: VecDeque::new(),
+            applied: LogIndex::ZERO,
+            duplicates: Duplicates::default(),
+            duplicate_count: 0,
+            log_time_ms: 0,
+            cluster_version: 0,
+        }
+    }
+
+    /// Takes committed entries, which continue those taken before.
+    pub fn committed(&mut self, entries: Vec<Entry>) {
+        self.queue.extend(entries);
+    }
+
+    /// Takes a read that may be served once its index has been applied.
+    pub fn granted(&mut self, grant: ReadGrant) {
+        self.waiting_reads.push_back(grant);
+    }
+
+    /// Applies entries until about `max_keys` keys were handled or nothing is left.
+    ///
+    /// # Errors
+    /// When an entry cannot be applied by this version: the node must stop.
+    pub fn step(&mut self, store: &mut Store, max_keys: usize) -> Result<Progress, ApplyError> {
+        let mut progress = Progress::default();
+        let mut budget = max_keys;
+        while budget > 0 {
+            budget -= 1;
+            if let Some(current) = &mut self.current {
+                if let Step::Done(result) = store.advance(&mut current.application, max_keys) {
+                    if let Some(sequence) = current.answer_to {
+                        let result = result.map_err(RequestError::Refused);
+                        progress.answers.push(Answer { sequence, result });
+                    }
+                    self.applied = current.index;
+                    self.current = None;
+                    continue;
+                }
+                break; // the step's keys are used up
+            }
+            let Some(entry) = self.queue.pop_front() else {
+                break;
+            };
+            self.begin(store, entry, &mut progress)?;
+        }
+        self.release_reads(&mut progress);
+        progress.more = self.current.is_some() || !self.queue.is_empty();
+        Ok(progress)
+    }
+
+    /// The last index applied.
+    pub fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
+    /// The log time of the last command, milliseconds since 1970.
+    pub fn log_time_ms(&self) -> u64 {
+        self.log_time_ms
+    }
+
+    /// The cluster version in force; 0 until agreed.
+    pub fn cluster_version(&self) -> u32 {
+        self.cluster_version
+    }
+
+    /// Entries that were not applied because their request had been applied before.
+    pub fn duplicate_count(&self) -> u64 {
+        self.duplicate_count
+    }
+
+    fn begin(
+        &mut self,
+        store: &mut Store,
+        entry: Entry,
+        progress: &mut Progress,
+    ) -> Result<(), ApplyError> {
+        let index = entry.index;
+        assert_eq!(
+            index,
+            self.applied.next(),
+            "entries are applied in order, without gaps"
+        );
+        let Payload::Command(bytes) = entry.payload else {
+            self.skip(store, index);
+            return Ok(());
+        };
+        let envelope =
+            CommandEnvelope::decode(&bytes).map_err(|reason| ApplyError { index, reason })?;
+        self.log_time_ms = self.log_time_ms.max(envelope.log_time_ms);
+        let answer_to = self.answer_to(envelope.request_id);
+        if !self.duplicates.admit(envelope.request_id) {
+            self.duplicate_count += 1;
+            self.skip(store, index);
+            return Ok(());
+        }
+        match decode_command(envelope.kind, &envelope.body) {
+            Decoded::Store(command) => {
+                let wanted = if answer_to.is_some() {
+                    Wanted::Wanted
+                } else {
+                    Wanted::Discard
+                };
+                let application = store.begin(index.0, command, wanted);
+                self.current = Some(Current {
+                    index,
+                    answer_to,
+                    application,
+                });
+            }
+            Decoded::ClusterVersion(version) => {
+                self.cluster_version = self.cluster_version.max(version);
+                self.skip(store, index);
+            }
+            Decoded::Illegal => {
+                self.skip(store, index);
+                if let Some(sequence) = answer_to {
+                    let result = Err(RequestError::Undecodable);
+                    progress.answers.push(Answer { sequence, result });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, store: &mut Store, index: LogIndex) {
+        store.skip(index.0);
+        self.applied = index;
+    }
+
+    fn answer_to(&self, request: RequestId) -> Option<u64> {
+        let ours = request.member == self.member && request.boot_nonce == self.boot_nonce;
+        ours.then_some(request.sequence)
+    }
+
+    fn release_reads(&mut self, progress: &mut Progress) {
+        let applied = self.applied;
+        self.waiting_reads.retain(|grant| {
+            let waits = grant.index > applied;
+            if !waits {
+                progress.released.push(grant.id);
+            }
+            waits
+        });
+    }
+}
+
+enum Decoded {
+    Store(Command),
+    ClusterVersion(u32),
+    /// A sound envelope around a body that no version of its kind can be. It is passed over, on
+    /// every member alike.
+    Illegal,
+}
+
+fn decode_command(kind: CommandKind, body: &Bytes) -> Decoded {
+    use quorate_proto::etcdserverpb as pb;
+    let body = body.clone();
+    let command = match kind {
+        CommandKind::Put => pb::PutRequest::decode(body).map(Command::Put),
+        CommandKind::DeleteRange => pb::DeleteRangeRequest::decode(body).map(Command::DeleteRange),
+        CommandKind::Txn => pb::TxnRequest::decode(body).map(Command::Txn),
+        CommandKind::Compact => pb::CompactionRequest::decode(body).map(Command::Compact),
+        CommandKind::ClusterVersion => {
+            return match <[u8; 4]>::try_from(&body[..]) {
+                Ok(bytes) => Decoded::ClusterVersion(u32::from_le_bytes(bytes)),
+                Err(_) => Decoded::Illegal,
+            };
+        }
+    };
+    command.map_or(Decoded::Illegal, Decoded::Store)
+}

@@ -1,0 +1,553 @@
+//! The first machine of a node: Raft, the requests that wait for it, and what its peers say.
+//!
+//! Inputs come in by methods that take the time; what is to be done comes out of
+//! [`Consensus::take_effects`]. Its shell carries the effects out in any order, with Raft's two
+//! rules: `write.then_send` leaves only when the write is durable, and writes become durable in
+//! the order of their ids. The shell feeds in all that is queued before it takes the effects,
+//! so that everything waiting becomes one batch at every hop.
+
+use std::time::Duration;
+
+use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId, peek_request_id};
+use quorate_raft::{
+    Dropped, Entry, Envelope, Fetch, Instant, LeadershipState, LogIndex, NodeId, Payload,
+    ProposeError, Raft, ReadGrant, ReadId, Ready, Role, Status, Write, WriteId,
+};
+
+use crate::cluster_version::ClusterVersions;
+use crate::error::RequestError;
+use crate::limits::{MAX_COMMAND_BYTES, MAX_UNAPPLIED_ENTRIES};
+use crate::log_clock::LogClock;
+use crate::proposals::{Proposal, Proposals, Route};
+use crate::reads::Reads;
+use crate::wire::{ForwardedProposal, PeerMessage, RefusalReason};
+
+/// What the machine has to know of its node.
+#[derive(Clone, Debug)]
+pub struct ConsensusSettings {
+    /// This member.
+    pub member: NodeId,
+    /// Drawn at this start of the process.
+    pub boot_nonce: u32,
+    /// How many other members there are.
+    pub other_members: usize,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// How long to wait before a dropped read is asked for again.
+    pub read_retry: Duration,
+}
+
+/// A batch for the log, and what may be said once it is durable.
+#[derive(Debug)]
+pub struct WriteRequest {
+    /// For [`LogWriter`](crate::LogWriter).
+    pub write: Write,
+    /// To be sent when the write is durable, not before.
+    pub then_send: Vec<(NodeId, PeerMessage)>,
+}
+
+/// What is to be done.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Messages that may leave at once.
+    pub send: Vec<(NodeId, PeerMessage)>,
+    /// For the log's writer.
+    pub write: Option<WriteRequest>,
+    /// For the applier, in order.
+    pub apply: Vec<Entry>,
+    /// For the applier: reads that have their index.
+    pub grant: Vec<ReadGrant>,
+    /// Ranges to be read back from the log and given to [`Consensus::fetched`].
+    pub fetch: Vec<Fetch>,
+    /// Writes that end without the applier, with what their clients hear.
+    pub failed_proposals: Vec<(u64, RequestError)>,
+    /// Reads that end without the applier.
+    pub failed_reads: Vec<(ReadId, RequestError)>,
+    /// Role, term or leader, when they changed.
+    pub state: Option<LeadershipState>,
+}
+
+/// What a person or a metric may want to know.
+#[derive(Clone, Debug)]
+pub struct ConsensusStatus {
+    /// Raft's own.
+    pub raft: Status,
+    /// Requests taken and not answered.
+    pub pending_proposals: usize,
+    /// The cluster version in force; 0 until agreed.
+    pub cluster_version: u32,
+    /// Messages from peers that were refused as illegal.
+    pub refused_messages: u64,
+    /// Wall clock readings that were refused as a jump.
+    pub refused_clock_readings: u64,
+}
+
+/// Raft and the requests that wait for it.
+pub struct Consensus {
+    settings: ConsensusSettings,
+    raft: Raft,
+    proposals: Proposals,
+    reads: Reads,
+    read_retry_at: Option<Instant>,
+    versions: ClusterVersions,
+    log_clock: LogClock,
+    state: LeadershipState,
+    /// The leader, and its term, that says it is none: nothing is forwarded to it again.
+    refused_by: Option<(NodeId, quorate_raft::Term)>,
+    committed: LogIndex,
+    applied: LogIndex,
+    refused_messages: u64,
+    effects: Effects,
+}
+
+impl Consensus {
+    pub(crate) fn new(
+        settings: ConsensusSettings,
+        raft: Raft,
+        now: Instant,
+        wall_ms: u64,
+    ) -> Consensus {
+        let status = raft.status();
+        let state = LeadershipState {
+            role: status.role,
+            term: status.term,
+            leader: status.leader,
+        };
+        Consensus {
+            versions: ClusterVersions::new(settings.other_members),
+            settings,
+            raft,
+            proposals: Proposals::default(),
+            reads: Reads::default(),
+            read_retry_at: None,
+            log_clock: LogClock::new(now, wall_ms),
+            state,
+            refused_by: None,
+            committed: LogIndex::ZERO,
+            applied: LogIndex::ZERO,
+            refused_messages: 0,
+            effects: Effects::default(),
+        }
+    }
+
+    /// Clients' writes, in the order in which they are to be proposed.
+    pub fn propose(&mut self, now: Instant, proposals: Vec<Proposal>) {
+        let deadline = now + self.settings.request_timeout;
+        let overloaded = self.is_overloaded();
+        for proposal in proposals {
+            let sequence = proposal.sequence;
+            if proposal.body.len() > MAX_COMMAND_BYTES {
+                self.fail(sequence, RequestError::TooLarge);
+            } else if overloaded || !self.proposals.admit(proposal, deadline) {
+                self.fail(sequence, RequestError::TooManyRequests);
+            }
+        }
+    }
+
+    /// A linearizable read, or a batch of them that share its fate.
+    pub fn read(&mut self, now: Instant, id: ReadId) {
+        if self.reads.admit(id, now + self.settings.request_timeout) {
+            self.ask_reads(now);
+        } else {
+            self.effects
+                .failed_reads
+                .push((id, RequestError::TooManyRequests));
+        }
+    }
+
+    /// A peer said something.
+    pub fn receive(&mut self, now: Instant, wall_ms: u64, from: NodeId, message: PeerMessage) {
+        match message {
+            PeerMessage::Raft(message) => {
+                if self.raft.receive(now, from, message).is_err() {
+                    self.refused_messages += 1;
+                }
+            }
+            PeerMessage::Forward(proposals) => self.take_forwarded(now, wall_ms, from, proposals),
+            PeerMessage::ForwardRefused {
+                reason,
+                boot_nonce,
+                sequences,
+            } => {
+                if boot_nonce == self.settings.boot_nonce {
+                    self.forward_refused(from, reason, &sequences);
+                }
+            }
+        }
+    }
+
+    /// A handshake with `peer` told the highest protocol version that it speaks.
+    pub fn link_up(&mut self, peer: NodeId, highest_protocol_version: u32) {
+        self.versions.heard(peer, highest_protocol_version);
+    }
+
+    /// The link to `peer` was lost: what was sent may or may not have arrived.
+    pub fn link_lost(&mut self, now: Instant, peer: NodeId) {
+        self.raft.link_lost(now, peer);
+        for sequence in self.proposals.take_forwarded_to(peer) {
+            self.fail(sequence, RequestError::LeaderLost);
+        }
+    }
+
+    /// This write and all before it are durable.
+    pub fn wrote(&mut self, now: Instant, id: WriteId) {
+        self.raft.wrote(now, id);
+    }
+
+    /// Entries read back from the log.
+    pub fn fetched(&mut self, now: Instant, first: LogIndex, entries: Vec<Entry>) {
+        self.raft.fetched(now, first, entries);
+    }
+
+    /// The applier has applied through `index`; the greatest log time and the cluster version
+    /// it has seen.
+    pub fn applied(&mut self, index: LogIndex, log_time_ms: u64, cluster_version: u32) {
+        self.applied = self.applied.max(index);
+        self.raft.applied(index);
+        self.log_clock.observe(log_time_ms);
+        self.versions.applied(cluster_version);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Instant) {
+        self.raft.tick(now);
+        for sequence in self.proposals.take_expired(now) {
+            self.fail(sequence, RequestError::TimedOut);
+        }
+        for id in self.reads.take_expired(now) {
+            self.effects.failed_reads.push((id, RequestError::TimedOut));
+        }
+        if self.read_retry_at.is_some_and(|at| at <= now) {
+            self.read_retry_at = None;
+            self.ask_reads(now);
+        }
+    }
+
+    /// When [`Consensus::tick`] is next due.
+    pub fn deadline(&self) -> Option<Instant> {
+        [
+            self.raft.deadline(),
+            self.proposals.deadline(),
+            self.reads.deadline(),
+            self.read_retry_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Everything to be done since the last call. `wall_ms` is the wall clock, milliseconds
+    /// since 1970.
+    pub fn take_effects(&mut self, now: Instant, wall_ms: u64) -> Effects {
+        self.dispatch(now, wall_ms);
+        self.propose_cluster_version(now, wall_ms);
+        let ready = self.raft.ready();
+        self.carry_out(now, ready);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Whether a call of [`Consensus::take_effects`] would give anything.
+    pub fn has_effects(&self) -> bool {
+        self.raft.has_ready()
+            || !self.effects.is_empty()
+            || (self.proposals.has_waiting() && self.route() != Route::Wait)
+    }
+
+    /// For people and metrics.
+    pub fn status(&self) -> ConsensusStatus {
+        ConsensusStatus {
+            raft: self.raft.status(),
+            pending_proposals: self.proposals.len(),
+            cluster_version: self.versions.in_force(),
+            refused_messages: self.refused_messages,
+            refused_clock_readings: self.log_clock.refused(),
+        }
+    }
+
+    /// Who leads, as far as this node knows.
+    pub fn leadership(&self) -> LeadershipState {
+        self.state
+    }
+
+    fn carry_out(&mut self, now: Instant, ready: Ready) {
+        if let Some(state) = ready.state {
+            self.leadership_changed(now, state);
+        }
+        for dropped in ready.dropped {
+            self.dropped(now, dropped);
+        }
+        self.note_committed(&ready.committed);
+        for grant in ready.reads {
+            if self.reads.granted(grant.id) {
+                self.effects.grant.push(grant);
+            }
+        }
+        self.effects
+            .send
+            .extend(ready.send_now.into_iter().map(addressed));
+        let then_send: Vec<_> = ready.send_after.into_iter().map(addressed).collect();
+        assert!(
+            ready.write.is_some() || then_send.is_empty(),
+            "messages wait for a write that is not there: {then_send:?}"
+        );
+        assert!(self.effects.write.is_none(), "one write is taken at a time");
+        self.effects.write = ready.write.map(|write| WriteRequest { write, then_send });
+        self.effects.apply.extend(ready.committed);
+        self.effects.fetch.extend(ready.fetch);
+    }
+
+    /// What is committed will be answered by the applier: it waits here no more.
+    fn note_committed(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.committed = entry.index;
+            let Payload::Command(bytes) = &entry.payload else {
+                continue;
+            };
+            if let Ok(request) = peek_request_id(bytes)
+                && self.is_ours(request)
+            {
+                self.proposals.take(request.sequence);
+            }
+        }
+    }
+
+    fn is_overloaded(&self) -> bool {
+        self.committed.0.saturating_sub(self.applied.0) > MAX_UNAPPLIED_ENTRIES
+    }
+
+    fn is_ours(&self, request: RequestId) -> bool {
+        request.member == self.settings.member.0 && request.boot_nonce == self.settings.boot_nonce
+    }
+
+    fn leadership_changed(&mut self, now: Instant, state: LeadershipState) {
+        self.state = state;
+        self.effects.state = Some(state);
+        for sequence in self.proposals.take_forwarded_except(state.leader) {
+            self.fail(sequence, RequestError::LeaderLost);
+        }
+        self.ask_reads(now);
+    }
+
+    fn dropped(&mut self, now: Instant, dropped: Dropped) {
+        match dropped {
+            Dropped::Proposals { from, .. } => {
+                for sequence in self.proposals.take_appended_from(from) {
+                    self.fail(sequence, RequestError::LeaderLost);
+                }
+            }
+            Dropped::Read { id, .. } => {
+                self.reads.dropped(id);
+                self.read_retry_at
+                    .get_or_insert(now + self.settings.read_retry);
+            }
+        }
+    }
+
+    fn route(&self) -> Route {
+        match (self.state.role, self.state.leader) {
+            (Role::Leader, _) => Route::Lead(self.state.term),
+            (Role::Follower, Some(leader))
+                if self.refused_by != Some((leader, self.state.term)) =>
+            {
+                Route::Forward(leader)
+            }
+            _ => Route::Wait,
+        }
+    }
+
+    /// Sends every waiting request to where it belongs.
+    fn dispatch(&mut self, now: Instant, wall_ms: u64) {
+        while self.proposals.has_waiting() {
+            let route = self.route();
+            if route == Route::Wait {
+                return;
+            }
+            let batch = self.proposals.next_batch();
+            if batch.is_empty() {
+                return;
+            }
+            match route {
+                Route::Lead(_) => {
+                    if !self.append_own(now, wall_ms, batch) {
+                        return;
+                    }
+                }
+                Route::Forward(leader) => self.forward(leader, &batch),
+                Route::Wait => unreachable!("checked above"),
+            }
+        }
+    }
+
+    /// Appends a batch of our own requests; false when they have to wait on.
+    fn append_own(&mut self, now: Instant, wall_ms: u64, batch: Vec<Proposal>) -> bool {
+        let log_time_ms = self.log_clock.stamp(now, wall_ms);
+        let origin = (self.settings.member.0, self.settings.boot_nonce);
+        let commands = batch
+            .iter()
+            .map(|p| seal(origin, p.sequence, p.kind, p.body.clone(), log_time_ms).encode());
+        match self.raft.propose(now, commands.collect()) {
+            Ok(accepted) => self.proposals.appended(&batch, accepted.first),
+            Err(ProposeError::NotLeader { .. }) => {
+                self.proposals.wait_again(batch);
+                return false;
+            }
+            Err(_) => {
+                for proposal in batch {
+                    self.proposals.take(proposal.sequence);
+                    self.fail(proposal.sequence, RequestError::TooManyRequests);
+                }
+            }
+        }
+        true
+    }
+
+    fn forward(&mut self, leader: NodeId, batch: &[Proposal]) {
+        self.proposals.forwarded(batch, leader);
+        let forwarded = batch
+            .iter()
+            .map(|proposal| ForwardedProposal {
+                boot_nonce: self.settings.boot_nonce,
+                sequence: proposal.sequence,
+                kind: proposal.kind,
+                body: proposal.body.clone(),
+            })
+            .collect();
+        self.effects
+            .send
+            .push((leader, PeerMessage::Forward(forwarded)));
+    }
+
+    /// A follower's requests: into our log if we lead, back to it if we do not. They are never
+    /// sent on: one hop, so that a request cannot travel in circles.
+    fn take_forwarded(
+        &mut self,
+        now: Instant,
+        wall_ms: u64,
+        from: NodeId,
+        proposals: Vec<ForwardedProposal>,
+    ) {
+        let Some(boot_nonce) = proposals.first().map(|proposal| proposal.boot_nonce) else {
+            return;
+        };
+        let sequences: Vec<u64> = proposals.iter().map(|proposal| proposal.sequence).collect();
+        let log_time_ms = self.log_clock.stamp(now, wall_ms);
+        let too_large = proposals
+            .iter()
+            .any(|proposal| proposal.body.len() > MAX_COMMAND_BYTES);
+        let outcome = if too_large {
+            Err(RefusalReason::Illegal)
+        } else if self.is_overloaded() {
+            Err(RefusalReason::Overloaded)
+        } else {
+            let commands = proposals.into_iter().map(|p| {
+                let origin = (from.0, p.boot_nonce);
+                seal(origin, p.sequence, p.kind, p.body, log_time_ms).encode()
+            });
+            self.raft
+                .propose(now, commands.collect())
+                .map_err(|error| match error {
+                    ProposeError::NotLeader { .. } => RefusalReason::NotLeader,
+                    _ => RefusalReason::Overloaded,
+                })
+        };
+        if let Err(reason) = outcome {
+            let refused = PeerMessage::ForwardRefused {
+                reason,
+                boot_nonce,
+                sequences,
+            };
+            self.effects.send.push((from, refused));
+        }
+    }
+
+    fn forward_refused(&mut self, from: NodeId, reason: RefusalReason, sequences: &[u64]) {
+        for sequence in sequences.iter().copied() {
+            let error = match reason {
+                RefusalReason::NotLeader => {
+                    if self.state.leader == Some(from) {
+                        self.refused_by = Some((from, self.state.term));
+                    }
+                    self.proposals.refused_by(from, sequence);
+                    continue;
+                }
+                RefusalReason::Overloaded => RequestError::TooManyRequests,
+                RefusalReason::Illegal => RequestError::TooLarge,
+            };
+            if self.proposals.take(sequence) {
+                self.fail(sequence, error);
+            }
+        }
+    }
+
+    fn ask_reads(&mut self, now: Instant) {
+        for id in self.reads.to_ask() {
+            if self.raft.read(now, id).is_ok() {
+                self.reads.asked(id);
+            }
+        }
+        if self.reads.has_unasked() {
+            self.read_retry_at
+                .get_or_insert(now + self.settings.read_retry);
+        }
+    }
+
+    fn propose_cluster_version(&mut self, now: Instant, wall_ms: u64) {
+        let Route::Lead(term) = self.route() else {
+            return;
+        };
+        let Some(version) = self.versions.to_propose(term) else {
+            return;
+        };
+        let body = bytes::Bytes::copy_from_slice(&version.to_le_bytes());
+        let origin = (self.settings.member.0, self.settings.boot_nonce);
+        let log_time_ms = self.log_clock.stamp(now, wall_ms);
+        let command = seal(origin, 0, CommandKind::ClusterVersion, body, log_time_ms).encode();
+        // A refusal only means that a later leader proposes it.
+        let _ = self.raft.propose(now, vec![command]);
+    }
+
+    fn fail(&mut self, sequence: u64, error: RequestError) {
+        self.effects.failed_proposals.push((sequence, error));
+    }
+}
+
+impl Effects {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.send.is_empty()
+            && self.write.is_none()
+            && self.apply.is_empty()
+            && self.grant.is_empty()
+            && self.fetch.is_empty()
+            && self.failed_proposals.is_empty()
+            && self.failed_reads.is_empty()
+            && self.state.is_none()
+    }
+}
+
+fn addressed(envelope: Envelope) -> (NodeId, PeerMessage) {
+    (envelope.to, PeerMessage::Raft(envelope.message))
+}
+
+fn seal(
+    (member, boot_nonce): (u64, u32),
+    sequence: u64,
+    kind: CommandKind,
+    body: bytes::Bytes,
+    log_time_ms: u64,
+) -> CommandEnvelope {
+    CommandEnvelope {
+        request_id: RequestId {
+            member,
+            boot_nonce,
+            sequence,
+        },
+        kind,
+        log_time_ms,
+        user: String::new(),
+        auth_revision: 0,
+        session: 0,
+        session_sequence: 0,
+        body,
+    }
+}

@@ -1,0 +1,60 @@
+//! Every limit of a node's queues, with its reason.
+
+use std::time::Duration;
+
+/// Requests that one node holds unanswered. Beyond it clients hear "too many requests"; etcd
+/// refuses at 5,000 entries between commit and apply, which at our batch sizes would be one
+/// breath of a thousand clients.
+pub const MAX_PENDING_PROPOSALS: usize = 20_000;
+
+/// Bytes of request bodies that one node holds unanswered: what a burst may cost in memory.
+pub const MAX_PENDING_PROPOSAL_BYTES: usize = 64 << 20;
+
+/// Read rounds that one node holds unanswered. Reads that wait at the same moment share one, so
+/// this is not a limit on clients; the server has that.
+pub const MAX_PENDING_READS: usize = 4_096;
+
+/// Entries between commit and apply at which new proposals are refused, so that a slow state
+/// machine is felt by those who load it (etcd: `maxGapBetweenApplyAndCommitIndex`, 5,000).
+pub const MAX_UNAPPLIED_ENTRIES: u64 = 20_000;
+
+/// Proposals go to Raft, and to a leader, in groups of about this many bytes.
+pub const MAX_PROPOSAL_BATCH_BYTES: usize = 1 << 20;
+
+/// A frame between peers holds at most this many bytes, or one message (DESIGN §8).
+pub const MAX_FRAME_BYTES: usize = 2 << 20;
+
+/// The largest frame a node will read: one entry of the greatest legal size and its company.
+/// Whoever sends more is cut off.
+pub const MAX_INCOMING_FRAME_BYTES: usize = 16 << 20;
+
+/// Messages in one frame that a node will read.
+pub const MAX_MESSAGES_PER_FRAME: usize = 65_536;
+
+/// The largest body of one command, whatever `--max-request-bytes` says: an entry must fit a
+/// segment of the log and a frame between peers.
+pub const MAX_COMMAND_BYTES: usize = 10 << 20;
+
+/// What a request may take before its client hears that it timed out, beyond two election
+/// timeouts (etcd: `ReqTimeout`).
+pub const REQUEST_TIMEOUT_BASE: Duration = Duration::from_secs(5);
+
+/// Sequences of one boot of one member that are remembered, to tell a request applied before
+/// from a new one. Above [`MAX_PENDING_PROPOSALS`] with room, so that a request still
+/// unanswered is never below the window.
+pub const DUPLICATE_WINDOW: u64 = 65_536;
+
+/// Boots of one member whose windows are remembered. A request of a life before that was
+/// answered, or its client was cut off with the process that took it.
+pub const DUPLICATE_BOOTS_PER_MEMBER: usize = 4;
+
+/// How far the wall clock may run ahead of the monotonic clock before its time is refused.
+pub const MAX_CLOCK_JUMP: Duration = Duration::from_secs(60);
+
+/// Bytes of entries in one batch of the log, but for a single larger entry: a batch must fit a
+/// segment, and what is torn by a crash is at most this.
+pub const MAX_LOG_BATCH_BYTES: usize = 4 << 20;
+
+/// Bytes of log at which a node says, once, that snapshots are not there yet and the log will
+/// grow on.
+pub const LOG_BYTES_NOTICE: u64 = 4 << 30;

@@ -1,0 +1,189 @@
+//! The log's writer: takes what consensus wants durable and makes it so, in groups.
+//!
+//! Everything that is queued becomes one group with one sync, however many proposals are in it;
+//! the next group fills while this one syncs. Writes complete in the order of their ids. An
+//! error is final: after a failed sync nothing may be believed of the page cache, so the process
+//! has to stop (pitfall 20).
+
+use quorate_disk::Disk;
+use quorate_raft::{Write, WriteId};
+use quorate_wal::{Batch, WalError, Writer};
+
+use crate::limits::MAX_LOG_BATCH_BYTES;
+use crate::wire::entry_parts;
+
+/// Writes groups to the write-ahead log.
+pub struct LogWriter<D: Disk> {
+    writer: Writer<D>,
+}
+
+impl<D: Disk> LogWriter<D> {
+    pub(crate) fn new(writer: Writer<D>) -> LogWriter<D> {
+        LogWriter { writer }
+    }
+
+    /// Makes all of `writes` durable with one sync; gives the id of the last.
+    ///
+    /// # Errors
+    /// Any error is final for the process.
+    pub fn write(&mut self, writes: Vec<Write>) -> Result<Option<WriteId>, WalError> {
+        let Some(last) = writes.last().map(|write| write.id) else {
+            return Ok(None);
+        };
+        for batch in into_batches(writes) {
+            self.writer.append(&batch)?;
+        }
+        self.writer.sync()?;
+        Ok(Some(last))
+    }
+
+    /// Whether the last group is not yet named as durable by a later one: after a moment of
+    /// quiet, call [`LogWriter::cover`].
+    pub fn needs_cover(&self) -> bool {
+        self.writer.needs_cover()
+    }
+
+    /// Writes one empty batch that names the last group as durable.
+    ///
+    /// # Errors
+    /// Any error is final for the process.
+    pub fn cover(&mut self) -> Result<(), WalError> {
+        self.writer.cover()
+    }
+
+    /// Bytes of log on disk.
+    pub fn log_bytes(&self) -> u64 {
+        self.writer.log_bytes()
+    }
+}
+
+/// Joins neighbouring writes into one batch wherever the order of their parts allows it (a
+/// truncation must come after all entries written before it, and a batch truncates first), and
+/// cuts at [`MAX_LOG_BATCH_BYTES`].
+fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
+    let mut batches = vec![Batch::default()];
+    let mut batch_bytes = 0;
+    for write in writes {
+        let mut batch = batches.pop().expect("there is always a last batch");
+        if write.truncate_after.is_some()
+            && !(batch.entries.is_empty() && batch.truncate_after.is_none())
+        {
+            batches.push(std::mem::take(&mut batch));
+            batch_bytes = 0;
+        }
+        batch.truncate_after = write
+            .truncate_after
+            .map(|index| index.0)
+            .or(batch.truncate_after);
+        if let Some(state) = write.hard_state {
+            let vote = state.vote.map_or(0, |vote| vote.0);
+            batch.hard_state = Some(quorate_wal::HardState {
+                term: state.term.0,
+                vote,
+            });
+        }
+        for entry in write.entries {
+            let (kind, data) = entry_parts(entry.payload);
+            batch_bytes += data.len();
+            if !batch.entries.is_empty() && batch_bytes > MAX_LOG_BATCH_BYTES {
+                batch_bytes = data.len();
+                batches.push(std::mem::take(&mut batch));
+            }
+            let (index, term) = (entry.index.0, entry.term.0);
+            batch.entries.push(quorate_wal::Entry {
+                index,
+                term,
+                kind,
+                data,
+            });
+        }
+        batches.push(batch);
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use quorate_raft::{Entry, HardState, LogIndex, NodeId, Payload, Term};
+
+    use super::*;
+
+    fn write(id: u64, truncate_after: Option<u64>, indexes: &[u64]) -> Write {
+        Write {
+            id: WriteId(id),
+            hard_state: None,
+            truncate_after: truncate_after.map(LogIndex),
+            entries: indexes
+                .iter()
+                .map(|index| Entry {
+                    index: LogIndex(*index),
+                    term: Term(1),
+                    payload: Payload::Command(Bytes::from_static(b"x")),
+                })
+                .collect(),
+        }
+    }
+
+    fn shape(batches: &[Batch]) -> Vec<(Option<u64>, Vec<u64>)> {
+        batches
+            .iter()
+            .map(|b| {
+                (
+                    b.truncate_after,
+                    b.entries.iter().map(|entry| entry.index).collect(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn neighbouring_writes_become_one_batch() {
+        let batches = into_batches(vec![write(1, None, &[5]), write(2, None, &[6, 7])]);
+        assert_eq!(shape(&batches), [(None, vec![5, 6, 7])]);
+    }
+
+    #[test]
+    fn a_truncation_starts_a_batch_of_its_own() {
+        let writes = vec![
+            write(1, None, &[5, 6]),
+            write(2, Some(5), &[6]),
+            write(3, None, &[7]),
+        ];
+        let batches = into_batches(writes);
+        assert_eq!(shape(&batches), [(None, vec![5, 6]), (Some(5), vec![6, 7])]);
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_an_entry_is_never_split() {
+        let mut big = write(1, None, &[1, 2, 3]);
+        for entry in &mut big.entries {
+            entry.payload = Payload::Command(Bytes::from(vec![0; MAX_LOG_BATCH_BYTES / 2 + 1]));
+        }
+        let batches = into_batches(vec![big, write(2, None, &[4])]);
+        assert_eq!(
+            shape(&batches),
+            [(None, vec![1]), (None, vec![2]), (None, vec![3, 4])]
+        );
+    }
+
+    #[test]
+    fn the_latest_term_and_vote_win() {
+        let mut first = write(1, None, &[]);
+        first.hard_state = Some(HardState {
+            term: Term(2),
+            vote: None,
+        });
+        let mut second = write(2, None, &[]);
+        second.hard_state = Some(HardState {
+            term: Term(2),
+            vote: Some(NodeId(3)),
+        });
+        let batches = into_batches(vec![first, second, write(3, None, &[1])]);
+        assert_eq!(batches.len(), 1);
+        assert_eq!(
+            batches[0].hard_state,
+            Some(quorate_wal::HardState { term: 2, vote: 3 })
+        );
+    }
+}

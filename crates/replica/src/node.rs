@@ -1,0 +1,164 @@
+//! Opens a node's log and puts its machines together.
+
+use std::time::Duration;
+
+use quorate_disk::Disk;
+use quorate_kv::Store;
+use quorate_raft::{Config, HardState, Instant, LogIndex, NodeId, Raft, Restored, Term};
+use quorate_wal::{Identity, Note, Options, Preparer, Reader};
+
+use crate::applier::Applier;
+use crate::consensus::{Consensus, ConsensusSettings};
+use crate::error::OpenError;
+use crate::limits::REQUEST_TIMEOUT_BASE;
+use crate::log_writer::LogWriter;
+use crate::wire::{GROUP_ID, entry_payload};
+
+/// What a node has to be told.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// The cluster's id.
+    pub cluster_id: u64,
+    /// This member's id.
+    pub member_id: u64,
+    /// All members' ids, this one's included.
+    pub member_ids: Vec<u64>,
+    /// Drawn at this start of the process.
+    pub boot_nonce: u32,
+    /// How often a leader is heard from.
+    pub heartbeat_interval: Duration,
+    /// How long a leader may be silent.
+    pub election_timeout: Duration,
+    /// Whether a node asks before it campaigns.
+    pub pre_vote: bool,
+    /// For election timeouts.
+    pub seed: u64,
+    /// The size of the log's segments, in bytes; the log's own default if none.
+    pub segment_bytes: Option<u64>,
+}
+
+/// The machines of one node, and its store.
+pub struct Node<D: Disk> {
+    /// Consensus.
+    pub consensus: Consensus,
+    /// The log's writer.
+    pub log_writer: LogWriter<D>,
+    /// Reads entries back from the log.
+    pub log_reader: LogReader<D>,
+    /// Prepares the log's next segments.
+    pub preparer: Preparer<D>,
+    /// Applies what is committed.
+    pub applier: Applier,
+    /// What it is applied to.
+    pub store: Store,
+    /// What recovery found that a person may want to know.
+    pub notes: Vec<Note>,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+}
+
+impl<D: Disk> Node<D> {
+    /// Opens the log on `disk`, or starts one, and builds the machines on what it holds.
+    ///
+    /// # Errors
+    /// When the log cannot be trusted or belongs to another, or the settings make no sense.
+    pub fn open(
+        disk: D,
+        settings: NodeSettings,
+        now: Instant,
+        wall_ms: u64,
+    ) -> Result<Node<D>, OpenError> {
+        let NodeSettings {
+            cluster_id,
+            member_id,
+            ..
+        } = settings;
+        let mut options = Options::new(Identity {
+            cluster_id,
+            member_id,
+            group_id: GROUP_ID,
+        });
+        if let Some(bytes) = settings.segment_bytes {
+            options.segment_bytes = bytes;
+        }
+        let opened = quorate_wal::open(disk, options)?;
+        let raft = Raft::new(raft_config(&settings), restored(&opened.recovered), now)?;
+        let request_timeout = REQUEST_TIMEOUT_BASE + 2 * settings.election_timeout;
+        let consensus = ConsensusSettings {
+            member: NodeId(member_id),
+            boot_nonce: settings.boot_nonce,
+            other_members: settings.member_ids.len() - 1,
+            request_timeout,
+            read_retry: settings.heartbeat_interval,
+        };
+        Ok(Node {
+            consensus: Consensus::new(consensus, raft, now, wall_ms),
+            log_writer: LogWriter::new(opened.writer),
+            log_reader: LogReader {
+                reader: opened.reader,
+            },
+            preparer: opened.preparer,
+            applier: Applier::new(member_id, settings.boot_nonce),
+            store: Store::new(),
+            notes: opened.recovered.notes,
+            request_timeout,
+        })
+    }
+}
+
+fn raft_config(settings: &NodeSettings) -> Config {
+    let voters = settings.member_ids.iter().map(|id| NodeId(*id)).collect();
+    let mut config = Config::new(NodeId(settings.member_id), voters);
+    config.election_timeout = settings.election_timeout;
+    config.heartbeat_interval = settings.heartbeat_interval;
+    config.pre_vote = settings.pre_vote;
+    config.seed = settings.seed;
+    config
+}
+
+fn restored(recovered: &quorate_wal::Recovered) -> Restored {
+    let state = recovered.hard_state;
+    let term_runs = recovered.term_runs.iter();
+    Restored {
+        hard_state: HardState {
+            term: Term(state.term),
+            vote: (state.vote != 0).then_some(NodeId(state.vote)),
+        },
+        first_index: LogIndex(recovered.first_index),
+        last_index: LogIndex(recovered.last_index),
+        term_runs: term_runs
+            .map(|(index, term)| (LogIndex(*index), Term(*term)))
+            .collect(),
+        applied: LogIndex::ZERO,
+    }
+}
+
+/// Reads entries back from the log, on a thread that may wait for the disk.
+#[derive(Clone)]
+pub struct LogReader<D: Disk> {
+    reader: Reader<D>,
+}
+
+impl<D: Disk> LogReader<D> {
+    /// The entries of `fetch`, or the first of them that fit its limit of bytes.
+    ///
+    /// # Errors
+    /// Any error is final for the process: entries that were durable cannot be read.
+    pub fn read(
+        &self,
+        fetch: quorate_raft::Fetch,
+    ) -> Result<Vec<quorate_raft::Entry>, quorate_wal::WalError> {
+        let entries = self
+            .reader
+            .read(fetch.first.0, fetch.last.0, fetch.max_bytes)?;
+        Ok(entries
+            .into_iter()
+            .map(|entry| quorate_raft::Entry {
+                index: LogIndex(entry.index),
+                term: Term(entry.term),
+                payload: entry_payload(u32::from(entry.kind), entry.data)
+                    .expect("this node wrote only kinds that it knows"),
+            })
+            .collect())
+    }
+}

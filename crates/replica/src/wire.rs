@@ -1,0 +1,398 @@
+//! Between messages and the bytes that peers exchange.
+//!
+//! A frame is the unit on a link: a checksum over a payload of messages. The same bytes go over
+//! sockets and through the simulator. What comes from a peer is input from outside: it is
+//! checked and refused with a reason, never trusted to be well-formed.
+
+use bytes::Bytes;
+use prost::Message as _;
+use quorate_proto::envelope::CommandKind;
+use quorate_proto::peer;
+use quorate_proto::peer::forward_refused::Reason;
+use quorate_proto::peer::peer_message::Body;
+use quorate_raft::{Entry, LogIndex, Message, Payload, Term};
+
+use crate::limits::{MAX_FRAME_BYTES, MAX_INCOMING_FRAME_BYTES, MAX_MESSAGES_PER_FRAME};
+
+/// The Raft group that messages belong to; there is one.
+pub const GROUP_ID: u32 = 0;
+
+/// The number of an empty entry on the wire and in the log.
+pub const ENTRY_KIND_EMPTY: u8 = 0;
+
+/// The number of an entry that carries a command.
+pub const ENTRY_KIND_COMMAND: u8 = 1;
+
+/// What one member says to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerMessage {
+    /// Consensus.
+    Raft(Message),
+    /// Proposals that a follower took, for the leader.
+    Forward(Vec<ForwardedProposal>),
+    /// Forwarded proposals that were not appended and never will be by the speaker.
+    ForwardRefused {
+        /// Why.
+        reason: RefusalReason,
+        /// The boot of the receiver that the proposals belong to.
+        boot_nonce: u32,
+        /// Which ones.
+        sequences: Vec<u64>,
+    },
+}
+
+/// A proposal on its way from a follower to the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardedProposal {
+    /// The boot of the follower that took it.
+    pub boot_nonce: u32,
+    /// Its sequence in that boot.
+    pub sequence: u64,
+    /// What the body is.
+    pub kind: CommandKind,
+    /// The encoded command.
+    pub body: Bytes,
+}
+
+/// Why a leader did not take forwarded proposals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// It is not leader.
+    NotLeader,
+    /// Its log takes no more for now.
+    Overloaded,
+    /// The log will never take it: too large.
+    Illegal,
+}
+
+/// Why bytes from a peer were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The checksum does not match the payload.
+    #[error("a frame's checksum does not match its bytes")]
+    Checksum,
+    /// The payload is not what the protocol says.
+    #[error("a frame cannot be decoded")]
+    Undecodable,
+    /// A message without a body, with an unknown kind, or with numbers that cannot be.
+    #[error("a frame holds an illegal message")]
+    Illegal,
+    /// Larger than any frame may be.
+    #[error(
+        "a frame is larger than {MAX_INCOMING_FRAME_BYTES} bytes or has over {MAX_MESSAGES_PER_FRAME} messages"
+    )]
+    TooLarge,
+    /// For a Raft group that this node does not have.
+    #[error("a message is for an unknown group")]
+    UnknownGroup,
+}
+
+/// Packs messages into frames of at most [`MAX_FRAME_BYTES`], or of one message.
+pub fn encode_messages(messages: Vec<PeerMessage>) -> Vec<peer::Frame> {
+    let mut frames = Vec::new();
+    let mut packed = Vec::new();
+    let mut packed_bytes = 0;
+    for message in messages {
+        let message = to_wire(message);
+        let bytes = message.encoded_len();
+        let full = packed_bytes + bytes > MAX_FRAME_BYTES || packed.len() == MAX_MESSAGES_PER_FRAME;
+        if !packed.is_empty() && full {
+            frames.push(seal(None, std::mem::take(&mut packed)));
+            packed_bytes = 0;
+        }
+        packed.push(message);
+        packed_bytes += bytes;
+    }
+    if !packed.is_empty() {
+        frames.push(seal(None, packed));
+    }
+    frames
+}
+
+/// The frame that opens a link.
+pub fn encode_handshake(handshake: peer::Handshake) -> peer::Frame {
+    seal(Some(handshake), Vec::new())
+}
+
+fn seal(handshake: Option<peer::Handshake>, messages: Vec<peer::PeerMessage>) -> peer::Frame {
+    let payload = Bytes::from(
+        peer::Payload {
+            handshake,
+            messages,
+        }
+        .encode_to_vec(),
+    );
+    peer::Frame {
+        checksum: crc32c::crc32c(&payload),
+        payload,
+    }
+}
+
+/// Reads a frame: the handshake if it carries one, and its messages.
+///
+/// # Errors
+/// When anything in it is not as the protocol says; the link is then not to be trusted.
+pub fn decode_frame(
+    frame: &peer::Frame,
+) -> Result<(Option<peer::Handshake>, Vec<PeerMessage>), WireError> {
+    if frame.payload.len() > MAX_INCOMING_FRAME_BYTES {
+        return Err(WireError::TooLarge);
+    }
+    if crc32c::crc32c(&frame.payload) != frame.checksum {
+        return Err(WireError::Checksum);
+    }
+    let payload =
+        peer::Payload::decode(frame.payload.clone()).map_err(|_| WireError::Undecodable)?;
+    if payload.messages.len() > MAX_MESSAGES_PER_FRAME {
+        return Err(WireError::TooLarge);
+    }
+    let messages = payload
+        .messages
+        .into_iter()
+        .map(from_wire)
+        .collect::<Result<_, _>>()?;
+    Ok((payload.handshake, messages))
+}
+
+fn to_wire(message: PeerMessage) -> peer::PeerMessage {
+    let body = match message {
+        PeerMessage::Raft(message) => raft_to_wire(message),
+        PeerMessage::Forward(proposals) => Body::Forward(peer::Forward {
+            proposals: proposals.into_iter().map(forwarded_to_wire).collect(),
+        }),
+        PeerMessage::ForwardRefused {
+            reason,
+            boot_nonce,
+            sequences,
+        } => {
+            let reason = match reason {
+                RefusalReason::NotLeader => Reason::NotLeader,
+                RefusalReason::Overloaded => Reason::Overloaded,
+                RefusalReason::Illegal => Reason::Illegal,
+            };
+            Body::ForwardRefused(peer::ForwardRefused {
+                reason: reason.into(),
+                boot_nonce,
+                sequences,
+            })
+        }
+    };
+    peer::PeerMessage {
+        group_id: GROUP_ID,
+        body: Some(body),
+    }
+}
+
+fn forwarded_to_wire(proposal: ForwardedProposal) -> peer::ForwardedProposal {
+    peer::ForwardedProposal {
+        boot_nonce: proposal.boot_nonce,
+        sequence: proposal.sequence,
+        kind: proposal.kind as u32,
+        body: proposal.body,
+    }
+}
+
+fn raft_to_wire(message: Message) -> Body {
+    match message {
+        Message::RequestVote {
+            term,
+            last_index,
+            last_term,
+            pre,
+        } => Body::RequestVote(peer::RequestVote {
+            term: term.0,
+            last_index: last_index.0,
+            last_term: last_term.0,
+            pre,
+        }),
+        Message::Vote { term, granted, pre } => Body::Vote(peer::Vote {
+            term: term.0,
+            granted,
+            pre,
+        }),
+        Message::Append {
+            term,
+            previous_index,
+            previous_term,
+            commit,
+            entries,
+            round,
+        } => Body::Append(peer::Append {
+            term: term.0,
+            previous_index: previous_index.0,
+            previous_term: previous_term.0,
+            commit: commit.0,
+            entries: entries.into_iter().map(entry_to_wire).collect(),
+            round,
+        }),
+        Message::AppendAccepted {
+            term,
+            matched,
+            round,
+        } => Body::AppendAccepted(peer::AppendAccepted {
+            term: term.0,
+            matched: matched.0,
+            round,
+        }),
+        Message::AppendRejected {
+            term,
+            previous_index,
+            hint_index,
+            hint_term,
+            round,
+        } => Body::AppendRejected(peer::AppendRejected {
+            term: term.0,
+            previous_index: previous_index.0,
+            hint_index: hint_index.0,
+            hint_term: hint_term.0,
+            round,
+        }),
+        Message::ReadIndexRequest { term, sequence } => {
+            Body::ReadIndexRequest(peer::ReadIndexRequest {
+                term: term.0,
+                sequence,
+            })
+        }
+        Message::ReadIndexResponse {
+            term,
+            sequence,
+            index,
+        } => Body::ReadIndexResponse(peer::ReadIndexResponse {
+            term: term.0,
+            sequence,
+            index: index.map(|index| index.0),
+        }),
+    }
+}
+
+fn entry_to_wire(entry: Entry) -> peer::Entry {
+    let (kind, data) = entry_parts(entry.payload);
+    peer::Entry {
+        term: entry.term.0,
+        kind: u32::from(kind),
+        data,
+    }
+}
+
+/// An entry's payload as kind and bytes, on the wire as in the log.
+pub(crate) fn entry_parts(payload: Payload) -> (u8, Bytes) {
+    match payload {
+        Payload::Empty => (ENTRY_KIND_EMPTY, Bytes::new()),
+        Payload::Command(bytes) => (ENTRY_KIND_COMMAND, bytes),
+    }
+}
+
+/// The payload of that kind with those bytes; none for a kind that this version does not know.
+pub(crate) fn entry_payload(kind: u32, data: Bytes) -> Option<Payload> {
+    match u8::try_from(kind).ok()? {
+        ENTRY_KIND_EMPTY if data.is_empty() => Some(Payload::Empty),
+        ENTRY_KIND_COMMAND => Some(Payload::Command(data)),
+        _ => None,
+    }
+}
+
+fn from_wire(message: peer::PeerMessage) -> Result<PeerMessage, WireError> {
+    if message.group_id != GROUP_ID {
+        return Err(WireError::UnknownGroup);
+    }
+    Ok(match message.body.ok_or(WireError::Illegal)? {
+        Body::Forward(forward) => PeerMessage::Forward(
+            forward
+                .proposals
+                .into_iter()
+                .map(forwarded_from_wire)
+                .collect::<Result<_, _>>()?,
+        ),
+        Body::ForwardRefused(refused) => PeerMessage::ForwardRefused {
+            reason: match refused.reason() {
+                Reason::NotLeader => RefusalReason::NotLeader,
+                Reason::Overloaded => RefusalReason::Overloaded,
+                Reason::Illegal => RefusalReason::Illegal,
+            },
+            boot_nonce: refused.boot_nonce,
+            sequences: refused.sequences,
+        },
+        body => PeerMessage::Raft(raft_from_wire(body)?),
+    })
+}
+
+fn forwarded_from_wire(proposal: peer::ForwardedProposal) -> Result<ForwardedProposal, WireError> {
+    Ok(ForwardedProposal {
+        boot_nonce: proposal.boot_nonce,
+        sequence: proposal.sequence,
+        kind: CommandKind::from_number(proposal.kind).ok_or(WireError::Illegal)?,
+        body: proposal.body,
+    })
+}
+
+fn raft_from_wire(body: Body) -> Result<Message, WireError> {
+    Ok(match body {
+        Body::RequestVote(m) => Message::RequestVote {
+            term: Term(m.term),
+            last_index: LogIndex(m.last_index),
+            last_term: Term(m.last_term),
+            pre: m.pre,
+        },
+        Body::Vote(m) => Message::Vote {
+            term: Term(m.term),
+            granted: m.granted,
+            pre: m.pre,
+        },
+        Body::Append(m) => append_from_wire(m)?,
+        Body::AppendAccepted(m) => Message::AppendAccepted {
+            term: Term(m.term),
+            matched: LogIndex(m.matched),
+            round: m.round,
+        },
+        Body::AppendRejected(m) => Message::AppendRejected {
+            term: Term(m.term),
+            previous_index: LogIndex(m.previous_index),
+            hint_index: LogIndex(m.hint_index),
+            hint_term: Term(m.hint_term),
+            round: m.round,
+        },
+        Body::ReadIndexRequest(m) => Message::ReadIndexRequest {
+            term: Term(m.term),
+            sequence: m.sequence,
+        },
+        Body::ReadIndexResponse(m) => Message::ReadIndexResponse {
+            term: Term(m.term),
+            sequence: m.sequence,
+            index: m.index.map(LogIndex),
+        },
+        Body::Forward(_) | Body::ForwardRefused(_) => return Err(WireError::Illegal),
+    })
+}
+
+fn append_from_wire(append: peer::Append) -> Result<Message, WireError> {
+    let count = append.entries.len() as u64;
+    if append
+        .previous_index
+        .checked_add(count)
+        .is_none_or(|last| last == u64::MAX)
+    {
+        return Err(WireError::Illegal);
+    }
+    let entries = (append.previous_index + 1..)
+        .zip(append.entries)
+        .map(|(index, entry)| {
+            let payload = entry_payload(entry.kind, entry.data).ok_or(WireError::Illegal)?;
+            Ok(Entry {
+                index: LogIndex(index),
+                term: Term(entry.term),
+                payload,
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Message::Append {
+        term: Term(append.term),
+        previous_index: LogIndex(append.previous_index),
+        previous_term: Term(append.previous_term),
+        commit: LogIndex(append.commit),
+        entries,
+        round: append.round,
+    })
+}
+
+#[cfg(test)]
+mod tests;

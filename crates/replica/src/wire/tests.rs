@@ -1,0 +1,175 @@
+use super::*;
+
+fn every_kind_of_message() -> Vec<PeerMessage> {
+    let command = Payload::Command(Bytes::from_static(b"put"));
+    let raft = [
+        Message::RequestVote {
+            term: Term(3),
+            last_index: LogIndex(9),
+            last_term: Term(2),
+            pre: true,
+        },
+        Message::Vote {
+            term: Term(3),
+            granted: true,
+            pre: false,
+        },
+        Message::Append {
+            term: Term(3),
+            previous_index: LogIndex(9),
+            previous_term: Term(2),
+            commit: LogIndex(8),
+            entries: vec![
+                Entry {
+                    index: LogIndex(10),
+                    term: Term(3),
+                    payload: Payload::Empty,
+                },
+                Entry {
+                    index: LogIndex(11),
+                    term: Term(3),
+                    payload: command,
+                },
+            ],
+            round: 77,
+        },
+        Message::AppendAccepted {
+            term: Term(3),
+            matched: LogIndex(11),
+            round: 77,
+        },
+        Message::AppendRejected {
+            term: Term(3),
+            previous_index: LogIndex(9),
+            hint_index: LogIndex(4),
+            hint_term: Term(1),
+            round: 77,
+        },
+        Message::ReadIndexRequest {
+            term: Term(3),
+            sequence: 5,
+        },
+        Message::ReadIndexResponse {
+            term: Term(3),
+            sequence: 5,
+            index: None,
+        },
+        Message::ReadIndexResponse {
+            term: Term(3),
+            sequence: 5,
+            index: Some(LogIndex(0)),
+        },
+    ];
+    let mut messages: Vec<PeerMessage> = raft.into_iter().map(PeerMessage::Raft).collect();
+    messages.push(PeerMessage::Forward(vec![ForwardedProposal {
+        boot_nonce: 7,
+        sequence: 1,
+        kind: CommandKind::Txn,
+        body: Bytes::from_static(b"txn"),
+    }]));
+    messages.push(PeerMessage::ForwardRefused {
+        reason: RefusalReason::Overloaded,
+        boot_nonce: 7,
+        sequences: vec![1, 2],
+    });
+    messages
+}
+
+#[test]
+fn every_message_survives_the_wire() {
+    let messages = every_kind_of_message();
+    let frames = encode_messages(messages.clone());
+    assert_eq!(frames.len(), 1);
+    assert_eq!(decode_frame(&frames[0]), Ok((None, messages)));
+}
+
+#[test]
+fn a_flipped_bit_is_refused() {
+    let frame = encode_messages(every_kind_of_message()).remove(0);
+    for bit in 0..frame.payload.len() * 8 {
+        let mut payload = frame.payload.to_vec();
+        payload[bit / 8] ^= 1 << (bit % 8);
+        let damaged = peer::Frame {
+            checksum: frame.checksum,
+            payload: payload.into(),
+        };
+        assert_eq!(
+            decode_frame(&damaged),
+            Err(WireError::Checksum),
+            "bit {bit}"
+        );
+    }
+}
+
+#[test]
+fn well_sealed_nonsense_is_refused_and_never_panics() {
+    let mut state = 1_u64;
+    for _ in 0..20_000 {
+        let payload: Vec<u8> = (0..state % 64)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(7);
+                (state >> 56) as u8
+            })
+            .collect();
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(7);
+        let checksum = crc32c::crc32c(&payload);
+        let _ = decode_frame(&peer::Frame {
+            checksum,
+            payload: payload.into(),
+        });
+    }
+    let illegal = peer::PeerMessage {
+        group_id: 0,
+        body: None,
+    };
+    assert_eq!(
+        decode_frame(&seal(None, vec![illegal])),
+        Err(WireError::Illegal)
+    );
+    let elsewhere = peer::PeerMessage {
+        group_id: 1,
+        body: None,
+    };
+    assert_eq!(
+        decode_frame(&seal(None, vec![elsewhere])),
+        Err(WireError::UnknownGroup)
+    );
+    let overflowing = peer::Append {
+        previous_index: u64::MAX - 1,
+        entries: vec![peer::Entry::default()],
+        ..Default::default()
+    };
+    let overflowing = peer::PeerMessage {
+        group_id: 0,
+        body: Some(Body::Append(overflowing)),
+    };
+    assert_eq!(
+        decode_frame(&seal(None, vec![overflowing])),
+        Err(WireError::Illegal)
+    );
+}
+
+#[test]
+fn a_frame_holds_two_mebibytes_or_one_message() {
+    let forward = |bytes: usize| {
+        PeerMessage::Forward(vec![ForwardedProposal {
+            boot_nonce: 1,
+            sequence: 1,
+            kind: CommandKind::Put,
+            body: Bytes::from(vec![0; bytes]),
+        }])
+    };
+    let frames = encode_messages(vec![forward(1 << 20); 3]);
+    assert_eq!(
+        frames.len(),
+        3,
+        "two of a mebibyte and their headers do not fit"
+    );
+    assert_eq!(encode_messages(vec![forward(3 << 20), forward(1)]).len(), 2);
+    assert_eq!(encode_messages(vec![forward(1); 100]).len(), 1);
+    assert!(encode_messages(Vec::new()).is_empty());
+}
