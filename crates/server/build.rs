@@ -26,9 +26,13 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     collect_protos(&root, &mut files)?;
     files.sort();
     let descriptors = protox::compile(&files, [&root])?;
-    let (peer, etcd): (Vec<_>, Vec<_>) =
-        descriptors.file.into_iter().partition(|file| file.package() == PEER_PACKAGE);
-    let mut builder = tonic_prost_build::configure().build_client(false).build_server(true);
+    let (peer, etcd): (Vec<_>, Vec<_>) = descriptors
+        .file
+        .into_iter()
+        .partition(|file| file.package() == PEER_PACKAGE);
+    let mut builder = tonic_prost_build::configure()
+        .build_client(false)
+        .build_server(true);
     for package in PACKAGES {
         builder = builder.extern_path(format!(".{package}"), format!("::quorate_proto::{package}"));
     }

@@ -28,8 +28,7 @@ impl Keyspace {
             if bound.as_slice() > from && !span.ends_after(bound.as_slice()) {
                 return None;
             }
-            let is_whole =
-                first.key.as_slice() >= from && span.ends_after(last.key.as_slice());
+            let is_whole = first.key.as_slice() >= from && span.ends_after(last.key.as_slice());
             if is_whole && let Some(live) = leaf.live_at(revision) {
                 if *budget == 0 {
                     return Some(first.key.clone());
@@ -117,8 +116,9 @@ impl Keyspace {
                 *budget -= 1;
                 reached = Some(bound.clone());
             } else {
-                let stop =
-                    end.map_or(leaf.entries().len(), |end| leaf.find(end).unwrap_or_else(|i| i));
+                let stop = end.map_or(leaf.entries().len(), |end| {
+                    leaf.find(end).unwrap_or_else(|i| i)
+                });
                 for entry in leaf.entries()[..stop].iter().rev() {
                     if entry.key.as_slice() < span.start.as_ref() {
                         return None;

@@ -166,7 +166,10 @@ impl CommandEnvelope {
     /// # Errors
     /// When the checksum does not match, or the version or kind is unknown.
     pub fn decode(bytes: &Bytes) -> Result<CommandEnvelope, EnvelopeError> {
-        let content_len = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or(EnvelopeError::Damaged)?;
+        let content_len = bytes
+            .len()
+            .checked_sub(CHECKSUM_BYTES)
+            .ok_or(EnvelopeError::Damaged)?;
         let (content, checksum) = bytes.split_at(content_len);
         if checksum != crc32c::crc32c(content).to_le_bytes() {
             return Err(EnvelopeError::Damaged);
@@ -183,7 +186,9 @@ impl CommandEnvelope {
         let session_sequence = varint()?;
         let user_len = usize::try_from(varint()?).map_err(|_| EnvelopeError::Damaged)?;
         let user = rest.get(..user_len).ok_or(EnvelopeError::Damaged)?;
-        let user = std::str::from_utf8(user).map_err(|_| EnvelopeError::Damaged)?.to_owned();
+        let user = std::str::from_utf8(user)
+            .map_err(|_| EnvelopeError::Damaged)?
+            .to_owned();
         let body_start = content_len - (rest.len() - user_len);
         Ok(CommandEnvelope {
             request_id,
@@ -208,11 +213,22 @@ pub fn peek_request_id(bytes: &[u8]) -> Result<RequestId, EnvelopeError> {
     if fixed[0] != VERSION {
         return Err(EnvelopeError::UnknownVersion(fixed[0]));
     }
-    let member = u64::from_le_bytes(fixed[2..10].try_into().map_err(|_| EnvelopeError::Damaged)?);
-    let nonce = u32::from_le_bytes(fixed[10..14].try_into().map_err(|_| EnvelopeError::Damaged)?);
-    let sequence =
-        decode_varint(&mut &bytes[FIXED_BYTES..]).map_err(|_| EnvelopeError::Damaged)?;
-    Ok(RequestId { member, boot_nonce: nonce, sequence })
+    let member = u64::from_le_bytes(
+        fixed[2..10]
+            .try_into()
+            .map_err(|_| EnvelopeError::Damaged)?,
+    );
+    let nonce = u32::from_le_bytes(
+        fixed[10..14]
+            .try_into()
+            .map_err(|_| EnvelopeError::Damaged)?,
+    );
+    let sequence = decode_varint(&mut &bytes[FIXED_BYTES..]).map_err(|_| EnvelopeError::Damaged)?;
+    Ok(RequestId {
+        member,
+        boot_nonce: nonce,
+        sequence,
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,39 @@
 //! The tokio shell around a replica: gRPC, peer links, real files, threads, metrics.
+//!
+//! Nothing is decided here that concerns consensus or the store; the machines of
+//! `quorate-replica` decide, and this crate gives them time, disks, sockets and threads.
+//!
+//! ```text
+//!  client port                                        peer port
+//!  grpc/, http/ ──► Core ──► threads/consensus ◄──── peers/accept ◄── other members
+//!       ▲            │           │        │
+//!       │            │     threads/log  peers/queue ──► peers/dial ──► other members
+//!       │            ▼           │
+//!       └──── threads/applier ◄──┘ (committed)
+//! ```
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-pub mod stubs;
+mod answers;
+mod clock;
+mod core;
+mod data_dir;
+mod error;
+mod grpc;
+mod http;
+mod inbox;
+mod limits;
+mod listen;
+mod metrics;
+mod peers;
+mod read_queue;
+mod real_disk;
+mod settings;
+mod start;
+mod stubs;
+mod threads;
+
+pub use error::ServerError;
+pub use real_disk::{RealDisk, RealFile};
+pub use settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, Member, QUORATE_VERSION, ServerSettings};
+pub use start::Server;

@@ -2,7 +2,11 @@ use super::*;
 
 fn envelope(body: &'static [u8]) -> CommandEnvelope {
     CommandEnvelope {
-        request_id: RequestId { member: 0x8e9e_05c5_2164_694d, boot_nonce: 7, sequence: 1_000_000 },
+        request_id: RequestId {
+            member: 0x8e9e_05c5_2164_694d,
+            boot_nonce: 7,
+            sequence: 1_000_000,
+        },
         kind: CommandKind::Put,
         log_time_ms: 1_795_000_000_000,
         user: String::new(),
@@ -32,7 +36,11 @@ fn what_is_encoded_is_decoded() {
 fn a_small_command_has_at_most_36_bytes_of_envelope() {
     // With the log's framing of at most twelve bytes this stays within the design's 48.
     let envelope = envelope(b"0123456789");
-    assert!(envelope.encoded_len() - 10 <= 36, "{} bytes", envelope.encoded_len() - 10);
+    assert!(
+        envelope.encoded_len() - 10 <= 36,
+        "{} bytes",
+        envelope.encoded_len() - 10
+    );
 }
 
 #[test]
@@ -45,7 +53,10 @@ fn any_flipped_bit_and_any_missing_byte_is_seen() {
         assert_eq!(decoded, Err(EnvelopeError::Damaged), "bit {position}");
     }
     for length in 0..bytes.len() {
-        assert!(CommandEnvelope::decode(&bytes.slice(..length)).is_err(), "length {length}");
+        assert!(
+            CommandEnvelope::decode(&bytes.slice(..length)).is_err(),
+            "length {length}"
+        );
     }
 }
 

@@ -1,0 +1,225 @@
+//! What the threads and the handlers of one server share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+use quorate_kv::{Reply, Store};
+use quorate_proto::envelope::CommandKind;
+use quorate_raft::{Entry, LeadershipState, LogIndex, NodeId, ReadGrant, Role, Term, WriteId};
+use quorate_replica::{ConsensusStatus, PeerMessage, Proposal, RequestError};
+use tokio::sync::watch;
+
+use crate::answers::Answers;
+use crate::clock::Clock;
+use crate::inbox::Inbox;
+use crate::limits::CONSENSUS_INBOX;
+use crate::metrics::Metrics;
+use crate::peers::Peers;
+use crate::read_queue::ReadQueue;
+use crate::settings::ServerSettings;
+
+/// What consensus is told.
+pub(crate) enum ConsensusInput {
+    Propose(Proposal),
+    /// Reads wait in the read queue.
+    ReadsWait,
+    Received {
+        from: NodeId,
+        messages: Vec<PeerMessage>,
+    },
+    LinkUp {
+        peer: NodeId,
+        highest_protocol_version: u32,
+    },
+    LinkLost {
+        peer: NodeId,
+    },
+    Wrote(WriteId),
+    Fetched {
+        first: LogIndex,
+        entries: Vec<Entry>,
+    },
+    Stop,
+}
+
+/// What the applier is told.
+pub(crate) enum ApplyInput {
+    Entries(Vec<Entry>),
+    Granted(ReadGrant),
+    Stop,
+}
+
+/// Who this member is.
+pub(crate) struct MemberIdentity {
+    pub(crate) cluster_id: u64,
+    pub(crate) member_id: u64,
+    pub(crate) boot_nonce: u32,
+    /// In the order of the settings' members.
+    pub(crate) member_ids: Vec<u64>,
+}
+
+/// Shared by all threads and handlers of one server.
+pub(crate) struct Core {
+    pub(crate) settings: ServerSettings,
+    pub(crate) identity: MemberIdentity,
+    pub(crate) clock: Clock,
+    pub(crate) consensus: Inbox<ConsensusInput>,
+    pub(crate) applier: Inbox<ApplyInput>,
+    pub(crate) answers: Answers,
+    pub(crate) reads: ReadQueue,
+    pub(crate) peers: Peers,
+    pub(crate) metrics: Metrics,
+    pub(crate) applied: Applied,
+    pub(crate) stopping: AtomicBool,
+    store: RwLock<Store>,
+    leadership: watch::Sender<LeadershipState>,
+    status: Mutex<Option<ConsensusStatus>>,
+}
+
+/// How far the applier is, told without a lock.
+#[derive(Default)]
+pub(crate) struct Applied {
+    pub(crate) index: AtomicU64,
+    pub(crate) log_time_ms: AtomicU64,
+    pub(crate) cluster_version: AtomicU64,
+}
+
+impl Core {
+    pub(crate) fn new(
+        settings: ServerSettings,
+        identity: MemberIdentity,
+        clock: Clock,
+        store: Store,
+        peers: Peers,
+    ) -> Arc<Core> {
+        let leadership = LeadershipState {
+            role: Role::Follower,
+            term: Term::ZERO,
+            leader: None,
+        };
+        Arc::new(Core {
+            settings,
+            identity,
+            clock,
+            consensus: Inbox::new(CONSENSUS_INBOX),
+            applier: Inbox::new(usize::MAX),
+            answers: Answers::new(),
+            reads: ReadQueue::new(),
+            peers,
+            metrics: Metrics::new(),
+            applied: Applied::default(),
+            stopping: AtomicBool::new(false),
+            store: RwLock::new(store),
+            leadership: watch::Sender::new(leadership),
+            status: Mutex::new(None),
+        })
+    }
+
+    /// Proposes a checked command and waits for its answer.
+    pub(crate) async fn write(
+        &self,
+        kind: CommandKind,
+        body: Bytes,
+    ) -> Result<Reply, RequestError> {
+        let (sequence, answer) = self.answers.open();
+        let proposal = Proposal {
+            sequence,
+            kind,
+            body,
+        };
+        if self
+            .consensus
+            .offer(ConsensusInput::Propose(proposal))
+            .is_err()
+        {
+            self.answers
+                .answer(sequence, Err(RequestError::TooManyRequests));
+        }
+        if self.is_stopping() {
+            self.answers.answer(sequence, Err(RequestError::Stopped));
+        }
+        self.metrics.proposals_pending.inc();
+        let answer = answer.await;
+        self.metrics.proposals_pending.dec();
+        let result = answer.unwrap_or(Err(RequestError::Stopped));
+        if !matches!(result, Ok(_) | Err(RequestError::Refused(_))) {
+            self.metrics.proposals_failed.inc();
+        }
+        result
+    }
+
+    /// Waits until a read of the store is linearizable.
+    pub(crate) async fn read_barrier(&self) -> Result<(), RequestError> {
+        let (leave, first_in_line) = self.reads.wait()?;
+        if first_in_line {
+            self.consensus.push(ConsensusInput::ReadsWait);
+        }
+        if self.is_stopping() {
+            self.reads.fail_all(&RequestError::Stopped);
+        }
+        let result = leave.await.unwrap_or(Err(RequestError::Stopped));
+        if result.is_err() {
+            self.metrics.read_indexes_failed.inc();
+        }
+        result
+    }
+
+    /// Fails what waits and refuses what comes: the server stops.
+    pub(crate) fn fail_waiting(&self) {
+        self.answers.fail_all(&RequestError::Stopped);
+        self.reads.fail_all(&RequestError::Stopped);
+    }
+
+    pub(crate) fn store(&self) -> RwLockReadGuard<'_, Store> {
+        self.store.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn store_mut(&self) -> RwLockWriteGuard<'_, Store> {
+        self.store.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn leadership(&self) -> LeadershipState {
+        *self.leadership.borrow()
+    }
+
+    pub(crate) fn watch_leadership(&self) -> watch::Receiver<LeadershipState> {
+        self.leadership.subscribe()
+    }
+
+    pub(crate) fn set_leadership(&self, state: LeadershipState) {
+        self.leadership.send_replace(state);
+    }
+
+    /// The last status that consensus published.
+    pub(crate) fn consensus_status(&self) -> Option<ConsensusStatus> {
+        self.status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn publish_status(&self, status: ConsensusStatus) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+
+    pub(crate) fn applied_index(&self) -> u64 {
+        self.applied.index.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// The name of a member, for people.
+    pub(crate) fn member_name(&self, id: NodeId) -> &str {
+        let position = self
+            .identity
+            .member_ids
+            .iter()
+            .position(|member| *member == id.0);
+        position.map_or("a stranger", |position| {
+            &self.settings.members[position].name
+        })
+    }
+}

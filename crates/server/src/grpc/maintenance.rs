@@ -1,0 +1,115 @@
+//! The Maintenance service: this member's status. Alarms, hashes, snapshots and moving the
+//! leader come with later versions.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use quorate_proto::etcdserverpb::{
+    AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, DowngradeRequest,
+    DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest,
+    MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
+};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use super::{counted, header, not_yet};
+use crate::core::Core;
+use crate::settings::ETCD_VERSION;
+use crate::stubs::maintenance_server::Maintenance;
+
+const SERVICE: &str = "etcdserverpb.Maintenance";
+
+pub(super) struct MaintenanceService {
+    core: Arc<Core>,
+}
+
+impl MaintenanceService {
+    pub(super) fn new(core: Arc<Core>) -> MaintenanceService {
+        MaintenanceService { core }
+    }
+
+    fn own_status(&self) -> StatusResponse {
+        let leadership = self.core.leadership();
+        let store = self.core.store();
+        let bytes = i64::try_from(store.memory_bytes()).unwrap_or(i64::MAX);
+        let revision = store.revision();
+        drop(store);
+        let applied = self.core.applied_index();
+        let committed = u64::try_from(self.core.metrics.committed_index.get()).unwrap_or(0);
+        let errors = match leadership.leader {
+            Some(_) => Vec::new(),
+            None => vec!["etcdserver: no leader".to_owned()],
+        };
+        StatusResponse {
+            header: Some(header(&self.core, revision)),
+            version: ETCD_VERSION.to_owned(),
+            db_size: bytes,
+            leader: leadership.leader.map_or(0, |leader| leader.0),
+            raft_index: committed.max(applied),
+            raft_term: leadership.term.0,
+            raft_applied_index: applied,
+            errors,
+            db_size_in_use: bytes,
+            is_learner: false,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Maintenance for MaintenanceService {
+    type SnapshotStream = Pin<Box<dyn Stream<Item = Result<SnapshotResponse, Status>> + Send>>;
+
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        counted(&self.core, SERVICE, "Status", Ok(self.own_status()))
+    }
+
+    async fn alarm(&self, _: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
+        counted(&self.core, SERVICE, "Alarm", not_yet("alarms"))
+    }
+
+    async fn defragment(
+        &self,
+        _: Request<DefragmentRequest>,
+    ) -> Result<Response<DefragmentResponse>, Status> {
+        counted(
+            &self.core,
+            SERVICE,
+            "Defragment",
+            not_yet("defragmentation"),
+        )
+    }
+
+    async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+        counted(&self.core, SERVICE, "Hash", not_yet("hashes"))
+    }
+
+    async fn hash_kv(&self, _: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
+        counted(&self.core, SERVICE, "HashKV", not_yet("hashes"))
+    }
+
+    async fn snapshot(
+        &self,
+        _: Request<SnapshotRequest>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        counted(&self.core, SERVICE, "Snapshot", not_yet("snapshots"))
+    }
+
+    async fn move_leader(
+        &self,
+        _: Request<MoveLeaderRequest>,
+    ) -> Result<Response<MoveLeaderResponse>, Status> {
+        counted(
+            &self.core,
+            SERVICE,
+            "MoveLeader",
+            not_yet("moving the leader"),
+        )
+    }
+
+    async fn downgrade(
+        &self,
+        _: Request<DowngradeRequest>,
+    ) -> Result<Response<DowngradeResponse>, Status> {
+        counted(&self.core, SERVICE, "Downgrade", not_yet("downgrades"))
+    }
+}

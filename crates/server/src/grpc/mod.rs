@@ -1,0 +1,87 @@
+//! etcd's gRPC services on a node.
+//!
+//! A handler checks what it was given, waits for the machines, and puts etcd's header on the
+//! answer. What is not served yet answers UNIMPLEMENTED with a plain sentence: the services
+//! without a handler here fall through to the router's fallback.
+
+mod cluster;
+mod kv;
+mod maintenance;
+mod reading;
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use quorate_proto::etcdserverpb::ResponseHeader;
+use tonic::service::Routes;
+use tonic::{Response, Status};
+
+use crate::core::Core;
+use crate::limits::GRPC_OVERHEAD_BYTES;
+use crate::metrics::HandledLabels;
+use crate::settings::QUORATE_VERSION;
+use crate::stubs::cluster_server::ClusterServer;
+use crate::stubs::kv_server::KvServer;
+use crate::stubs::maintenance_server::MaintenanceServer;
+
+/// The services as a router.
+pub(crate) fn routes(core: &Arc<Core>) -> Router {
+    let receive_limit = core.settings.max_request_bytes + GRPC_OVERHEAD_BYTES;
+    let kv = KvServer::new(kv::KvService::new(Arc::clone(core)))
+        .max_decoding_message_size(receive_limit)
+        .max_encoding_message_size(usize::MAX);
+    let cluster = ClusterServer::new(cluster::ClusterService::new(Arc::clone(core)))
+        .max_decoding_message_size(receive_limit);
+    let maintenance =
+        MaintenanceServer::new(maintenance::MaintenanceService::new(Arc::clone(core)))
+            .max_decoding_message_size(receive_limit);
+    Routes::new(kv)
+        .add_service(cluster)
+        .add_service(maintenance)
+        .into_axum_router()
+}
+
+/// The header of an answer that reflects `revision`.
+fn header(core: &Core, revision: i64) -> ResponseHeader {
+    ResponseHeader {
+        revision,
+        ..header_without_revision(core)
+    }
+}
+
+/// The header of answers about the cluster, which have no revision.
+fn header_without_revision(core: &Core) -> ResponseHeader {
+    ResponseHeader {
+        cluster_id: core.identity.cluster_id,
+        member_id: core.identity.member_id,
+        revision: 0,
+        raft_term: core.leadership().term.0,
+    }
+}
+
+fn not_yet<T>(what: &str) -> Result<T, Status> {
+    Err(Status::unimplemented(format!(
+        "quorate {QUORATE_VERSION} does not serve {what} yet"
+    )))
+}
+
+/// Counts an answered call.
+fn counted<T>(
+    core: &Core,
+    grpc_service: &'static str,
+    grpc_method: &'static str,
+    result: Result<T, Status>,
+) -> Result<Response<T>, Status> {
+    let grpc_code = match &result {
+        Ok(_) => "OK",
+        Err(status) => status::code_name(status.code()),
+    };
+    let labels = HandledLabels {
+        grpc_service,
+        grpc_method,
+        grpc_code,
+    };
+    core.metrics.handled.get_or_create(&labels).inc();
+    result.map(Response::new)
+}

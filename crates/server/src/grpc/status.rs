@@ -1,0 +1,100 @@
+//! Errors as gRPC statuses: etcd's code for each of etcd's texts.
+
+use quorate_kv::KvError;
+use quorate_replica::RequestError;
+use tonic::{Code, Status};
+
+pub(super) fn of_kv(error: &KvError) -> Status {
+    let code = match error.code() {
+        quorate_kv::Code::InvalidArgument => Code::InvalidArgument,
+        quorate_kv::Code::NotFound => Code::NotFound,
+        quorate_kv::Code::OutOfRange => Code::OutOfRange,
+    };
+    Status::new(code, error.to_string())
+}
+
+pub(super) fn of_request(error: &RequestError) -> Status {
+    let code = match error {
+        RequestError::Refused(error) => return of_kv(error),
+        RequestError::TooManyRequests => Code::ResourceExhausted,
+        RequestError::TooLarge => Code::InvalidArgument,
+        RequestError::TimedOut | RequestError::LeaderLost | RequestError::Stopped => {
+            Code::Unavailable
+        }
+        RequestError::Undecodable => Code::Internal,
+    };
+    Status::new(code, error.to_string())
+}
+
+/// The code's name as gRPC's own metrics write it.
+pub(super) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "Canceled",
+        Code::Unknown => "Unknown",
+        Code::InvalidArgument => "InvalidArgument",
+        Code::DeadlineExceeded => "DeadlineExceeded",
+        Code::NotFound => "NotFound",
+        Code::AlreadyExists => "AlreadyExists",
+        Code::PermissionDenied => "PermissionDenied",
+        Code::ResourceExhausted => "ResourceExhausted",
+        Code::FailedPrecondition => "FailedPrecondition",
+        Code::Aborted => "Aborted",
+        Code::OutOfRange => "OutOfRange",
+        Code::Unimplemented => "Unimplemented",
+        Code::Internal => "Internal",
+        Code::Unavailable => "Unavailable",
+        Code::DataLoss => "DataLoss",
+        Code::Unauthenticated => "Unauthenticated",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_etcds_code_and_text() {
+        let cases = [
+            (
+                RequestError::Refused(KvError::Compacted),
+                Code::OutOfRange,
+                "etcdserver: mvcc: required revision has been compacted",
+            ),
+            (
+                RequestError::Refused(KvError::DuplicateKey),
+                Code::InvalidArgument,
+                "etcdserver: duplicate key given in txn request",
+            ),
+            (
+                RequestError::TooManyRequests,
+                Code::ResourceExhausted,
+                "etcdserver: too many requests",
+            ),
+            (
+                RequestError::TooLarge,
+                Code::InvalidArgument,
+                "etcdserver: request is too large",
+            ),
+            (
+                RequestError::TimedOut,
+                Code::Unavailable,
+                "etcdserver: request timed out",
+            ),
+            (
+                RequestError::LeaderLost,
+                Code::Unavailable,
+                "etcdserver: request timed out, possibly due to previous leader failure",
+            ),
+            (
+                RequestError::Stopped,
+                Code::Unavailable,
+                "etcdserver: server stopped",
+            ),
+        ];
+        for (error, code, text) in cases {
+            let status = of_request(&error);
+            assert_eq!((status.code(), status.message()), (code, text));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What the client port serves besides gRPC: version, health, metrics, and this node's status.
+
+mod health;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use quorate_raft::Role;
+use serde_json::json;
+
+use crate::core::Core;
+use crate::settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, QUORATE_VERSION};
+
+/// Adds the pages to `router`, which has the gRPC services.
+pub(crate) fn add_pages(router: Router, core: Arc<Core>) -> Router {
+    router
+        .route("/version", get(version))
+        .merge(
+            Router::new()
+                .route("/health", get(health::health))
+                .route("/metrics", get(metrics))
+                .route("/quorate/status", get(status))
+                .with_state(core),
+        )
+        .fallback(unknown)
+}
+
+async fn version() -> Response {
+    Json(json!({
+        "etcdserver": ETCD_VERSION,
+        "etcdcluster": ETCD_CLUSTER_VERSION,
+        "quorate": QUORATE_VERSION,
+    }))
+    .into_response()
+}
+
+async fn metrics(State(core): State<Arc<Core>>) -> Response {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    (
+        [(header::CONTENT_TYPE, content_type)],
+        core.metrics.encode(&core),
+    )
+        .into_response()
+}
+
+/// This node in one object, for `quorate up` and scripts.
+async fn status(State(core): State<Arc<Core>>) -> Response {
+    let leadership = core.leadership();
+    let role = match leadership.role {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::PreCandidate => "pre-candidate",
+        Role::Candidate => "candidate",
+    };
+    let leader = leadership
+        .leader
+        .map_or("", |leader| core.member_name(leader));
+    Json(json!({
+        "member": core.settings.name,
+        "member_id": format!("{:x}", core.identity.member_id),
+        "cluster_id": format!("{:x}", core.identity.cluster_id),
+        "role": role,
+        "leader": leader,
+        "term": leadership.term.0,
+        "applied": core.applied_index(),
+        "revision": core.store().revision(),
+        "state_hash": format!("{:016x}", core.store().state_hash()),
+        "version": QUORATE_VERSION,
+    }))
+    .into_response()
+}
+
+/// A path that nothing serves: in gRPC's terms for its callers, as a plain page for others.
+async fn unknown(uri: Uri, headers: HeaderMap) -> Response {
+    let is_grpc = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    if is_grpc {
+        let message = format!(
+            "quorate {QUORATE_VERSION} does not serve {} yet",
+            uri.path()
+        );
+        let status = tonic::Status::unimplemented(message);
+        return status.into_http::<axum::body::Body>();
+    }
+    let body = format!(
+        "404: quorate {QUORATE_VERSION} does not serve {}\n",
+        uri.path()
+    );
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, plain)], body).into_response()
+}

@@ -1,0 +1,117 @@
+//! Accepts connections on a port and serves HTTP/1.1 and HTTP/2 on them.
+//!
+//! Connections are bounded in number, headers and streams are bounded in size. Whoever speaks
+//! neither protocol is cut off and counted; a fault of one connection never touches another.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::core::Core;
+use crate::error::ServerError;
+use crate::limits::{MAX_HEADER_BYTES, MAX_STREAMS_PER_CONNECTION, PEER_WINDOW_BYTES};
+
+/// How long a connection may take to say its first headers over HTTP/1.1.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause after a failed accept (out of file descriptors, say), so that it does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Opens a port.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| ServerError::Listen {
+            address,
+            reason: error.to_string(),
+        })
+}
+
+/// Serves `router` on `listener` until `stop` turns true.
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    listener: TcpListener,
+    router: Router,
+    max_connections: usize,
+    mut stop: watch::Receiver<bool>,
+) {
+    let permits = Arc::new(Semaphore::new(max_connections));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => return,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            core.metrics.connections_refused.inc();
+            continue;
+        };
+        tokio::spawn(connection(
+            Arc::clone(&core),
+            stream,
+            router.clone(),
+            permit,
+            stop.clone(),
+        ));
+    }
+}
+
+async fn connection(
+    core: Arc<Core>,
+    stream: TcpStream,
+    router: Router,
+    permit: OwnedSemaphorePermit,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Without it a small answer may wait for the acknowledgement of the last one.
+    let _ = stream.set_nodelay(true);
+    core.metrics.client_connections.inc();
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .initial_stream_window_size(PEER_WINDOW_BYTES)
+        .initial_connection_window_size(PEER_WINDOW_BYTES);
+    let service = TowerToHyperService::new(router);
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let result = tokio::select! {
+        result = serving.as_mut() => result,
+        () = stopped(&mut stop) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = result {
+        core.metrics.connections_broken.inc();
+        tracing::debug!(%error, "a connection ended badly");
+    }
+    core.metrics.client_connections.dec();
+    drop(permit);
+}
+
+/// Waits until the server stops.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the server is gone already.
+    let _ = stop.wait_for(|stop| *stop).await.map(|_| ());
+}

@@ -1,0 +1,124 @@
+//! Hears what the other members say on the links that they dialled.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quorate_proto::peer::Frame;
+use quorate_raft::NodeId;
+use quorate_replica::wire;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::handshake;
+use crate::core::{ConsensusInput, Core};
+use crate::limits::PEER_DIAL_TIMEOUT;
+use crate::stubs::peer_server::Peer;
+
+/// The service on the peer port.
+pub(crate) struct PeerService {
+    core: Arc<Core>,
+    /// The link of each member; a newer one ends the older.
+    links: Arc<Mutex<BTreeMap<NodeId, oneshot::Sender<()>>>>,
+}
+
+impl PeerService {
+    pub(crate) fn new(core: Arc<Core>) -> PeerService {
+        PeerService {
+            core,
+            links: Arc::default(),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for PeerService {
+    type LinkStream = ReceiverStream<Result<Frame, Status>>;
+
+    async fn link(
+        &self,
+        request: Request<Streaming<Frame>>,
+    ) -> Result<Response<Self::LinkStream>, Status> {
+        let mut frames = request.into_inner();
+        let first = tokio::time::timeout(PEER_DIAL_TIMEOUT, frames.message())
+            .await
+            .map_err(|_| self.refused("no handshake in time"))??
+            .ok_or_else(|| self.refused("no handshake"))?;
+        let (theirs, _) =
+            wire::decode_frame(&first).map_err(|error| self.refused(&error.to_string()))?;
+        let theirs = theirs.ok_or_else(|| self.refused("the first frame is no handshake"))?;
+        let (answers, stream) = mpsc::channel(1);
+        let urls = &self.core.settings.advertise_client_urls;
+        let answer =
+            |refusal: String| handshake::ours(&self.core.identity, urls, theirs.member_id, refusal);
+        match handshake::check(&self.core.identity, &theirs) {
+            Ok(peer) => {
+                let _ = answers.try_send(Ok(answer(String::new())));
+                let (replaced, replacement) = oneshot::channel();
+                let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+                links.insert(peer, replaced);
+                drop(links);
+                tokio::spawn(hear(
+                    Arc::clone(&self.core),
+                    peer,
+                    frames,
+                    answers,
+                    replacement,
+                ));
+            }
+            Err(reason) => {
+                self.refused(&reason);
+                let _ = answers.try_send(Ok(answer(reason)));
+            }
+        }
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+impl PeerService {
+    fn refused(&self, reason: &str) -> Status {
+        self.core.metrics.peer_handshakes_refused.inc();
+        tracing::warn!(reason, "refused a link on the peer port");
+        Status::permission_denied(reason)
+    }
+}
+
+/// Hands on what `peer` says until the link ends, a newer one takes its place, or it says
+/// something that cannot be. Holding `answers` keeps the peer's side of the link open.
+async fn hear(
+    core: Arc<Core>,
+    peer: NodeId,
+    mut frames: Streaming<Frame>,
+    answers: mpsc::Sender<Result<Frame, Status>>,
+    mut replacement: oneshot::Receiver<()>,
+) {
+    loop {
+        let frame = tokio::select! {
+            frame = frames.message() => frame,
+            _ = &mut replacement => return,
+            () = answers.closed() => return,
+        };
+        let Ok(Some(frame)) = frame else { return };
+        core.metrics
+            .peer_received_bytes
+            .inc_by(frame.payload.len() as u64);
+        let messages = match wire::decode_frame(&frame) {
+            Ok((None, messages)) => messages,
+            Ok((Some(_), _)) | Err(_) => {
+                core.metrics.peer_frames_refused.inc();
+                tracing::warn!(
+                    peer = core.member_name(peer),
+                    "a peer sent an illegal frame"
+                );
+                return;
+            }
+        };
+        let input = ConsensusInput::Received {
+            from: peer,
+            messages,
+        };
+        if core.consensus.offer(input).is_err() {
+            core.metrics.peer_frames_dropped.inc();
+        }
+    }
+}

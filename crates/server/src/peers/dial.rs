@@ -1,0 +1,135 @@
+//! Dials one peer for ever, with growing pauses while it does not answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_raft::NodeId;
+use quorate_replica::limits::MAX_INCOMING_FRAME_BYTES;
+use quorate_replica::wire;
+use tonic::transport::Endpoint;
+
+use super::{PeerQueue, handshake};
+use crate::core::{ConsensusInput, Core};
+use crate::limits::{
+    PEER_DIAL_TIMEOUT, PEER_KEEPALIVE, PEER_RETRY_FIRST, PEER_RETRY_LONGEST, PEER_WINDOW_BYTES,
+};
+use crate::stubs::peer_client::PeerClient;
+
+/// Keeps a link to `peer` up, at one of `urls` after the other, until the task is dropped.
+pub(crate) async fn dial(core: Arc<Core>, peer: NodeId, urls: Vec<String>) {
+    let name = core.member_name(peer).to_owned();
+    let queue = Arc::clone(core.peers.queue(peer).expect("every peer has a queue"));
+    let mut pause = PEER_RETRY_FIRST;
+    let mut told = String::new();
+    for url in urls.iter().cycle() {
+        let ended = link(&core, peer, &queue, url, &name).await;
+        queue.link_lost();
+        if ended.was_up {
+            core.consensus.push(ConsensusInput::LinkLost { peer });
+            pause = PEER_RETRY_FIRST;
+            told.clear();
+            tracing::warn!(
+                peer = name,
+                url,
+                reason = ended.reason,
+                "lost the link to a peer"
+            );
+        } else if told != ended.reason {
+            tracing::info!(
+                peer = name,
+                url,
+                reason = ended.reason,
+                "cannot reach a peer yet"
+            );
+            told = ended.reason;
+        }
+        tokio::time::sleep(jittered(pause, &core)).await;
+        pause = (pause * 2).min(PEER_RETRY_LONGEST);
+    }
+}
+
+struct Ended {
+    was_up: bool,
+    reason: String,
+}
+
+/// Dials once and holds the link while it lasts.
+async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name: &str) -> Ended {
+    let down = |reason: String| Ended {
+        was_up: false,
+        reason,
+    };
+    let endpoint = match Endpoint::from_shared(url.to_owned()) {
+        Ok(endpoint) => endpoint
+            .connect_timeout(PEER_DIAL_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(PEER_KEEPALIVE)
+            .keep_alive_timeout(PEER_KEEPALIVE)
+            .initial_stream_window_size(PEER_WINDOW_BYTES)
+            .initial_connection_window_size(PEER_WINDOW_BYTES),
+        Err(error) => return down(error.to_string()),
+    };
+    let channel = match endpoint.connect().await {
+        Ok(channel) => channel,
+        Err(error) => return down(describe(&error)),
+    };
+    let mut client = PeerClient::new(channel)
+        .max_decoding_message_size(MAX_INCOMING_FRAME_BYTES)
+        .max_encoding_message_size(MAX_INCOMING_FRAME_BYTES);
+    let urls = &core.settings.advertise_client_urls;
+    let ours = handshake::ours(&core.identity, urls, peer.0, String::new());
+    let (number, outgoing) = queue.open(ours);
+    let mut answers = match tokio::time::timeout(PEER_DIAL_TIMEOUT, client.link(outgoing)).await {
+        Ok(Ok(response)) => response.into_inner(),
+        Ok(Err(status)) => return down(status.message().to_owned()),
+        Err(_) => return down("the peer does not answer the handshake".to_owned()),
+    };
+    let first = match tokio::time::timeout(PEER_DIAL_TIMEOUT, answers.message()).await {
+        Ok(Ok(Some(frame))) => frame,
+        Ok(Ok(None)) => return down("the peer closed the link at the handshake".to_owned()),
+        Ok(Err(status)) => return down(status.message().to_owned()),
+        Err(_) => return down("the peer does not answer the handshake".to_owned()),
+    };
+    let theirs = match wire::decode_frame(&first) {
+        Ok((Some(theirs), _)) => theirs,
+        Ok((None, _)) => return down("the peer sent no handshake".to_owned()),
+        Err(error) => return down(error.to_string()),
+    };
+    match handshake::check(&core.identity, &theirs) {
+        Ok(member) if member == peer => {}
+        Ok(_) => return down("another member answers at this address".to_owned()),
+        Err(reason) => return down(reason),
+    }
+    queue.set_client_urls(theirs.client_urls);
+    queue.link_up(number);
+    core.consensus.push(ConsensusInput::LinkUp {
+        peer,
+        highest_protocol_version: theirs.highest_protocol_version,
+    });
+    tracing::info!(peer = name, url, "linked to a peer");
+    // Nothing more is said on this side: the next word, or its absence, is the end.
+    let reason = match answers.message().await {
+        Ok(Some(_)) => "the peer broke the protocol".to_owned(),
+        Ok(None) => "the peer closed the link".to_owned(),
+        Err(status) => status.message().to_owned(),
+    };
+    Ended {
+        was_up: true,
+        reason,
+    }
+}
+
+/// The innermost reason, which is what a person can act on ("connection refused").
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// Up to a half more, so that members that lost each other do not dial in step.
+fn jittered(pause: Duration, core: &Core) -> Duration {
+    let nanos = core.clock.now().as_nanos() ^ core.identity.member_id;
+    pause + pause.mul_f64((nanos % 512) as f64 / 1024.0)
+}

@@ -1,0 +1,100 @@
+//! The first words on a link: who is speaking, to whom, and in which versions.
+
+use quorate_proto::peer::{Frame, Handshake};
+use quorate_raft::NodeId;
+use quorate_replica::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION, wire};
+
+use crate::core::MemberIdentity;
+
+/// Our handshake, for a link to `receiver`.
+pub(super) fn ours(
+    identity: &MemberIdentity,
+    client_urls: &[String],
+    receiver: u64,
+    refusal: String,
+) -> Frame {
+    wire::encode_handshake(Handshake {
+        cluster_id: identity.cluster_id,
+        member_id: identity.member_id,
+        boot_nonce: identity.boot_nonce,
+        lowest_protocol_version: LOWEST_PROTOCOL_VERSION,
+        highest_protocol_version: HIGHEST_PROTOCOL_VERSION,
+        refusal,
+        receiver_id: receiver,
+        client_urls: client_urls.to_vec(),
+    })
+}
+
+/// Checks the other side's handshake: which member it is, or why it is refused.
+pub(super) fn check(identity: &MemberIdentity, theirs: &Handshake) -> Result<NodeId, String> {
+    if !theirs.refusal.is_empty() {
+        return Err(format!("the peer refuses: {}", theirs.refusal));
+    }
+    if theirs.cluster_id != identity.cluster_id {
+        return Err(format!(
+            "cluster ID mismatch: {:x} is not our cluster {:x}; compare --initial-cluster and \
+             --initial-cluster-token of both",
+            theirs.cluster_id, identity.cluster_id
+        ));
+    }
+    if theirs.receiver_id != identity.member_id {
+        return Err(format!(
+            "it wants member {:x}, this is member {:x}; compare the peer URLs of both",
+            theirs.receiver_id, identity.member_id
+        ));
+    }
+    let known = identity.member_ids.contains(&theirs.member_id);
+    if !known || theirs.member_id == identity.member_id {
+        return Err(format!(
+            "member {:x} is not one of our peers",
+            theirs.member_id
+        ));
+    }
+    let versions_meet = theirs.lowest_protocol_version <= HIGHEST_PROTOCOL_VERSION
+        && theirs.highest_protocol_version >= LOWEST_PROTOCOL_VERSION;
+    if !versions_meet {
+        return Err(format!(
+            "it speaks protocol versions {} to {}, this node {LOWEST_PROTOCOL_VERSION} to \
+             {HIGHEST_PROTOCOL_VERSION}; upgrade one version at a time",
+            theirs.lowest_protocol_version, theirs.highest_protocol_version
+        ));
+    }
+    Ok(NodeId(theirs.member_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(member_id: u64) -> MemberIdentity {
+        MemberIdentity {
+            cluster_id: 9,
+            member_id,
+            boot_nonce: 1,
+            member_ids: vec![1, 2],
+        }
+    }
+
+    fn theirs(change: impl Fn(&mut Handshake)) -> Result<NodeId, String> {
+        let frame = ours(&identity(2), &[], 1, String::new());
+        let mut handshake = wire::decode_frame(&frame)
+            .expect("sound")
+            .0
+            .expect("a handshake");
+        change(&mut handshake);
+        check(&identity(1), &handshake)
+    }
+
+    #[test]
+    fn a_peer_is_known_by_its_handshake_and_anyone_else_is_told_why_not() {
+        assert_eq!(theirs(|_| {}), Ok(NodeId(2)));
+        let refused = |change: fn(&mut Handshake)| theirs(change).expect_err("refused");
+        assert!(refused(|h| h.cluster_id = 8).contains("cluster ID mismatch"));
+        assert!(refused(|h| h.member_id = 3).contains("not one of our peers"));
+        assert!(refused(|h| h.member_id = 1).contains("not one of our peers"));
+        assert!(refused(|h| h.receiver_id = 2).contains("wants member 2"));
+        assert!(refused(|h| h.lowest_protocol_version = 99).contains("versions 99"));
+        assert!(refused(|h| h.highest_protocol_version = 0).contains("versions 1 to 0"));
+        assert!(refused(|h| h.refusal = "no".to_owned()).contains("refuses: no"));
+    }
+}

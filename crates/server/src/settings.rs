@@ -1,0 +1,52 @@
+//! What a server has to be told; the command line fills it from flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The etcd version that `/version` and Status give: clients decide by it what they may use.
+pub const ETCD_VERSION: &str = "3.5.21";
+
+/// The etcd cluster version beside it.
+pub const ETCD_CLUSTER_VERSION: &str = "3.5.0";
+
+/// Quorate's own version.
+pub const QUORATE_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// One member of the cluster as every member was told at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// Where its peers reach it, as URLs.
+    pub peer_urls: Vec<String>,
+}
+
+/// Everything a server has to be told.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// This member's name; one of `members` has it.
+    pub name: String,
+    /// Where its data lies; made if absent.
+    pub data_dir: PathBuf,
+    /// Where clients are listened to.
+    pub listen_client: Vec<SocketAddr>,
+    /// Where peers are listened to.
+    pub listen_peer: Vec<SocketAddr>,
+    /// Where clients reach this member, as URLs.
+    pub advertise_client_urls: Vec<String>,
+    /// All members, this one included.
+    pub members: Vec<Member>,
+    /// Tells clusters with equal addresses apart.
+    pub cluster_token: String,
+    /// How often a leader is heard from.
+    pub heartbeat_interval: Duration,
+    /// How long a leader may be silent.
+    pub election_timeout: Duration,
+    /// Whether a node asks before it campaigns.
+    pub pre_vote: bool,
+    /// The largest request, in bytes.
+    pub max_request_bytes: usize,
+    /// Operations in one transaction.
+    pub max_txn_ops: usize,
+}

@@ -1,0 +1,200 @@
+//! Starts a server: data directory, machines, threads, ports; and stops it.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use quorate_raft::NodeId;
+use quorate_replica::{MemberSeed, Node, NodeSettings, identify};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+
+use crate::clock::Clock;
+use crate::core::{Core, MemberIdentity};
+use crate::data_dir;
+use crate::error::ServerError;
+use crate::grpc;
+use crate::http;
+use crate::limits::{MAX_CLIENT_CONNECTIONS, MAX_PEER_CONNECTIONS, SHUTDOWN_GRACE};
+use crate::listen;
+use crate::peers::{PeerService, Peers, dial};
+use crate::real_disk::RealDisk;
+use crate::settings::ServerSettings;
+use crate::stubs::peer_server::PeerServer;
+use crate::threads::{Fatal, Threads};
+
+/// A server that runs.
+pub struct Server {
+    core: Arc<Core>,
+    threads: Threads,
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    fatal: mpsc::UnboundedReceiver<ServerError>,
+}
+
+impl Server {
+    /// Starts a server. Its ports are open and its log is read when this returns; who leads is
+    /// found out afterwards.
+    ///
+    /// # Errors
+    /// When the settings contradict themselves, a port is taken, or the data directory cannot
+    /// be used; the message says what to do.
+    pub async fn start(settings: ServerSettings) -> Result<Server, ServerError> {
+        let identity = identity(&settings)?;
+        // Ports first: a second server on the same ports must not touch the first one's data.
+        let client_listeners = bind_all(&settings.listen_client).await?;
+        let peer_listeners = bind_all(&settings.listen_peer).await?;
+        let log_directory = data_dir::open(
+            &settings.data_dir,
+            identity.cluster_id,
+            identity.member_id,
+            &settings.name,
+        )?;
+        let clock = Clock::start();
+        let disk = RealDisk::new(&log_directory);
+        let node_settings = node_settings(&settings, &identity);
+        let mut node = Node::open(disk, node_settings, clock.now(), clock.wall_ms())?;
+        for note in &node.notes {
+            tracing::warn!("{note}");
+        }
+        let others = identity
+            .member_ids
+            .iter()
+            .copied()
+            .filter(|id| *id != identity.member_id);
+        let peers = Peers::new(others.map(NodeId));
+        let store = std::mem::take(&mut node.store);
+        let core = Core::new(settings, identity, clock, store, peers);
+        let (fatal, fatal_receiver) = Fatal::channel();
+        let threads = Threads::start(&core, node, &fatal);
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        spawn_dialers(&core, &mut tasks);
+        let clients = http::add_pages(grpc::routes(&core), Arc::clone(&core));
+        let peer_service = PeerServer::new(PeerService::new(Arc::clone(&core)))
+            .max_decoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES)
+            .max_encoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES);
+        let peers = Routes::new(peer_service).into_axum_router();
+        for (listeners, router, limit) in [
+            (client_listeners, clients, MAX_CLIENT_CONNECTIONS),
+            (peer_listeners, peers, MAX_PEER_CONNECTIONS),
+        ] {
+            for listener in listeners {
+                let (core, router) = (Arc::clone(&core), router.clone());
+                tasks.spawn(listen::serve(
+                    core,
+                    listener,
+                    router,
+                    limit,
+                    stopped.clone(),
+                ));
+            }
+        }
+        Ok(Server {
+            core,
+            threads,
+            tasks,
+            stop,
+            fatal: fatal_receiver,
+        })
+    }
+
+    /// Waits until the server cannot go on; gives the reason.
+    pub async fn failed(&mut self) -> ServerError {
+        match self.fatal.recv().await {
+            Some(error) => error,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until a leader is known; gives its name.
+    pub async fn leader(&self) -> String {
+        let mut leadership = self.core.watch_leadership();
+        match leadership.wait_for(|state| state.leader.is_some()).await {
+            Ok(state) => {
+                let leader = state.leader.unwrap_or_default();
+                self.core.member_name(leader).to_owned()
+            }
+            Err(_) => String::new(),
+        }
+    }
+
+    /// Stops: refuses what comes, fails what waits, ends the threads.
+    pub async fn stop(mut self) {
+        self.core.stopping.store(true, Ordering::SeqCst);
+        self.stop.send_replace(true);
+        self.core.fail_waiting();
+        let _ = tokio::time::timeout(SHUTDOWN_GRACE, async {
+            while self.core.metrics.client_connections.get() > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        self.tasks.shutdown().await;
+        let (threads, core) = (self.threads, self.core);
+        let _ = tokio::task::spawn_blocking(move || threads.stop(&core)).await;
+    }
+}
+
+fn identity(settings: &ServerSettings) -> Result<MemberIdentity, ServerError> {
+    let seeds: Vec<MemberSeed> = settings
+        .members
+        .iter()
+        .map(|member| MemberSeed {
+            name: member.name.clone(),
+            peer_urls: member.peer_urls.clone(),
+        })
+        .collect();
+    let ids = identify(&settings.cluster_token, &seeds);
+    let own = settings
+        .members
+        .iter()
+        .position(|member| member.name == settings.name);
+    let own = own.ok_or_else(|| {
+        ServerError::Settings(format!(
+            "the name {} is not in the initial cluster",
+            settings.name
+        ))
+    })?;
+    Ok(MemberIdentity {
+        cluster_id: ids.cluster_id,
+        member_id: ids.member_ids[own],
+        // The standard library seeds this from the system's randomness, once a process.
+        boot_nonce: RandomState::new().build_hasher().finish() as u32,
+        member_ids: ids.member_ids,
+    })
+}
+
+fn node_settings(settings: &ServerSettings, identity: &MemberIdentity) -> NodeSettings {
+    NodeSettings {
+        cluster_id: identity.cluster_id,
+        member_id: identity.member_id,
+        member_ids: identity.member_ids.clone(),
+        boot_nonce: identity.boot_nonce,
+        heartbeat_interval: settings.heartbeat_interval,
+        election_timeout: settings.election_timeout,
+        pre_vote: settings.pre_vote,
+        seed: u64::from(identity.boot_nonce),
+        segment_bytes: None,
+    }
+}
+
+async fn bind_all(addresses: &[std::net::SocketAddr]) -> Result<Vec<TcpListener>, ServerError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.push(listen::bind(*address).await?);
+    }
+    Ok(listeners)
+}
+
+fn spawn_dialers(core: &Arc<Core>, tasks: &mut JoinSet<()>) {
+    let members = core.settings.members.iter().zip(&core.identity.member_ids);
+    for (member, id) in members {
+        if *id != core.identity.member_id {
+            let urls = member.peer_urls.clone();
+            tasks.spawn(dial(Arc::clone(core), NodeId(*id), urls));
+        }
+    }
+}

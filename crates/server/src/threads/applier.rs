@@ -1,0 +1,69 @@
+//! Drives the applier: applies what is committed under short holds of the store's lock, and
+//! answers between them.
+
+use std::sync::atomic::Ordering;
+
+use quorate_replica::{Applier, Progress};
+
+use super::Fatal;
+use crate::core::{ApplyInput, Core};
+use crate::error::ServerError;
+use crate::limits::{APPLIED_NOTICE_BYTES, KEYS_PER_STEP};
+
+pub(super) fn run(core: &Core, mut applier: Applier, fatal: &Fatal) {
+    let mut inputs = Vec::new();
+    let mut unnoticed_bytes = 0;
+    loop {
+        core.applier.take(None, &mut inputs);
+        for input in inputs.drain(..) {
+            match input {
+                ApplyInput::Entries(entries) => {
+                    unnoticed_bytes += entries
+                        .iter()
+                        .map(|entry| entry.payload.len())
+                        .sum::<usize>();
+                    applier.committed(entries);
+                }
+                ApplyInput::Granted(grant) => applier.granted(grant),
+                ApplyInput::Stop => return,
+            }
+        }
+        loop {
+            let progress = match applier.step(&mut core.store_mut(), KEYS_PER_STEP) {
+                Ok(progress) => progress,
+                Err(error) => return fatal.report(ServerError::Apply(error)),
+            };
+            publish(core, &applier);
+            let more = progress.more;
+            deliver(core, progress);
+            if !more {
+                break;
+            }
+        }
+        while core.store_mut().free_step(KEYS_PER_STEP) {}
+        if unnoticed_bytes >= APPLIED_NOTICE_BYTES {
+            unnoticed_bytes = 0;
+            core.consensus.wake();
+        }
+    }
+}
+
+fn publish(core: &Core, applier: &Applier) {
+    let applied = &core.applied;
+    applied
+        .log_time_ms
+        .store(applier.log_time_ms(), Ordering::Release);
+    applied
+        .cluster_version
+        .store(u64::from(applier.cluster_version()), Ordering::Release);
+    applied.index.store(applier.applied().0, Ordering::Release);
+}
+
+fn deliver(core: &Core, progress: Progress) {
+    for answer in progress.answers {
+        core.answers.answer(answer.sequence, answer.result);
+    }
+    for id in progress.released {
+        core.reads.release(id, &Ok(()));
+    }
+}

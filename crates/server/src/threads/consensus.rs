@@ -1,0 +1,151 @@
+//! Drives the consensus machine: feeds it all that is queued, then carries out its effects.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use quorate_raft::{LeadershipState, LogIndex, Role};
+use quorate_replica::{Consensus, Effects};
+
+use super::{FetchInput, LogInput, Queues};
+use crate::core::{ApplyInput, ConsensusInput, Core};
+
+/// The status for people and metrics is published at most this often while inputs come in.
+const STATUS_INTERVAL: Duration = Duration::from_millis(20);
+
+pub(super) fn run(core: &Core, queues: &Queues, mut consensus: Consensus) {
+    let mut inputs = Vec::new();
+    let mut status_due = core.clock.now();
+    let mut status_stale = true;
+    core.set_leadership(consensus.leadership());
+    loop {
+        let now = core.clock.now();
+        let wake_at = [consensus.deadline(), status_stale.then_some(status_due)];
+        let timeout = wake_at
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|deadline| deadline.since(now));
+        if !consensus.has_effects() {
+            core.consensus.take(timeout, &mut inputs);
+        }
+        let now = core.clock.now();
+        let wall_ms = core.clock.wall_ms();
+        note_applied(core, &mut consensus);
+        status_stale |= !inputs.is_empty();
+        let mut proposals = Vec::new();
+        let mut reads_wait = false;
+        for input in inputs.drain(..) {
+            match input {
+                ConsensusInput::Propose(proposal) => proposals.push(proposal),
+                ConsensusInput::ReadsWait => reads_wait = true,
+                ConsensusInput::Stop => return stop(core, queues),
+                other => feed(core, &mut consensus, other),
+            }
+        }
+        if !proposals.is_empty() {
+            consensus.propose(now, proposals);
+        }
+        if reads_wait && let Some(id) = core.reads.take_batch() {
+            consensus.read(now, id);
+        }
+        consensus.tick(now);
+        carry_out(core, queues, consensus.take_effects(now, wall_ms));
+        if status_stale && now >= status_due {
+            status_stale = false;
+            core.publish_status(consensus.status());
+            status_due = now + STATUS_INTERVAL;
+        }
+    }
+}
+
+fn note_applied(core: &Core, consensus: &mut Consensus) {
+    let applied = &core.applied;
+    consensus.applied(
+        LogIndex(applied.index.load(Ordering::Acquire)),
+        applied.log_time_ms.load(Ordering::Acquire),
+        u32::try_from(applied.cluster_version.load(Ordering::Acquire)).unwrap_or(u32::MAX),
+    );
+}
+
+fn feed(core: &Core, consensus: &mut Consensus, input: ConsensusInput) {
+    let now = core.clock.now();
+    match input {
+        ConsensusInput::Received { from, messages } => {
+            let wall_ms = core.clock.wall_ms();
+            for message in messages {
+                consensus.receive(now, wall_ms, from, message);
+            }
+        }
+        ConsensusInput::LinkUp {
+            peer,
+            highest_protocol_version,
+        } => {
+            consensus.link_up(peer, highest_protocol_version);
+        }
+        ConsensusInput::LinkLost { peer } => consensus.link_lost(now, peer),
+        ConsensusInput::Wrote(id) => consensus.wrote(now, id),
+        ConsensusInput::Fetched { first, entries } => consensus.fetched(now, first, entries),
+        ConsensusInput::Propose(_) | ConsensusInput::ReadsWait | ConsensusInput::Stop => {
+            unreachable!("taken by the loop")
+        }
+    }
+}
+
+fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
+    for (peer, message) in effects.send {
+        core.peers.send(peer, message);
+    }
+    if let Some(request) = effects.write {
+        queues.log.push(LogInput::Write(request));
+    }
+    if !effects.apply.is_empty() {
+        if let Some(last) = effects.apply.last() {
+            core.metrics.committed_index.set(last.index.0 as i64);
+        }
+        core.applier.push(ApplyInput::Entries(effects.apply));
+    }
+    for grant in effects.grant {
+        if core.applied_index() >= grant.index.0 {
+            core.reads.release(grant.id, &Ok(()));
+        } else {
+            core.applier.push(ApplyInput::Granted(grant));
+        }
+    }
+    for fetch in effects.fetch {
+        queues.fetch.push(FetchInput::Fetch(fetch));
+    }
+    for (sequence, error) in effects.failed_proposals {
+        core.answers.answer(sequence, Err(error));
+    }
+    for (id, error) in effects.failed_reads {
+        core.reads.release(id, &Err(error));
+    }
+    if let Some(state) = effects.state {
+        leadership_changed(core, state);
+    }
+}
+
+fn leadership_changed(core: &Core, state: LeadershipState) {
+    let before = core.leadership();
+    let term = state.term.0;
+    if before.leader != state.leader {
+        match state.leader {
+            Some(leader) => {
+                core.metrics.leader_changes.inc();
+                tracing::info!(term, leader = core.member_name(leader), "a leader is known");
+            }
+            None => tracing::warn!(term, "no leader is known"),
+        }
+    } else if before.role != state.role && state.role != Role::Follower {
+        tracing::info!(term, role = ?state.role, "asks for votes");
+    }
+    core.set_leadership(state);
+}
+
+fn stop(core: &Core, queues: &Queues) {
+    queues.log.push(LogInput::Stop);
+    queues.fetch.push(FetchInput::Stop);
+    queues.prepare.stop();
+    core.applier.push(ApplyInput::Stop);
+    core.fail_waiting();
+}

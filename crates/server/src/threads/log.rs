@@ -1,0 +1,77 @@
+//! Drives the log's writer: everything that is queued becomes one group with one sync.
+
+use std::time::Instant;
+
+use quorate_disk::Disk;
+use quorate_replica::LogWriter;
+use quorate_replica::limits::LOG_BYTES_NOTICE;
+
+use super::{Fatal, LogInput, Queues};
+use crate::core::{ConsensusInput, Core};
+use crate::error::ServerError;
+use crate::limits::{COVER_AFTER, PREPARE_EVERY_BYTES};
+
+pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, mut writer: LogWriter<D>, fatal: &Fatal) {
+    let mut inputs = Vec::new();
+    let mut notice_given = false;
+    let mut prepared_at_bytes = writer.log_bytes();
+    loop {
+        let quiet = writer.needs_cover().then_some(COVER_AFTER);
+        queues.log.take(quiet, &mut inputs);
+        let stop = inputs.iter().any(|input| matches!(input, LogInput::Stop));
+        let outcome = if inputs.is_empty() {
+            if writer.needs_cover() {
+                writer.cover()
+            } else {
+                Ok(())
+            }
+        } else {
+            write(core, &mut writer, &mut inputs)
+        };
+        if let Err(error) = outcome {
+            return fatal.report(ServerError::Log(error));
+        }
+        if writer.log_bytes() >= prepared_at_bytes + PREPARE_EVERY_BYTES {
+            prepared_at_bytes = writer.log_bytes();
+            queues.prepare.wake();
+        }
+        if !notice_given && writer.log_bytes() > LOG_BYTES_NOTICE {
+            notice_given = true;
+            tracing::warn!(
+                log_bytes = writer.log_bytes(),
+                "the log has grown past 4 GiB; this version takes no snapshots, so it keeps \
+                 growing: watch the disk's free space"
+            );
+        }
+        if stop {
+            return;
+        }
+    }
+}
+
+fn write<D: Disk>(
+    core: &Core,
+    writer: &mut LogWriter<D>,
+    inputs: &mut Vec<LogInput>,
+) -> Result<(), quorate_wal::WalError> {
+    let mut writes = Vec::with_capacity(inputs.len());
+    let mut then_send = Vec::new();
+    for input in inputs.drain(..) {
+        if let LogInput::Write(request) = input {
+            writes.push(request.write);
+            then_send.extend(request.then_send);
+        }
+    }
+    let started = Instant::now();
+    let Some(last) = writer.write(writes)? else {
+        return Ok(());
+    };
+    core.metrics
+        .wal_fsync_seconds
+        .observe(started.elapsed().as_secs_f64());
+    core.consensus.push(ConsensusInput::Wrote(last));
+    for (peer, message) in then_send {
+        core.peers.send(peer, message);
+    }
+    Ok(())
+}
