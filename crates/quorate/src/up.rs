@@ -65,8 +65,10 @@ pub(crate) struct UpArguments {
 /// Runs `quorate up` until it is stopped.
 pub(crate) fn main(arguments: &UpArguments) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let (plan, _lock) = plan::prepare(&arguments.data_dir, arguments.nodes, arguments.base_port)?;
+    let (mut plan, _lock) =
+        plan::prepare(&arguments.data_dir, arguments.nodes, arguments.base_port)?;
     plan.check_ports()?;
+    plan.found()?;
     let launch = Launch {
         program,
         first_words: vec![OsString::from("serve")],

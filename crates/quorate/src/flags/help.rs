@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::kind::Kind;
 use super::table::{self, Disposition, Flag, Group, Known};
 
 const HEAD: &str = "\
@@ -59,7 +60,10 @@ fn groups(text: &mut String, wanted: impl Fn(&Flag) -> bool) {
 }
 
 fn entry(text: &mut String, flag: &Flag) {
-    let _ = write!(text, "  --{}={}", flag.name, flag.kind.placeholder());
+    let _ = match flag.kind {
+        Kind::Bool => write!(text, "  --{}[=true|false]", flag.name),
+        kind => write!(text, "  --{}={}", flag.name, kind.placeholder()),
+    };
     if !flag.default.is_empty() {
         let _ = write!(text, "  [{}]", flag.default);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::kind::Kind;
 use super::table::{self, Disposition, FileKey, Group, Known};
 use super::{Asked, FlagError, Given, document, full_help, read, short_help};
 
@@ -397,7 +398,8 @@ fn help_and_version_go_before_everything_else() {
 #[test]
 fn the_short_help_lists_what_is_built_and_the_full_help_everything() {
     for flag in table::all() {
-        let line = format!("  --{}=", flag.name);
+        let end = if flag.kind == Kind::Bool { "[=" } else { "=" };
+        let line = format!("  --{}{end}", flag.name);
         assert_eq!(
             short_help().contains(&line),
             flag.disposition == Disposition::Built,

@@ -48,11 +48,9 @@ fn the_owner_of_a_port_is_named_with_its_command() {
 
 #[test]
 fn a_port_that_nobody_has_is_nobodys() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("bound").port();
-    drop(listener);
+    // Port 1 is for a service that died out with its century.
     assert_eq!(
-        describe(port),
+        describe(1),
         "another process (this system does not tell which)"
     );
 }

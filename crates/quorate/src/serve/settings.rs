@@ -153,7 +153,7 @@ impl ServeSettings {
             .collect();
         vec![
             format!(
-                "member {} of {} ({}), token {}, {}",
+                "member {} of {} ({}), token {}{}",
                 self.name,
                 self.initial_cluster.len(),
                 members.join(", "),

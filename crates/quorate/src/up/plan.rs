@@ -52,10 +52,12 @@ pub(super) struct Node {
 pub(super) struct Plan {
     pub(super) directory: PathBuf,
     pub(super) nodes: Vec<Node>,
-    token: String,
+    record: Record,
+    is_founded: bool,
 }
 
 /// Makes or finds the directory, takes its lock, and plans. The lock is held until the file is dropped.
+/// Nothing is founded yet: see [`Plan::found`].
 pub(super) fn prepare(
     directory: &Path,
     nodes: Option<u16>,
@@ -72,7 +74,7 @@ pub(super) fn prepare(
     }
     let wanted = reconcile(record.as_ref(), nodes, base_port)
         .with_context(|| format!("data directory {shown}"))?;
-    let plan = Plan::new(directory, &wanted)?;
+    let plan = Plan::new(directory, wanted, record.is_some())?;
     directory::make_durably(directory).with_context(|| format!("cannot make {shown}"))?;
     let lock = directory::lock(directory).map_err(|refusal| match refusal {
         Refusal::Held(owner) => {
@@ -80,16 +82,6 @@ pub(super) fn prepare(
         }
         Refusal::Io(e) => anyhow::anyhow!("cannot lock {shown}: {e}"),
     })?;
-    if record.is_none() {
-        write_record(directory, &wanted)
-            .with_context(|| format!("cannot write {shown}/{RECORD_FILE}"))?;
-    }
-    for node in &plan.nodes {
-        let shown = node.directory.display();
-        directory::make_durably(&node.directory).with_context(|| format!("cannot make {shown}"))?;
-        set_long_log_aside(&node.log_file())
-            .with_context(|| format!("cannot set the log in {shown} aside"))?;
-    }
     Ok((plan, lock))
 }
 
@@ -182,7 +174,7 @@ fn set_long_log_aside(log: &Path) -> io::Result<()> {
 }
 
 impl Plan {
-    fn new(directory: &Path, record: &Record) -> anyhow::Result<Plan> {
+    fn new(directory: &Path, record: Record, is_founded: bool) -> anyhow::Result<Plan> {
         let last_port = u32::from(record.base_port) + 2 * u32::from(record.nodes) - 1;
         if last_port > u32::from(u16::MAX) {
             bail!(
@@ -201,8 +193,28 @@ impl Plan {
         Ok(Plan {
             directory: directory.to_owned(),
             nodes: (0..record.nodes).map(node).collect(),
-            token: record.token.clone(),
+            record,
+            is_founded,
         })
+    }
+
+    /// Writes the record, if the directory has none, and makes the nodes' directories. From then on the
+    /// ports are the cluster's, so [`Plan::check_ports`] goes first.
+    pub(super) fn found(&mut self) -> anyhow::Result<()> {
+        if !self.is_founded {
+            write_record(&self.directory, &self.record).with_context(|| {
+                format!("cannot write {}/{RECORD_FILE}", self.directory.display())
+            })?;
+            self.is_founded = true;
+        }
+        for node in &self.nodes {
+            let shown = node.directory.display();
+            directory::make_durably(&node.directory)
+                .with_context(|| format!("cannot make {shown}"))?;
+            set_long_log_aside(&node.log_file())
+                .with_context(|| format!("cannot set the log in {shown} aside"))?;
+        }
+        Ok(())
     }
 
     /// Nodes that must run for the cluster to work.
@@ -235,7 +247,7 @@ impl Plan {
             format!("--listen-peer-urls={}", node.peer_url()),
             format!("--initial-advertise-peer-urls={}", node.peer_url()),
             format!("--initial-cluster={}", members.join(",")),
-            format!("--initial-cluster-token={}", self.token),
+            format!("--initial-cluster-token={}", self.record.token),
             "--initial-cluster-state=new".to_owned(),
         ]
     }
@@ -247,10 +259,14 @@ impl Plan {
                 match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
                     Ok(_) => {}
                     Err(e) if e.kind() == io::ErrorKind::AddrInUse => bail!(
-                        "port {port} (for {what}s of {}) is in use by {}; stop it, or choose another --base-port \
-                         together with another --data-dir",
+                        "port {port} (for {what}s of {}) is in use by {}; stop it, or choose another --base-port{}",
                         node.name,
-                        port_owner::describe(port)
+                        port_owner::describe(port),
+                        if self.is_founded {
+                            " together with another --data-dir"
+                        } else {
+                            ""
+                        }
                     ),
                     Err(e) => bail!(
                         "port {port} (for {what}s of {}) cannot be used: {e}",

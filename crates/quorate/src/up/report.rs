@@ -121,7 +121,7 @@ pub(super) fn sentence(event: &Event) -> String {
         }
         Event::Restarted { node, pid } => format!("{node} is started again (pid {pid})"),
         Event::GivenUp { node, why } => format!("{node} is given up: {why}"),
-        Event::Stopping { nodes } => format!("stopping {nodes} nodes"),
+        Event::Stopping { nodes } => format!("stopping {}", count(*nodes)),
         Event::Killed { node, pid } => {
             format!("{node} (pid {pid}) did not stop in time and was killed")
         }
@@ -184,4 +184,12 @@ fn died(event: &Event) -> String {
         }
     }
     text
+}
+
+fn count(nodes: usize) -> String {
+    if nodes == 1 {
+        "1 node".to_owned()
+    } else {
+        format!("{nodes} nodes")
+    }
 }

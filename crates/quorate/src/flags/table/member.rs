@@ -23,7 +23,7 @@ pub(super) const FLAGS: &[Flag] = &[
     )
     .file_key(Nowhere),
     flag("name", Kind::Text, "default", "The name of this member in --initial-cluster."),
-    flag("data-dir", Kind::Path, "", "Where the member keeps its data; without it, <name>.quorate."),
+    flag("data-dir", Kind::Path, "", "Where the member keeps its data; without it, NAME.quorate."),
     flag("wal-dir", Kind::Path, "", "A directory of its own for the write-ahead log.").refused(
         "the write-ahead log is nearly all that Quorate writes, and it lies in the data directory",
         "Put --data-dir itself on the fast disk and leave --wal-dir out.",
