@@ -1,6 +1,78 @@
 //! The command line: puts the parts together.
 #![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
-fn main() {
-    println!("quorate {}", env!("CARGO_PKG_VERSION"));
+mod directory;
+mod flags;
+mod port_owner;
+mod serve;
+mod up;
+
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use quorate_server::ETCD_VERSION as ETCD_API_VERSION;
+
+/// The exit code for a command line or configuration that is wrong; a failure is 1.
+pub(crate) const EXIT_USAGE: u8 = 2;
+
+/// Quorate's version and etcd's.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{} (etcd API {ETCD_API_VERSION})",
+        env!("CARGO_PKG_VERSION")
+    )
+});
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate up                                a cluster of three on this machine
+  quorate up --nodes 5 --base-port 3379     five, on other ports
+  quorate serve                             one member on 127.0.0.1:2379
+  quorate serve --help                      its flags, which are etcd's
+
+Exit codes: 0 done, or stopped as asked; 1 failed; 2 the command line or configuration is wrong.";
+
+/// A replicated key-value store that speaks the etcd v3 API.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version = VERSION.as_str(), after_help = EXAMPLES, arg_required_else_help = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one member of a cluster, with etcd's flags
+    // Its words are read by crate::flags, in Go's manner; clap only hands them on.
+    #[command(disable_help_flag = true)]
+    Serve {
+        /// See `quorate serve --help`
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "--FLAG=VALUE"
+        )]
+        words: Vec<String>,
+    },
+    /// Run a whole cluster on this machine, each node a process of its own
+    Up(up::UpArguments),
+}
+
+/// What `--version` prints.
+pub(crate) fn version_line() -> String {
+    format!("quorate {}", *VERSION)
+}
+
+fn main() -> ExitCode {
+    let done = match CommandLine::parse().command {
+        Command::Serve { words } => serve::main(&words),
+        Command::Up(arguments) => up::main(&arguments),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("quorate: {error:#}");
+        ExitCode::FAILURE
+    })
 }

@@ -33,6 +33,8 @@ pub struct ServerSettings {
     pub listen_client: Vec<SocketAddr>,
     /// Where peers are listened to.
     pub listen_peer: Vec<SocketAddr>,
+    /// Where metrics and health are served besides the client ports.
+    pub listen_metrics: Vec<SocketAddr>,
     /// Where clients reach this member, as URLs.
     pub advertise_client_urls: Vec<String>,
     /// All members, this one included.

@@ -46,6 +46,7 @@ impl Server {
         // Ports first: a second server on the same ports must not touch the first one's data.
         let client_listeners = bind_all(&settings.listen_client).await?;
         let peer_listeners = bind_all(&settings.listen_peer).await?;
+        let metrics_listeners = bind_all(&settings.listen_metrics).await?;
         let log_directory = data_dir::open(
             &settings.data_dir,
             identity.cluster_id,
@@ -80,6 +81,7 @@ impl Server {
         for (listeners, router, limit) in [
             (client_listeners, clients, MAX_CLIENT_CONNECTIONS),
             (peer_listeners, peers, MAX_PEER_CONNECTIONS),
+            (metrics_listeners, http::monitoring(Arc::clone(&core)), MAX_CLIENT_CONNECTIONS),
         ] {
             for listener in listeners {
                 let (core, router) = (Arc::clone(&core), router.clone());

@@ -15,6 +15,15 @@ use serde_json::json;
 use crate::core::Core;
 use crate::settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, QUORATE_VERSION};
 
+/// The pages for monitoring alone.
+pub(crate) fn monitoring(core: Arc<Core>) -> Router {
+    Router::new()
+        .route("/health", get(health::health))
+        .route("/metrics", get(metrics))
+        .with_state(core)
+        .fallback(unknown)
+}
+
 /// Adds the pages to `router`, which has the gRPC services.
 pub(crate) fn add_pages(router: Router, core: Arc<Core>) -> Router {
     router

@@ -1,0 +1,223 @@
+//! What etcd calls experimental, and what it calls unsafe.
+
+use super::FileKey::Other;
+use super::Group::{Experimental, Unsafe};
+use super::Known::{Only34, Only35};
+use super::{Flag, Kind};
+
+const NO_BBOLT: &str =
+    "Quorate keeps its state in memory; there is no bbolt file to tune or to defragment";
+const NO_TRACING: &str = "Quorate exports no traces";
+const NO_LEASES: &str = "leases are not there yet";
+const HASHED: &str =
+    "every member keeps a running hash of its state; comparing them is not there yet";
+const COMPACTION: &str = "compaction works in bounded steps of its own";
+
+const fn flag(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Flag {
+    Flag::new(Experimental, name, kind, default, help)
+}
+
+pub(super) const FLAGS: &[Flag] = &[
+    flag(
+        "experimental-initial-corrupt-check",
+        Kind::Bool,
+        "false",
+        "Check the data before serving.",
+    )
+    .accepted("the log is always checked, record by record, before serving"),
+    flag(
+        "experimental-corrupt-check-time",
+        Kind::Duration,
+        "0s",
+        "Time between two comparisons of members.",
+    )
+    .accepted(HASHED),
+    flag(
+        "experimental-compact-hash-check-enabled",
+        Kind::Bool,
+        "false",
+        "Compare members at compactions.",
+    )
+    .known(Only35)
+    .accepted(HASHED),
+    flag(
+        "experimental-compact-hash-check-time",
+        Kind::Duration,
+        "1m",
+        "Time between those comparisons.",
+    )
+    .known(Only35)
+    .accepted(HASHED),
+    flag(
+        "experimental-enable-v2v3",
+        Kind::Text,
+        "",
+        "Serve the v2 API out of the v3 store.",
+    )
+    .refused(
+        "the v2 API is not served in any way",
+        "Leave it out and move the clients to v3, as etcd 3.6 asks too.",
+    ),
+    flag(
+        "experimental-backend-bbolt-freelist-type",
+        Kind::Text,
+        "array",
+        "bbolt's free list.",
+    )
+    .known(Only34)
+    .accepted(NO_BBOLT),
+    flag(
+        "experimental-enable-lease-checkpoint",
+        Kind::Bool,
+        "false",
+        "Keep what is left of a lease across leaders.",
+    )
+    .accepted(NO_LEASES),
+    flag(
+        "experimental-enable-lease-checkpoint-persist",
+        Kind::Bool,
+        "false",
+        "Keep it on disk as well.",
+    )
+    .accepted(NO_LEASES),
+    flag(
+        "experimental-compaction-batch-limit",
+        Kind::Signed,
+        "1000",
+        "Revisions per step of a compaction.",
+    )
+    .accepted(COMPACTION),
+    flag(
+        "experimental-compaction-sleep-interval",
+        Kind::Duration,
+        "10ms",
+        "Rest between two steps.",
+    )
+    .known(Only35)
+    .accepted(COMPACTION),
+    flag(
+        "experimental-watch-progress-notify-interval",
+        Kind::Duration,
+        "10m",
+        "Time between two progress notices of a watch.",
+    )
+    .accepted("watches are not there yet"),
+    flag(
+        "experimental-warning-apply-duration",
+        Kind::Duration,
+        "100ms",
+        "Warn about requests slower than this.",
+    )
+    .accepted("slow requests are seen in the latency metrics"),
+    flag(
+        "experimental-downgrade-check-time",
+        Kind::Duration,
+        "5s",
+        "Time between two looks at a downgrade.",
+    )
+    .known(Only35)
+    .accepted("downgrades are not there yet"),
+    flag(
+        "experimental-memory-mlock",
+        Kind::Bool,
+        "false",
+        "Lock the store's pages in memory.",
+    )
+    .known(Only35)
+    .accepted("memory is not locked: give the machine no swap, or set MemorySwapMax=0 in the unit"),
+    flag(
+        "experimental-txn-mode-write-with-shared-buffer",
+        Kind::Bool,
+        "true",
+        "Share bbolt's buffer inside a transaction.",
+    )
+    .known(Only35)
+    .accepted(NO_BBOLT),
+    flag(
+        "experimental-bootstrap-defrag-threshold-megabytes",
+        Kind::Unsigned,
+        "0",
+        "Defragment at start.",
+    )
+    .known(Only35)
+    .accepted(NO_BBOLT),
+    flag(
+        "experimental-stop-grpc-service-on-defrag",
+        Kind::Bool,
+        "false",
+        "Serve no client while defragmenting.",
+    )
+    .known(Only35)
+    .accepted(NO_BBOLT),
+    flag(
+        "experimental-snapshot-catchup-entries",
+        Kind::Unsigned,
+        "5000",
+        "Entries kept for slow followers after a snapshot.",
+    )
+    .known(Only35)
+    .file_key(Other("experimental-snapshot-catch-up-entries"))
+    .accepted("snapshots are not there yet; no entry is dropped"),
+    flag(
+        "experimental-enable-distributed-tracing",
+        Kind::Bool,
+        "false",
+        "Export OpenTelemetry traces.",
+    )
+    .known(Only35)
+    .accepted(NO_TRACING),
+    flag(
+        "experimental-distributed-tracing-address",
+        Kind::Text,
+        "localhost:4317",
+        "Where to export them.",
+    )
+    .known(Only35)
+    .accepted(NO_TRACING),
+    flag(
+        "experimental-distributed-tracing-service-name",
+        Kind::Text,
+        "etcd",
+        "The service's name in them.",
+    )
+    .known(Only35)
+    .accepted(NO_TRACING),
+    flag(
+        "experimental-distributed-tracing-instance-id",
+        Kind::Text,
+        "",
+        "The instance's name in them.",
+    )
+    .known(Only35)
+    .accepted(NO_TRACING),
+    flag(
+        "experimental-distributed-tracing-sampling-rate",
+        Kind::Signed,
+        "0",
+        "Samples per million.",
+    )
+    .known(Only35)
+    .accepted(NO_TRACING),
+    Flag::new(
+        Unsafe,
+        "force-new-cluster",
+        Kind::Bool,
+        "false",
+        "Go on alone with the data of a lost cluster.",
+    )
+    .refused(
+        "recovering a cluster that lost its majority comes in a later version",
+        "Bring a majority of the members back with their data.",
+    ),
+    Flag::new(
+        Unsafe,
+        "unsafe-no-fsync",
+        Kind::Bool,
+        "false",
+        "Do not wait for the disk.",
+    )
+    .refused(
+        "Quorate never acknowledges a write before it is on disk",
+        "For a throwaway store put --data-dir on a tmpfs.",
+    ),
+];

@@ -1,0 +1,488 @@
+//! What `quorate serve` shall do: the flags' values, typed and checked against each other.
+//!
+//! Pure: no file, socket, clock or name server is asked. The rules are etcd's (`Config.Validate` and
+//! `ServerConfig.VerifyBootstrap`); the sentences are ours.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::urls::{self, Same, Url};
+use crate::flags::{self, FlagError, Given};
+
+#[cfg(test)]
+mod tests;
+
+/// etcd's upper bound for --election-timeout, in milliseconds: beyond it a cluster without a leader
+/// looks dead.
+const ELECTION_TIMEOUT_MAX_MS: u64 = 50_000;
+/// Heartbeats that must fit into an election timeout, as in etcd: so that one that is late or lost
+/// brings no leader down.
+const HEARTBEATS_PER_ELECTION_MIN: u64 = 5;
+/// The largest value of --max-request-bytes: what a command in the log may have
+/// (`quorate_replica::limits::MAX_COMMAND_BYTES`). etcd advises against more than 10 MiB too.
+const MAX_REQUEST_BYTES_MAX: u64 = 10 << 20;
+/// Above this etcd warns, and so do we: such requests delay everybody's heartbeats.
+const MAX_REQUEST_BYTES_ADVISED: u64 = 10 << 20;
+/// The largest value of --max-txn-ops; all operations of one transaction are applied in one step.
+const MAX_TXN_OPS_MAX: u64 = 100_000;
+
+/// How much to log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogLevel {
+    /// Everything.
+    Debug,
+    /// What an operator may want to know.
+    Info,
+    /// What an operator should look at.
+    Warn,
+    /// What went wrong (etcd's `error`, `panic` and `fatal`).
+    Error,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LogOutput {
+    /// Standard error.
+    Stderr,
+    /// Standard output.
+    Stdout,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
+/// One member's settings; see [`ServeSettings::from_given`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServeSettings {
+    /// This member's name; one of those in `initial_cluster`.
+    pub(crate) name: String,
+    /// Where the member keeps its data; it may not exist yet.
+    pub(crate) data_dir: PathBuf,
+    /// Where to listen for clients; at least one address.
+    pub(crate) listen_client: Vec<SocketAddr>,
+    /// Where to listen for peers; at least one address.
+    pub(crate) listen_peer: Vec<SocketAddr>,
+    /// Where to serve `/metrics` and `/health` besides the client port; often empty.
+    pub(crate) listen_metrics: Vec<SocketAddr>,
+    /// URLs under which clients find this member.
+    pub(crate) advertise_client: Vec<String>,
+    /// URLs under which peers find this member.
+    pub(crate) advertise_peer: Vec<String>,
+    /// All founding members by name, this one among them, with their peer URLs; ordered by name.
+    pub(crate) initial_cluster: Vec<(String, Vec<String>)>,
+    /// The word that keeps clusters apart.
+    pub(crate) cluster_token: String,
+    /// `--initial-cluster-state=existing`: the data directory must hold a member's data already.
+    pub(crate) join_existing: bool,
+    /// Time between two heartbeats of a leader; at least 1 ms.
+    pub(crate) heartbeat: Duration,
+    /// Time without a leader before an election; at least five heartbeats, at most 50 s.
+    pub(crate) election_timeout: Duration,
+    /// The largest request of a client, in bytes.
+    pub(crate) max_request_bytes: usize,
+    /// The most operations in one transaction.
+    pub(crate) max_txn_ops: usize,
+    /// Whether candidates ask for pre-votes first.
+    pub(crate) pre_vote: bool,
+    /// How much to log.
+    pub(crate) log_level: LogLevel,
+    /// How log lines look.
+    pub(crate) log_format: LogFormat,
+    /// Where log lines go; at least one place.
+    pub(crate) log_outputs: Vec<LogOutput>,
+    /// The process that must not be outlived.
+    pub(crate) exit_with_parent: Option<u32>,
+    /// Lines for the log: what was given and has no effect.
+    pub(crate) notes: Vec<String>,
+}
+
+impl ServeSettings {
+    /// Types and checks the values given; what is not given has its default.
+    pub(crate) fn from_given(given: &Given) -> Result<ServeSettings, FlagError> {
+        let reader = Reader(given);
+        let mut notes = given.notes.clone();
+        let name = reader.text("name");
+        if name.is_empty() {
+            return Err(reader.bad("name", "a member needs a name"));
+        }
+        let (heartbeat, election_timeout) = timing(&reader)?;
+        let advertise_peer = reader.advertised("initial-advertise-peer-urls")?;
+        let initial_cluster = initial_cluster(&reader, &name, &advertise_peer, &mut notes)?;
+        let listen_client = reader.listen("listen-client-urls")?;
+        let listen_peer = reader.listen("listen-peer-urls")?;
+        let listen_metrics = reader.listen("listen-metrics-urls")?;
+        distinct(&[&listen_client, &listen_peer, &listen_metrics])?;
+        Ok(ServeSettings {
+            data_dir: data_dir(&reader, &name),
+            listen_client,
+            listen_peer,
+            listen_metrics,
+            advertise_client: advertise_client(&reader)?,
+            advertise_peer: texts(&advertise_peer),
+            initial_cluster,
+            cluster_token: reader.text("initial-cluster-token"),
+            join_existing: reader.text("initial-cluster-state") == "existing",
+            heartbeat,
+            election_timeout,
+            max_request_bytes: max_request_bytes(&reader, &mut notes)?,
+            max_txn_ops: reader.number_within("max-txn-ops", 1, MAX_TXN_OPS_MAX)?,
+            pre_vote: reader.boolean("pre-vote"),
+            log_level: log_level(&reader),
+            log_format: log_format(&reader),
+            log_outputs: log_outputs(&reader),
+            exit_with_parent: reader.process("exit-with-parent")?,
+            notes,
+            name,
+        })
+    }
+
+    /// The settings in effect, as lines for the log.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let members: Vec<String> = self
+            .initial_cluster
+            .iter()
+            .map(|(name, urls)| format!("{name} at {}", urls.join(" and ")))
+            .collect();
+        vec![
+            format!(
+                "member {} of {} ({}), token {}{}",
+                self.name,
+                self.initial_cluster.len(),
+                members.join(", "),
+                self.cluster_token,
+                if self.join_existing {
+                    "existing"
+                } else {
+                    "new or known"
+                },
+            ),
+            format!(
+                "clients at {:?} (advertised as {}), peers at {:?} (advertised as {}), metrics also at {:?}",
+                self.listen_client,
+                self.advertise_client.join(", "),
+                self.listen_peer,
+                self.advertise_peer.join(", "),
+                self.listen_metrics,
+            ),
+            format!(
+                "heartbeat {:?}, election timeout {:?}, pre-vote {}, requests up to {} bytes, transactions \
+                 up to {} operations",
+                self.heartbeat,
+                self.election_timeout,
+                self.pre_vote,
+                self.max_request_bytes,
+                self.max_txn_ops,
+            ),
+        ]
+    }
+}
+
+/// Values by flag name, the default where none was given.
+struct Reader<'a>(&'a Given);
+
+impl Reader<'_> {
+    fn text(&self, name: &'static str) -> String {
+        let default = flags::find(name).map_or("", |flag| flag.default);
+        self.0.value(name).unwrap_or(default).to_owned()
+    }
+
+    fn is_given(&self, name: &str) -> bool {
+        self.0.value(name).is_some_and(|value| !value.is_empty())
+    }
+
+    fn bad(&self, name: &'static str, why: impl Into<String>) -> FlagError {
+        FlagError::BadValue {
+            asked: self.0.asked(name),
+            why: why.into(),
+        }
+    }
+
+    fn boolean(&self, name: &'static str) -> bool {
+        matches!(
+            self.text(name).as_str(),
+            "1" | "t" | "T" | "true" | "TRUE" | "True"
+        )
+    }
+
+    /// A number; an empty value has been let through by the parser and is none.
+    fn number(&self, name: &'static str) -> Result<u64, FlagError> {
+        self.text(name)
+            .parse()
+            .map_err(|_| self.bad(name, "it must be a whole number from 0, in digits"))
+    }
+
+    fn number_within(&self, name: &'static str, least: u64, most: u64) -> Result<usize, FlagError> {
+        let number = self.number(name)?;
+        if !(least..=most).contains(&number) {
+            return Err(self.bad(name, format!("it must be from {least} to {most}")));
+        }
+        usize::try_from(number).map_err(|_| self.bad(name, "it is too large for this machine"))
+    }
+
+    fn process(&self, name: &'static str) -> Result<Option<u32>, FlagError> {
+        match u32::try_from(self.number(name)?) {
+            Ok(0) => Ok(None),
+            Ok(process) => Ok(Some(process)),
+            Err(_) => Err(self.bad(name, "no process has this id")),
+        }
+    }
+
+    /// The URLs of a flag; none where the value and the default are empty.
+    fn urls(&self, name: &'static str) -> Result<Vec<Url>, FlagError> {
+        let list = self.text(name);
+        if list.is_empty() && flags::find(name).is_some_and(|flag| flag.default.is_empty()) {
+            return Ok(Vec::new());
+        }
+        urls::parse_list(&list).map_err(|why| self.bad(name, why))
+    }
+
+    fn listen(&self, name: &'static str) -> Result<Vec<SocketAddr>, FlagError> {
+        let addresses: Result<Vec<SocketAddr>, String> =
+            self.urls(name)?.iter().map(Url::listen_address).collect();
+        let mut addresses = addresses.map_err(|why| self.bad(name, why))?;
+        // `localhost` and 127.0.0.1 may both be written, and are one address.
+        let mut seen = Vec::new();
+        addresses.retain(|address| {
+            !seen.contains(address) && {
+                seen.push(*address);
+                true
+            }
+        });
+        Ok(addresses)
+    }
+
+    fn advertised(&self, name: &'static str) -> Result<Vec<Url>, FlagError> {
+        let urls = self.urls(name)?;
+        urls.iter()
+            .try_for_each(Url::check_advertised)
+            .map_err(|why| self.bad(name, why))?;
+        Ok(urls)
+    }
+}
+
+fn texts(urls: &[Url]) -> Vec<String> {
+    urls.iter().map(|url| url.text.clone()).collect()
+}
+
+fn data_dir(reader: &Reader<'_>, name: &str) -> PathBuf {
+    let given = reader.text("data-dir");
+    if given.is_empty() {
+        PathBuf::from(format!("{name}.quorate"))
+    } else {
+        PathBuf::from(given)
+    }
+}
+
+fn timing(reader: &Reader<'_>) -> Result<(Duration, Duration), FlagError> {
+    let heartbeat = reader.number("heartbeat-interval")?;
+    let election = reader.number("election-timeout")?;
+    if heartbeat == 0 {
+        return Err(reader.bad("heartbeat-interval", "it must be at least 1 (millisecond)"));
+    }
+    if election > ELECTION_TIMEOUT_MAX_MS {
+        return Err(reader.bad(
+            "election-timeout",
+            format!("it must be at most {ELECTION_TIMEOUT_MAX_MS} (milliseconds)"),
+        ));
+    }
+    if heartbeat.saturating_mul(HEARTBEATS_PER_ELECTION_MIN) > election {
+        return Err(FlagError::Inconsistent(format!(
+            "--election-timeout={election} must be at least {HEARTBEATS_PER_ELECTION_MIN} times \
+             --heartbeat-interval={heartbeat} (both in milliseconds)"
+        )));
+    }
+    Ok((
+        Duration::from_millis(heartbeat),
+        Duration::from_millis(election),
+    ))
+}
+
+fn advertise_client(reader: &Reader<'_>) -> Result<Vec<String>, FlagError> {
+    // A file's defaults stay as they are, in etcd too; only the command line is held to this.
+    let must_be_told = reader.0.file.is_none() && reader.is_given("listen-client-urls");
+    if must_be_told && !reader.is_given("advertise-client-urls") {
+        return Err(FlagError::Inconsistent(
+            "--advertise-client-urls is required when --listen-client-urls is given: clients are told these URLs"
+                .to_owned(),
+        ));
+    }
+    Ok(texts(&reader.advertised("advertise-client-urls")?))
+}
+
+fn max_request_bytes(reader: &Reader<'_>, notes: &mut Vec<String>) -> Result<usize, FlagError> {
+    if reader.number("max-request-bytes")? > MAX_REQUEST_BYTES_ADVISED {
+        notes.push(format!(
+            "{}: requests above {MAX_REQUEST_BYTES_ADVISED} bytes delay everybody's",
+            reader.0.asked("max-request-bytes")
+        ));
+    }
+    reader.number_within("max-request-bytes", 1, MAX_REQUEST_BYTES_MAX)
+}
+
+fn distinct(lists: &[&Vec<SocketAddr>]) -> Result<(), FlagError> {
+    let mut seen = Vec::new();
+    for address in lists.iter().copied().flatten() {
+        if address.port() != 0 && seen.contains(&address) {
+            return Err(FlagError::Inconsistent(format!(
+                "{address} is given twice to listen on; clients, peers and metrics need addresses of their own"
+            )));
+        }
+        seen.push(address);
+    }
+    Ok(())
+}
+
+/// The founding members: those listed, or this one alone.
+fn initial_cluster(
+    reader: &Reader<'_>,
+    name: &str,
+    advertise_peer: &[Url],
+    notes: &mut Vec<String>,
+) -> Result<Vec<(String, Vec<String>)>, FlagError> {
+    if !reader.is_given("initial-cluster") {
+        return Ok(vec![(name.to_owned(), texts(advertise_peer))]);
+    }
+    let members = members(&reader.text("initial-cluster"))
+        .map_err(|why| reader.bad("initial-cluster", why))?;
+    let Some((_, own)) = members.iter().find(|(member, _)| member == name) else {
+        let listed: Vec<&str> = members.iter().map(|(member, _)| member.as_str()).collect();
+        return Err(FlagError::Inconsistent(format!(
+            "--name={name} is not in --initial-cluster, which lists {}: the name must be one of them",
+            listed.join(", ")
+        )));
+    };
+    advertised_as_listed(name, own, advertise_peer, notes)?;
+    Ok(members
+        .into_iter()
+        .map(|(member, urls)| (member, texts(&urls)))
+        .collect())
+}
+
+/// Reads `name=url,name=url,…`; a name may come several times. Ordered by name.
+fn members(list: &str) -> Result<Vec<(String, Vec<Url>)>, String> {
+    let mut members: Vec<(String, Vec<Url>)> = Vec::new();
+    let mut all: Vec<Url> = Vec::new();
+    for part in list
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        let (name, url) = part
+            .split_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| format!("`{part}` is not of the form name=http://host:port"))?;
+        let url = Url::parse(url)?;
+        url.check_advertised()?;
+        if all.iter().any(|other| other.compare(&url) == Same::Yes) {
+            return Err(format!(
+                "`{}` is listed twice: each URL belongs to one member",
+                url.text
+            ));
+        }
+        all.push(url.clone());
+        match members.iter_mut().find(|(member, _)| member == name) {
+            Some((_, urls)) => urls.push(url),
+            None => members.push((name.to_owned(), vec![url])),
+        }
+    }
+    members.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(members)
+}
+
+/// That a member advertises to its peers the URLs under which the cluster lists it.
+fn advertised_as_listed(
+    name: &str,
+    listed: &[Url],
+    advertised: &[Url],
+    notes: &mut Vec<String>,
+) -> Result<(), FlagError> {
+    let best = |url: &Url, among: &[Url]| {
+        let matches = |wanted| among.iter().any(|other| url.compare(other) == wanted);
+        if matches(Same::Yes) {
+            Same::Yes
+        } else if matches(Same::PerhapsByName) {
+            Same::PerhapsByName
+        } else {
+            Same::No
+        }
+    };
+    let pairs = listed.iter().map(|url| (url, best(url, advertised)));
+    let pairs = pairs.chain(advertised.iter().map(|url| (url, best(url, listed))));
+    for (url, same) in pairs {
+        match same {
+            Same::Yes => {}
+            Same::PerhapsByName => notes.push(format!(
+                "{} of member {name} is taken to be the same in --initial-cluster and in \
+                 --initial-advertise-peer-urls, by its port: host names are not looked up",
+                url.text
+            )),
+            Same::No => {
+                return Err(FlagError::Inconsistent(format!(
+                    "--initial-cluster lists {name} at {}, but --initial-advertise-peer-urls says {}: they must be the same",
+                    texts(listed).join(","),
+                    texts(advertised).join(",")
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn log_level(reader: &Reader<'_>) -> LogLevel {
+    if reader.boolean("debug") && !reader.is_given("log-level") {
+        return LogLevel::Debug;
+    }
+    match reader.text("log-level").as_str() {
+        "debug" => LogLevel::Debug,
+        "warn" => LogLevel::Warn,
+        "error" | "panic" | "fatal" => LogLevel::Error,
+        _ => LogLevel::Info,
+    }
+}
+
+fn log_format(reader: &Reader<'_>) -> LogFormat {
+    match (
+        reader.text("log-format").as_str(),
+        reader.text("logger").as_str(),
+    ) {
+        ("json", _) | ("", "zap") => LogFormat::Json,
+        _ => LogFormat::Text,
+    }
+}
+
+fn log_outputs(reader: &Reader<'_>) -> Vec<LogOutput> {
+    let name = if reader.is_given("log-outputs") {
+        "log-outputs"
+    } else {
+        "log-output"
+    };
+    let mut outputs = Vec::new();
+    for word in reader
+        .text(name)
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+    {
+        let output = match word {
+            "default" | "stderr" | "systemd/journal" => LogOutput::Stderr,
+            "stdout" => LogOutput::Stdout,
+            path => LogOutput::File(PathBuf::from(path)),
+        };
+        if !outputs.contains(&output) {
+            outputs.push(output);
+        }
+    }
+    if outputs.is_empty() {
+        outputs.push(LogOutput::Stderr);
+    }
+    outputs
+}

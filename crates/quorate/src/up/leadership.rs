@@ -1,0 +1,101 @@
+//! Who leads, judged from what the nodes say.
+//!
+//! A leader is a node that says so itself, in the highest term that any node reports. It is told once
+//! enough nodes agree that a client may go to any of them: all that run, or, when one stays silent, a
+//! majority for a while.
+
+use std::time::{Duration, Instant};
+
+use super::status::NodeStatus;
+
+/// How long a majority waits for the last running node before it is believed without it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long without a leader until it is told; an election takes one to two seconds.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// What is new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// This node leads, in this term.
+    Leads(String, u64),
+    /// Nobody has led for a while.
+    NobodyLeads,
+}
+
+/// What has been told so far.
+#[derive(Debug)]
+pub(super) struct Leadership {
+    majority: usize,
+    told: Option<(String, u64)>,
+    /// A leader that a majority knows, and since when.
+    seen: Option<((String, u64), Instant)>,
+    /// Since when there has been none.
+    leaderless: Option<Instant>,
+    told_leaderless: bool,
+}
+
+impl Leadership {
+    pub(super) fn new(majority: usize, now: Instant) -> Leadership {
+        Leadership {
+            majority,
+            told: None,
+            seen: None,
+            leaderless: Some(now),
+            told_leaderless: false,
+        }
+    }
+
+    /// The leader told last, if it has not been lost since.
+    pub(super) fn current(&self) -> Option<&str> {
+        let (name, _) = self.told.as_ref()?;
+        self.leaderless.is_none().then_some(name)
+    }
+
+    /// Judges the newest answers: one for each running node, nothing for one that is silent.
+    pub(super) fn observe(&mut self, answers: &[Option<NodeStatus>], now: Instant) -> Option<News> {
+        let Some((leader, agreeing)) =
+            leader(answers).filter(|(_, agreeing)| *agreeing >= self.majority)
+        else {
+            self.seen = None;
+            return self.without(now);
+        };
+        let since = match &self.seen {
+            Some((seen, since)) if *seen == leader => *since,
+            _ => now,
+        };
+        self.seen = Some((leader.clone(), since));
+        let all = agreeing == answers.len();
+        if !all && now.duration_since(since) < PATIENCE {
+            return None;
+        }
+        self.leaderless = None;
+        self.told_leaderless = false;
+        if self.told.as_ref() == Some(&leader) {
+            return None;
+        }
+        self.told = Some(leader.clone());
+        Some(News::Leads(leader.0, leader.1))
+    }
+
+    fn without(&mut self, now: Instant) -> Option<News> {
+        let since = *self.leaderless.get_or_insert(now);
+        if self.told_leaderless || now.duration_since(since) < SILENCE {
+            return None;
+        }
+        self.told_leaderless = true;
+        // The same node may win again, and that is news then.
+        self.told = None;
+        Some(News::NobodyLeads)
+    }
+}
+
+/// The leader of the highest term and how many nodes know it.
+fn leader(answers: &[Option<NodeStatus>]) -> Option<((String, u64), usize)> {
+    let statuses = || answers.iter().flatten();
+    let term = statuses().map(|status| status.term).max()?;
+    let leader = statuses().find(|status| status.term == term && status.role == "leader")?;
+    let agreeing = statuses()
+        .filter(|status| status.term == term && status.leader == leader.member)
+        .count();
+    Some(((leader.member.clone(), term), agreeing))
+}
