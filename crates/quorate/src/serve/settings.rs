@@ -22,8 +22,8 @@ const HEARTBEATS_PER_ELECTION_MIN: u64 = 5;
 /// The largest value of --max-request-bytes: what a command in the log may have
 /// (`quorate_replica::limits::MAX_COMMAND_BYTES`). etcd advises against more than 10 MiB too.
 const MAX_REQUEST_BYTES_MAX: u64 = 10 << 20;
-/// Above this etcd warns, and so do we: such requests delay everybody's heartbeats.
-const MAX_REQUEST_BYTES_ADVISED: u64 = 10 << 20;
+/// Above this we warn (etcd from 10 MiB on): such requests delay everybody's heartbeats.
+const MAX_REQUEST_BYTES_ADVISED: u64 = 4 << 20;
 /// The largest value of --max-txn-ops; all operations of one transaction are applied in one step.
 const MAX_TXN_OPS_MAX: u64 = 100_000;
 

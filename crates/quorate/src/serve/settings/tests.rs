@@ -138,12 +138,12 @@ fn limits_have_limits() {
     );
     assert_eq!(
         refusal(&["--max-request-bytes=99999999999"]),
-        "--max-request-bytes=99999999999: it must be from 1 to 33554432"
+        "--max-request-bytes=99999999999: it must be from 1 to 10485760"
     );
-    let large = settings(&["--max-request-bytes=20000000"]);
+    let large = settings(&["--max-request-bytes=8000000"]);
     assert_eq!(
         large.notes,
-        ["--max-request-bytes=20000000: requests above 10485760 bytes delay everybody's"]
+        ["--max-request-bytes=8000000: requests above 4194304 bytes delay everybody's"]
     );
 }
 
