@@ -2,13 +2,24 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod batch_format;
+mod bytes_io;
+mod directory;
 mod error;
 mod limits;
+mod log_state;
+mod names;
 mod open;
 mod options;
 mod preparer;
 mod reader;
+mod recovery;
+mod scan;
+mod segment;
+mod segment_header;
+mod spares;
 mod types;
+mod window;
 mod writer;
 
 pub use error::{Note, WalError};

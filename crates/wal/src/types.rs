@@ -98,6 +98,8 @@ pub struct Recovered {
     pub term_runs: Vec<(u64, u64)>,
     /// Bytes of log in all segments (headers and batches; not the space prepared for more).
     pub bytes: u64,
+    /// Whether there was no log and this is a new one.
+    pub is_new: bool,
     /// What is worth a line in the server's log.
     pub notes: Vec<crate::Note>,
 }

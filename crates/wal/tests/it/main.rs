@@ -1,0 +1,14 @@
+//! The log as its users see it, on a disk that crashes, tears, fills up and rots.
+
+// Helpers of tests are tests too: clippy knows only functions marked as such.
+#![allow(clippy::unwrap_used)]
+
+mod crash_anywhere;
+mod crash_states;
+mod faults;
+mod model;
+mod property;
+mod rot;
+mod segments;
+mod stale_bytes;
+mod usage;
