@@ -74,7 +74,8 @@ impl Raft {
         ready
     }
 
-    /// Whether [`Raft::ready`] would return anything.
+    /// Whether [`Raft::ready`] has anything to do. When not, it would return nothing; otherwise
+    /// it may still, once, when all it does is to let a message wait for an earlier write.
     pub fn has_ready(&self) -> bool {
         !self.outbox.now.is_empty()
             || self.has_write()
