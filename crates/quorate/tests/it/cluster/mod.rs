@@ -1,0 +1,289 @@
+//! A cluster of real `quorate serve` processes on real disks, to be killed, stopped and started again.
+//!
+//! - A [`Cluster`] owns its processes: they end with it, and with this process whatever becomes of it
+//!   (`--exit-with-parent`). The kernel ties a child to the *thread* that started it, so a cluster never leaves
+//!   the test's own thread; the guard in it keeps it from being sent.
+//! - Nothing here sleeps for luck: what takes time is waited for, with a deadline ([`wait_for`]).
+//! - What the nodes log goes to files, whose ends are printed when the test fails.
+//! - Tests that measure time ask to be [alone](Plan::alone): no other cluster runs meanwhile.
+
+mod disk;
+mod etcdctl;
+mod http;
+mod kv;
+mod node;
+mod ports;
+mod run;
+mod skip;
+mod status;
+mod turns;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+pub(crate) use disk::{real_directory, refuse_memory};
+pub(crate) use etcdctl::Etcdctl;
+pub(crate) use http::get;
+pub(crate) use kv::{Kv, Pairs, kv, read_all, runtime};
+pub(crate) use node::Node;
+pub(crate) use ports::hold_ports;
+pub(crate) use run::{Ran, quorate, run};
+pub(crate) use skip::{is_root, skip};
+pub(crate) use status::NodeStatus;
+pub(crate) use turns::Turn;
+pub(crate) use wait::{PATIENCE, wait_for};
+
+/// How often a cluster is founded anew because a port was taken between choosing and using it.
+const FOUNDING_ATTEMPTS: usize = 5;
+
+/// What cluster to start.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// How many nodes.
+    pub(crate) nodes: usize,
+    /// A data directory for each node; empty: in a temporary directory on a real disk.
+    pub(crate) directories: Vec<PathBuf>,
+    /// Flags for every node, besides those that found the cluster.
+    pub(crate) flags: Vec<String>,
+    /// No other cluster may run at the same time, because the test measures.
+    pub(crate) alone: bool,
+}
+
+impl Plan {
+    /// `nodes` nodes with default flags.
+    pub(crate) fn of(nodes: usize) -> Plan {
+        Plan {
+            nodes,
+            directories: Vec::new(),
+            flags: Vec::new(),
+            alone: false,
+        }
+    }
+
+    /// No other cluster may run meanwhile.
+    pub(crate) fn alone(mut self) -> Plan {
+        self.alone = true;
+        self
+    }
+
+    /// One more flag for every node.
+    pub(crate) fn flag(mut self, flag: &str) -> Plan {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// The nodes' data directories, in order; they must lie on real disks.
+    pub(crate) fn directories(mut self, directories: &[PathBuf]) -> Plan {
+        self.directories = directories.to_vec();
+        self
+    }
+
+    /// Starts the cluster and waits until all nodes know one leader.
+    pub(crate) fn start(self) -> Cluster {
+        let turn = Turn::take(self.alone);
+        for attempt in 1.. {
+            let scratch = real_directory();
+            match self.found(scratch.path()) {
+                Ok(nodes) => {
+                    let cluster = Cluster {
+                        nodes,
+                        _scratch: scratch,
+                        _turn: turn,
+                    };
+                    cluster.wait_for_leader();
+                    return cluster;
+                }
+                Err(taken) => assert!(attempt < FOUNDING_ATTEMPTS, "{taken}"),
+            }
+        }
+        unreachable!("the loop returns or fails")
+    }
+
+    /// Starts all nodes and waits until each serves; an error when a port was taken meanwhile.
+    fn found(&self, scratch: &Path) -> Result<Vec<Node>, String> {
+        let held = hold_ports(2 * self.nodes);
+        let ports: Vec<u16> = held.iter().map(ports::port).collect();
+        let names: Vec<String> = (1..=self.nodes).map(|i| format!("n{i}")).collect();
+        let members: Vec<String> = names
+            .iter()
+            .zip(ports.chunks(2))
+            .map(|(name, ports)| format!("{name}=http://127.0.0.1:{}", ports[1]))
+            .collect();
+        let mut nodes: Vec<Node> = names
+            .iter()
+            .zip(ports.chunks(2))
+            .enumerate()
+            .map(|(i, (name, ports))| Node {
+                name: name.clone(),
+                client_port: ports[0],
+                peer_port: ports[1],
+                directory: match self.directories.get(i) {
+                    Some(given) => given.clone(),
+                    None => scratch.join(name),
+                },
+                log: scratch.join(format!("{name}.log")),
+                initial_cluster: members.join(","),
+                more_flags: self.flags.clone(),
+                process: None,
+            })
+            .collect();
+        drop(held);
+        for node in &mut nodes {
+            refuse_memory(node.directory.parent().unwrap_or(Path::new("/")));
+            node.spawn();
+        }
+        for node in &mut nodes {
+            node.wait_until_serving()?;
+        }
+        Ok(nodes)
+    }
+}
+
+/// Real processes, numbered from 0.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    // Dropped after the nodes, in the order of declaration.
+    _scratch: tempfile::TempDir,
+    _turn: Turn,
+}
+
+impl Cluster {
+    /// How many nodes, running or not.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// `127.0.0.1:port` of node `i`, for clients.
+    pub(crate) fn endpoint(&self, i: usize) -> String {
+        self.nodes[i].endpoint()
+    }
+
+    /// All clients' endpoints.
+    pub(crate) fn endpoints(&self) -> Vec<String> {
+        self.nodes.iter().map(Node::endpoint).collect()
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    pub(crate) fn kill(&mut self, i: usize) {
+        self.nodes[i].kill();
+    }
+
+    /// SIGTERM, and waits until the process has ended.
+    pub(crate) fn terminate(&mut self, i: usize) -> ExitStatus {
+        self.nodes[i].terminate()
+    }
+
+    /// Starts node `i` again on its directory and ports, and waits until it answers clients.
+    pub(crate) fn restart(&mut self, i: usize) {
+        self.nodes[i].spawn();
+        let started = self.nodes[i].wait_until_serving();
+        started
+            .unwrap_or_else(|error| panic!("{} does not start again: {error}", self.nodes[i].name));
+    }
+
+    /// What node `i` says of itself; nothing if it does not answer.
+    pub(crate) fn status(&self, i: usize) -> Option<NodeStatus> {
+        self.nodes[i].status()
+    }
+
+    /// Waits until all running nodes agree on a leader, which is one of them; gives its number.
+    pub(crate) fn wait_for_leader(&self) -> usize {
+        self.wait_for("a leader that all running nodes know", || self.leader())
+    }
+
+    /// The leader that all running nodes agree on now, if they do.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let running = || (0..self.len()).filter(|i| self.nodes[*i].is_running());
+        let statuses: Option<Vec<NodeStatus>> = running().map(|i| self.status(i)).collect();
+        let statuses = statuses?;
+        let first = statuses.first()?;
+        let agree =
+            |status: &NodeStatus| status.term == first.term && status.leader == first.leader;
+        if !statuses.iter().all(agree) {
+            return None;
+        }
+        running().find(|i| self.nodes[*i].name == first.leader)
+    }
+
+    /// Waits until all nodes run, and stand at one applied index with one state hash and one revision.
+    pub(crate) fn wait_until_equal(&self) -> NodeStatus {
+        self.wait_for("all nodes to be equal", || {
+            let statuses: Option<Vec<NodeStatus>> =
+                (0..self.len()).map(|i| self.status(i)).collect();
+            let statuses = statuses?;
+            let first = &statuses[0];
+            if statuses
+                .iter()
+                .any(|status| status.applied != first.applied)
+            {
+                return None;
+            }
+            for status in &statuses {
+                assert_eq!(
+                    (&status.state_hash, status.revision),
+                    (&first.state_hash, first.revision),
+                    "{} and {} differ at applied index {}: {statuses:?}",
+                    status.member,
+                    first.member,
+                    first.applied
+                );
+            }
+            Some(first.clone())
+        })
+    }
+
+    /// As [`wait_for`], and fails at once when a node that should be running has ended.
+    pub(crate) fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        wait_for(what, PATIENCE, || {
+            for node in &self.nodes {
+                assert!(
+                    !node.has_ended_unasked(),
+                    "{} ended while waiting for {what}; its log ends:\n{}",
+                    node.name,
+                    node.log_end()
+                );
+            }
+            look()
+        })
+    }
+
+    /// The sum over all labels of a metric on node `i`; `name` is as on the page.
+    pub(crate) fn metric(&self, i: usize, name: &str) -> f64 {
+        let page = get(self.nodes[i].client_port, "/metrics").expect("the page of metrics");
+        let mut values = page
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter(|(left, _)| left.split('{').next() == Some(name))
+            .map(|(_, value)| value.parse::<f64>().expect("a number"))
+            .peekable();
+        assert!(values.peek().is_some(), "no metric {name} in\n{page}");
+        values.sum()
+    }
+
+    /// All keys with their values, as node `i` alone sees them (serializable).
+    pub(crate) fn read_all(&self, i: usize) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        runtime().block_on(read_all(&self.endpoint(i)))
+    }
+
+    /// etcdctl for node `i`.
+    pub(crate) fn etcdctl(&self, i: usize) -> Etcdctl {
+        Etcdctl::new(&self.endpoint(i))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for node in &self.nodes {
+                eprintln!("--- the end of {}'s log\n{}", node.name, node.log_end());
+            }
+        }
+    }
+}
+
+/// A deadline short enough to be noticed and long enough for a loaded machine.
+pub(crate) const SHORTLY: Duration = Duration::from_secs(10);

@@ -1,0 +1,198 @@
+//! One node: its place, its flags, its process.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{NodeStatus, PATIENCE, http, wait_for};
+
+/// Lines of a log that are shown when something fails.
+const LINES_SHOWN: usize = 40;
+
+/// A member of a cluster, running or not.
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) client_port: u16,
+    pub(crate) peer_port: u16,
+    /// The data directory.
+    pub(crate) directory: PathBuf,
+    /// Standard error and output of all its lives.
+    pub(crate) log: PathBuf,
+    pub(crate) initial_cluster: String,
+    pub(crate) more_flags: Vec<String>,
+    pub(crate) process: Option<Child>,
+}
+
+impl Node {
+    /// `127.0.0.1:port`, for clients.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("127.0.0.1:{}", self.client_port)
+    }
+
+    /// The words behind `quorate`.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let client = format!("http://127.0.0.1:{}", self.client_port);
+        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let mut words = vec![
+            "serve".to_owned(),
+            format!("--name={}", self.name),
+            format!("--data-dir={}", self.directory.display()),
+            format!("--listen-client-urls={client}"),
+            format!("--advertise-client-urls={client}"),
+            format!("--listen-peer-urls={peer}"),
+            format!("--initial-advertise-peer-urls={peer}"),
+            format!("--initial-cluster={}", self.initial_cluster),
+            format!("--exit-with-parent={}", std::process::id()),
+        ];
+        words.extend(self.more_flags.iter().cloned());
+        words
+    }
+
+    /// Starts the process; it may not serve yet.
+    pub(crate) fn spawn(&mut self) {
+        assert!(self.process.is_none(), "{} is started twice", self.name);
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .expect("a log file");
+        let mut command = super::run::quorate_command();
+        command
+            .args(self.words())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .process_group(0);
+        self.process = Some(command.spawn().expect("the binary starts"));
+    }
+
+    /// Waits until the node answers at its client port; an error when it ended because of a taken port.
+    pub(crate) fn wait_until_serving(&mut self) -> Result<(), String> {
+        let what = format!("{} to serve", self.name);
+        wait_for(&what, PATIENCE, || {
+            let process = self.process.as_mut().expect("it was started");
+            if let Some(how) = process.try_wait().expect("it can be waited for") {
+                let end = self.log_end();
+                assert!(
+                    end.contains("cannot listen on"),
+                    "{} ended ({how}); its log ends:\n{end}",
+                    self.name
+                );
+                self.process = None;
+                return Some(Err(end));
+            }
+            self.status().map(|_| Ok(()))
+        })
+    }
+
+    /// Whether it was started and not stopped since.
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Whether the process has ended though nobody stopped it.
+    pub(crate) fn has_ended_unasked(&self) -> bool {
+        let Some(process) = &self.process else {
+            return false;
+        };
+        // A process that has ended and is not waited for yet is a zombie: state Z.
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process.id()));
+        stat.ok()
+            .and_then(|stat| Some(stat.rsplit_once(") ")?.1.starts_with('Z')))
+            .unwrap_or(true)
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
+    /// `kill -9`, and waits until the process is gone.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().expect("it can be killed");
+        process.wait().expect("it can be waited for");
+    }
+
+    /// SIGTERM, and waits until the process has ended.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        signal(self.process.as_ref().expect("it runs"), Signal::TERM);
+        self.wait_until_ended()
+    }
+
+    /// Waits until the process has ended of its own.
+    pub(crate) fn wait_until_ended(&mut self) -> ExitStatus {
+        let process = self.process.as_mut().expect("it runs");
+        let what = format!("{} to end", self.name);
+        let how = wait_for(&what, PATIENCE, || {
+            process.try_wait().expect("it can be waited for")
+        });
+        self.process = None;
+        how
+    }
+
+    /// What it says of itself; nothing if it does not answer.
+    pub(crate) fn status(&self) -> Option<NodeStatus> {
+        let page = http::get(self.client_port, "/quorate/status").ok()?;
+        Some(serde_json::from_str(&page).expect("a status"))
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("Linux tells");
+        let kib: u64 = line
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number");
+        kib << 10
+    }
+
+    /// All that it logged.
+    pub(crate) fn log_text(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The last lines that it logged.
+    pub(crate) fn log_end(&self) -> String {
+        let text = self.log_text();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Sends a signal to a child that has not been waited for, so that its id is still its own.
+pub(crate) fn signal(process: &Child, signal: Signal) {
+    let pid = i32::try_from(process.id()).expect("a process id");
+    let pid = Pid::from_raw(pid).expect("not 0");
+    kill_process(pid, signal).expect("it can be signalled");
+}
+
+/// Keeps this terminal's settings away from a node: its flags alone count.
+pub(crate) fn without_settings(command: &mut Command) {
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        if ["ETCD_", "QUORATE_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
+            command.env_remove(&variable);
+        }
+    }
+}
