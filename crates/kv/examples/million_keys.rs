@@ -19,7 +19,9 @@ use quorate_proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest};
 const MIB: f64 = 1024.0 * 1024.0;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>());
+    let mut arguments = std::env::args()
+        .skip(1)
+        .map(|argument| argument.parse::<u64>());
     let mut number = |default| match arguments.next() {
         None => default,
         Some(Ok(number)) => number,
@@ -46,15 +48,25 @@ fn main() {
 fn measure(order: &str, keys: u64, value_bytes: u64) {
     let value = Bytes::from(vec![7_u8; value_bytes as usize]);
     let key = |n: u64| -> Bytes {
-        let place = if order == "sorted" { n } else { n.wrapping_mul(0x9e37_79b9_7f4a_7c15) };
+        let place = if order == "sorted" {
+            n
+        } else {
+            n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        };
         Bytes::copy_from_slice(&place.to_be_bytes())
     };
     let mut store = Store::new();
     let resident_before = resident_bytes();
     let start = Instant::now();
     for n in 0..keys {
-        let put = PutRequest { key: key(n), value: value.clone(), ..PutRequest::default() };
-        store.apply(n + 1, &Command::Put(put), Answer::Wanted).expect("a plain put succeeds");
+        let put = PutRequest {
+            key: key(n),
+            value: value.clone(),
+            ..PutRequest::default()
+        };
+        store
+            .apply(n + 1, &Command::Put(put), Answer::Wanted)
+            .expect("a plain put succeeds");
     }
     let elapsed = start.elapsed();
     let resident = (resident_bytes() - resident_before) as f64;
@@ -68,24 +80,52 @@ fn measure(order: &str, keys: u64, value_bytes: u64) {
     );
     read(&store, keys, key);
 
-    let all = RangeRequest { key: ALL, range_end: ALL, count_only: true, ..Default::default() };
-    timed("  count of all keys", 1, || assert_eq!(store.range(&all).unwrap().count, keys as i64));
-    let page = RangeRequest { limit: 10, count_only: false, ..all };
-    timed("  first 10 of all keys", 1, || assert_eq!(store.range(&page).unwrap().kvs.len(), 10));
+    let all = RangeRequest {
+        key: ALL,
+        range_end: ALL,
+        count_only: true,
+        ..Default::default()
+    };
+    timed("  count of all keys", 1, || {
+        assert_eq!(store.range(&all).unwrap().count, keys as i64)
+    });
+    let page = RangeRequest {
+        limit: 10,
+        count_only: false,
+        ..all
+    };
+    timed("  first 10 of all keys", 1, || {
+        assert_eq!(store.range(&page).unwrap().kvs.len(), 10)
+    });
 
     let overwrite = |n: u64| {
         let key = key(n);
-        Command::Put(PutRequest { key, value: value.clone(), ..PutRequest::default() })
+        Command::Put(PutRequest {
+            key,
+            value: value.clone(),
+            ..PutRequest::default()
+        })
     };
     timed("  overwriting a tenth of the keys", keys / 10, || {
         for n in 0..keys / 10 {
-            store.apply(keys + n + 1, &overwrite(n), Answer::Wanted).expect("a put succeeds");
+            store
+                .apply(keys + n + 1, &overwrite(n), Answer::Wanted)
+                .expect("a put succeeds");
         }
     });
-    println!("  {:.1} MiB resident", (resident_bytes() - resident_before) as f64 / MIB);
-    let delete = DeleteRangeRequest { key: ALL, range_end: ALL, prev_kv: false };
+    println!(
+        "  {:.1} MiB resident",
+        (resident_bytes() - resident_before) as f64 / MIB
+    );
+    let delete = DeleteRangeRequest {
+        key: ALL,
+        range_end: ALL,
+        prev_kv: false,
+    };
     timed("  deleting all keys", keys, || {
-        store.apply(2 * keys, &delete.into(), Answer::Wanted).expect("a deletion succeeds");
+        store
+            .apply(2 * keys, &delete.into(), Answer::Wanted)
+            .expect("a deletion succeeds");
     });
 }
 
@@ -95,7 +135,10 @@ const ALL: Bytes = Bytes::from_static(b"\0");
 fn read(store: &Store, keys: u64, key: impl Fn(u64) -> Bytes) {
     timed("  gets", keys, || {
         for n in 0..keys {
-            let get = RangeRequest { key: key(n), ..RangeRequest::default() };
+            let get = RangeRequest {
+                key: key(n),
+                ..RangeRequest::default()
+            };
             assert_eq!(black_box(store.range(&get).unwrap()).count, 1);
         }
     });
@@ -105,12 +148,18 @@ fn timed(what: &str, times: u64, run: impl FnOnce()) {
     let start = Instant::now();
     run();
     let elapsed = start.elapsed();
-    println!("{what}: {elapsed:.1?} ({:.0}/s)", times as f64 / elapsed.as_secs_f64());
+    println!(
+        "{what}: {elapsed:.1?} ({:.0}/s)",
+        times as f64 / elapsed.as_secs_f64()
+    );
 }
 
 /// The second number of statm, in pages.
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has /proc/self/statm");
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
     pages.expect("statm is numbers, the second one resident pages") * 4096
 }

@@ -76,7 +76,11 @@ impl Store {
                 Command::Compact(request) => Work::Compact(request),
             },
         };
-        Application { index, answer, work }
+        Application {
+            index,
+            answer,
+            work,
+        }
     }
 
     /// Goes on, touching at most `keys_max` keys (at least one). Not to be called after `Done`.
@@ -93,9 +97,9 @@ impl Store {
         let mut budget = keys_max.max(1);
         let result = match &mut application.work {
             Work::Refuse(error) => Err(*error),
-            Work::Put(request) => {
-                self.check_lone_put(request).map(|()| Reply::Put(self.put(request, answer)))
-            }
+            Work::Put(request) => self
+                .check_lone_put(request)
+                .map(|()| Reply::Put(self.put(request, answer))),
             Work::Delete(deletion) => match deletion.step(self, &mut budget) {
                 None => return Step::More,
                 Some(response) => Ok(Reply::DeleteRange(response)),

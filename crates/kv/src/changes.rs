@@ -59,10 +59,19 @@ impl Changes {
         if !self.chunks.back().is_some_and(fits) {
             let records = Vec::with_capacity(need.max(CHANGES_CHUNK_BYTES));
             self.bytes += records.capacity();
-            self.chunks.push_back(Chunk { first_revision: revision, records });
+            self.chunks.push_back(Chunk {
+                first_revision: revision,
+                records,
+            });
         }
-        let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
-        push_varint(&mut chunk.records, (key.len() as u64) << 1 | u64::from(first));
+        let chunk = self
+            .chunks
+            .back_mut()
+            .expect("a chunk with room was just made sure of");
+        push_varint(
+            &mut chunk.records,
+            (key.len() as u64) << 1 | u64::from(first),
+        );
         chunk.records.extend_from_slice(key);
         self.newest = revision;
     }
@@ -71,11 +80,19 @@ impl Changes {
     pub(crate) fn next(&self, position: Position) -> Option<(Change<'_>, Position)> {
         let mut position = position;
         if position.chunk < self.dropped {
-            position = Position { chunk: self.dropped, offset: 0, revision: 0 };
+            position = Position {
+                chunk: self.dropped,
+                offset: 0,
+                revision: 0,
+            };
         }
         let mut chunk = self.chunk(position.chunk)?;
         if position.offset == chunk.records.len() {
-            position = Position { chunk: position.chunk + 1, offset: 0, revision: 0 };
+            position = Position {
+                chunk: position.chunk + 1,
+                offset: 0,
+                revision: 0,
+            };
             chunk = self.chunk(position.chunk)?;
         }
         let (header, varint_bytes) = read_varint(&chunk.records[position.offset..]);
@@ -85,14 +102,26 @@ impl Changes {
         };
         let start = position.offset + varint_bytes;
         let end = start + (header >> 1) as usize;
-        let change = Change { revision, key: &chunk.records[start..end] };
-        Some((change, Position { chunk: position.chunk, offset: end, revision }))
+        let change = Change {
+            revision,
+            key: &chunk.records[start..end],
+        };
+        Some((
+            change,
+            Position {
+                chunk: position.chunk,
+                offset: end,
+                revision,
+            },
+        ))
     }
 
     /// Drops the chunks that lie wholly before `position`.
     pub(crate) fn drop_before(&mut self, position: Position) {
         while self.dropped < position.chunk {
-            let Some(chunk) = self.chunks.pop_front() else { return };
+            let Some(chunk) = self.chunks.pop_front() else {
+                return;
+            };
             self.bytes -= chunk.records.capacity();
             self.dropped += 1;
         }
@@ -104,7 +133,8 @@ impl Changes {
     }
 
     fn chunk(&self, number: u64) -> Option<&Chunk> {
-        self.chunks.get(usize::try_from(number - self.dropped).ok()?)
+        self.chunks
+            .get(usize::try_from(number - self.dropped).ok()?)
     }
 }
 
@@ -150,7 +180,8 @@ mod tests {
         let mut expected = Vec::new();
         for revision in 2..2000_i64 {
             for change in 0..revision % 4 + 1 {
-                let length = (revision * 37 + change) % 300 * if revision % 97 == 0 { 50 } else { 1 };
+                let length =
+                    (revision * 37 + change) % 300 * if revision % 97 == 0 { 50 } else { 1 };
                 let key = vec![revision as u8; length as usize];
                 changes.push(revision, &key);
                 expected.push((revision, key));
@@ -179,7 +210,10 @@ mod tests {
         assert!(changes.chunks.len() < before.0 && changes.heap_bytes() < before.1);
         assert_eq!(all(&changes, position), rest);
         assert_eq!(rest[0].0, 4001);
-        assert!(all(&changes, Position::default())[0].0 <= 4001, "a chunk is dropped whole");
+        assert!(
+            all(&changes, Position::default())[0].0 <= 4001,
+            "a chunk is dropped whole"
+        );
     }
 
     #[test]

@@ -42,7 +42,11 @@ pub fn check_compaction(request: &CompactionRequest, limits: &Limits) -> Result<
 /// Checks a transaction. One that only reads is not proposed and may have any size.
 pub fn check_txn(request: &TxnRequest, limits: &Limits) -> Result<(), KvError> {
     check_txn_form(request, limits.txn_operations_max)?;
-    if is_read_only(request) { Ok(()) } else { check_size(request, limits) }
+    if is_read_only(request) {
+        Ok(())
+    } else {
+        check_size(request, limits)
+    }
 }
 
 /// Whether a transaction holds nothing but ranges and so needs no entry in the log. As in etcd, one
@@ -58,10 +62,14 @@ pub fn is_serializable(request: &TxnRequest) -> bool {
 }
 
 fn ranges_only(request: &TxnRequest, also: impl Fn(&RangeRequest) -> bool) -> bool {
-    request.success.iter().chain(&request.failure).all(|operation| match &operation.request {
-        Some(Request::RequestRange(range)) => also(range),
-        _ => false,
-    })
+    request
+        .success
+        .iter()
+        .chain(&request.failure)
+        .all(|operation| match &operation.request {
+            Some(Request::RequestRange(range)) => also(range),
+            _ => false,
+        })
 }
 
 /// The checks that applying relies on, with no limit that a member could set differently. A command
@@ -83,11 +91,18 @@ fn check_txn_form(request: &TxnRequest, operations_max: usize) -> Result<(), KvE
 
 /// One level of a transaction, and those inside it: they get what this one leaves of the budget.
 fn check_level(request: &TxnRequest, budget: usize, depth: usize) -> Result<(), KvError> {
-    let used = request.compare.len().max(request.success.len()).max(request.failure.len());
+    let used = request
+        .compare
+        .len()
+        .max(request.success.len())
+        .max(request.failure.len());
     if used > budget || depth > TXN_DEPTH_MAX {
         return Err(KvError::TooManyOperations);
     }
-    request.compare.iter().try_for_each(|compare| check_key(&compare.key))?;
+    request
+        .compare
+        .iter()
+        .try_for_each(|compare| check_key(&compare.key))?;
     let mut operations = request.success.iter().chain(&request.failure);
     operations.try_for_each(|operation| check_operation(operation, budget - used, depth))
 }
@@ -115,7 +130,11 @@ fn check_put_form(request: &PutRequest) -> Result<(), KvError> {
 }
 
 fn check_key(key: &[u8]) -> Result<(), KvError> {
-    if key.is_empty() { Err(KvError::KeyNotProvided) } else { Ok(()) }
+    if key.is_empty() {
+        Err(KvError::KeyNotProvided)
+    } else {
+        Ok(())
+    }
 }
 
 fn check_size(request: &impl Message, limits: &Limits) -> Result<(), KvError> {

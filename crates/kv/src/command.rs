@@ -76,5 +76,8 @@ impl Answer {
 
 /// A header that carries a revision and nothing else.
 pub(crate) fn header(revision: i64) -> Option<ResponseHeader> {
-    Some(ResponseHeader { revision, ..ResponseHeader::default() })
+    Some(ResponseHeader {
+        revision,
+        ..ResponseHeader::default()
+    })
 }

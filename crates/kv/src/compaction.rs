@@ -53,7 +53,9 @@ impl Store {
         }
         self.compacted_revision = request.revision;
         self.draft.hash.absorb_compaction(request.revision);
-        Ok(CompactionResponse { header: header(self.revision) })
+        Ok(CompactionResponse {
+            header: header(self.revision),
+        })
     }
 
     /// Whether a compaction has left something that could be freed now. What a pin holds back does
@@ -72,7 +74,11 @@ impl Store {
                 return false;
             }
             let position = self.sweep.restart;
-            self.sweep.pass = Some(Pass { floor, position, at_floor: None });
+            self.sweep.pass = Some(Pass {
+                floor,
+                position,
+                at_floor: None,
+            });
         }
         for _ in 0..changes_max {
             if !self.free_next() {
@@ -90,7 +96,9 @@ impl Store {
 
     /// Looks at one change of the pass under way; `false` when the pass is over.
     fn free_next(&mut self) -> bool {
-        let Some(mut pass) = self.sweep.pass else { return false };
+        let Some(mut pass) = self.sweep.pass else {
+            return false;
+        };
         let next = self.changes.next(pass.position);
         let Some((change, after)) = next.filter(|(change, _)| change.revision <= pass.floor) else {
             self.sweep.restart = pass.at_floor.unwrap_or(pass.position);
@@ -105,7 +113,8 @@ impl Store {
         self.keyspace.free(change.key, change.revision, pass.floor);
         pass.position = after;
         self.sweep.pass = Some(pass);
-        self.changes.drop_before(pass.at_floor.unwrap_or(pass.position));
+        self.changes
+            .drop_before(pass.at_floor.unwrap_or(pass.position));
         true
     }
 }

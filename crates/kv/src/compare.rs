@@ -30,7 +30,9 @@ impl CompareScan {
         let span = Span::new(&compare.key, &compare.range_end);
         if span.is_single() {
             *budget = budget.saturating_sub(1);
-            let version = keyspace.get(&compare.key).and_then(|versions| versions.live_at(revision));
+            let version = keyspace
+                .get(&compare.key)
+                .and_then(|versions| versions.live_at(revision));
             return Some(version.map_or_else(|| holds_without(compare), |v| holds_for(compare, v)));
         }
         let mut holds = true;
@@ -98,7 +100,10 @@ impl Operand {
 }
 
 fn number(compare: &Compare) -> Operand {
-    let number = match (CompareTarget::try_from(compare.target), &compare.target_union) {
+    let number = match (
+        CompareTarget::try_from(compare.target),
+        &compare.target_union,
+    ) {
         (Ok(CompareTarget::Version), Some(TargetUnion::Version(number)))
         | (Ok(CompareTarget::Create), Some(TargetUnion::CreateRevision(number)))
         | (Ok(CompareTarget::Mod), Some(TargetUnion::ModRevision(number)))

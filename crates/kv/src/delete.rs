@@ -39,7 +39,9 @@ impl Deletion {
     ) -> Option<DeleteRangeResponse> {
         if self.span.is_single() {
             *budget = budget.saturating_sub(1);
-            let is_live = store.live_version(&self.span.start, store.draft_revision()).is_some();
+            let is_live = store
+                .live_version(&self.span.start, store.draft_revision())
+                .is_some();
             if is_live {
                 self.delete_one(store);
             }
@@ -56,7 +58,12 @@ impl Deletion {
 
     fn delete_one(&mut self, store: &mut Store) {
         let revision = store.next_revision();
-        let Store { keyspace, changes, draft, .. } = store;
+        let Store {
+            keyspace,
+            changes,
+            draft,
+            ..
+        } = store;
         let key = self.span.start.clone();
         keyspace.write(&key, |newest| {
             let newest = newest.expect("the key was just seen");
@@ -69,12 +76,23 @@ impl Deletion {
 
     fn delete_some(&mut self, store: &mut Store, budget: &mut usize) -> Option<Key> {
         let revision = store.next_revision();
-        let Store { keyspace, changes, draft, .. } = store;
+        let Store {
+            keyspace,
+            changes,
+            draft,
+            ..
+        } = store;
         let (from, span) = (self.from.clone(), self.span.clone());
-        keyspace.delete_step(from.as_slice(), &span, revision, budget, |key, newest, tombstone| {
-            draft.record(changes, key.as_slice(), tombstone);
-            self.note(key.as_slice(), newest);
-        })
+        keyspace.delete_step(
+            from.as_slice(),
+            &span,
+            revision,
+            budget,
+            |key, newest, tombstone| {
+                draft.record(changes, key.as_slice(), tombstone);
+                self.note(key.as_slice(), newest);
+            },
+        )
     }
 
     fn note(&mut self, key: &[u8], newest: &Version) {

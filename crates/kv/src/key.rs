@@ -12,13 +12,19 @@ pub(crate) struct Key(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Inline { length: u8, bytes: [u8; INLINE_BYTES_MAX] },
+    Inline {
+        length: u8,
+        bytes: [u8; INLINE_BYTES_MAX],
+    },
     Heap(Box<[u8]>),
 }
 
 impl Key {
     /// The key with no bytes, which sorts before all others.
-    pub(crate) const EMPTY: Key = Key(Kind::Inline { length: 0, bytes: [0; INLINE_BYTES_MAX] });
+    pub(crate) const EMPTY: Key = Key(Kind::Inline {
+        length: 0,
+        bytes: [0; INLINE_BYTES_MAX],
+    });
 
     pub(crate) fn new(key: &[u8]) -> Key {
         if key.len() > INLINE_BYTES_MAX {
@@ -26,7 +32,10 @@ impl Key {
         }
         let mut bytes = [0; INLINE_BYTES_MAX];
         bytes[..key.len()].copy_from_slice(key);
-        Key(Kind::Inline { length: key.len() as u8, bytes })
+        Key(Kind::Inline {
+            length: key.len() as u8,
+            bytes,
+        })
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
@@ -88,8 +97,9 @@ mod tests {
 
     #[test]
     fn keys_of_every_length_come_back_and_sort_as_bytes() {
-        let keys: Vec<Vec<u8>> =
-            (0..40).map(|length| (0..length).map(|byte: u8| byte.wrapping_mul(7)).collect()).collect();
+        let keys: Vec<Vec<u8>> = (0..40)
+            .map(|length| (0..length).map(|byte: u8| byte.wrapping_mul(7)).collect())
+            .collect();
         for a in &keys {
             assert_eq!(Key::new(a).as_slice(), &a[..]);
             for b in &keys {

@@ -62,11 +62,15 @@ impl Keyspace {
             .range::<[u8], _>((Unbounded, Included(key)))
             .next_back()
             .expect("the leaf of the empty bound comes before all keys");
-        self.leaves.range::<[u8], _>((Included(first.as_slice()), Unbounded))
+        self.leaves
+            .range::<[u8], _>((Included(first.as_slice()), Unbounded))
     }
 
     /// The leaves that may hold keys before `bound`, or all, last first.
-    pub(crate) fn leaves_back_from(&self, bound: Option<&[u8]>) -> impl Iterator<Item = (&Key, &Leaf)> {
+    pub(crate) fn leaves_back_from(
+        &self,
+        bound: Option<&[u8]>,
+    ) -> impl Iterator<Item = (&Key, &Leaf)> {
         let bound = bound.map_or(Unbounded, Excluded);
         self.leaves.range::<[u8], _>((Unbounded, bound)).rev()
     }
@@ -80,11 +84,16 @@ impl Keyspace {
                 && leaf.is_full()
             {
                 let upper = leaf.split(index);
-                let bound = upper.entries().first().map_or_else(|| Key::new(key), |e| e.key.clone());
+                let bound = upper
+                    .entries()
+                    .first()
+                    .map_or_else(|| Key::new(key), |e| e.key.clone());
                 self.leaves.insert(bound, upper);
                 continue;
             }
-            let before = place.ok().map(|index| leaf.entries()[index].versions.newest());
+            let before = place
+                .ok()
+                .map(|index| leaf.entries()[index].versions.newest());
             let was_live = before.is_some_and(Version::is_live);
             let version = make(before);
             self.live_keys -= usize::from(was_live);
@@ -115,7 +124,10 @@ impl Keyspace {
         budget: &mut usize,
         mut deleted: impl FnMut(&Key, &Version, &Version),
     ) -> Option<Key> {
-        let (first, _) = self.leaves.range::<[u8], _>((Unbounded, Included(from))).next_back()?;
+        let (first, _) = self
+            .leaves
+            .range::<[u8], _>((Unbounded, Included(from)))
+            .next_back()?;
         let first = first.clone();
         for (bound, leaf) in self.leaves.range_mut(first..) {
             if bound.as_slice() > from && !span.ends_after(bound.as_slice()) {
@@ -156,7 +168,11 @@ impl Keyspace {
     pub(crate) fn free(&mut self, key: &[u8], changed_at: i64, floor: i64) {
         let leaf = leaf_of(&mut self.leaves, key);
         let Ok(index) = leaf.find(key) else { return };
-        let Freed { versions, heap_bytes, entry } = leaf.free(index, changed_at, floor);
+        let Freed {
+            versions,
+            heap_bytes,
+            entry,
+        } = leaf.free(index, changed_at, floor);
         self.bytes -= versions * size_of::<Version>() + heap_bytes;
         if let Some(entry) = entry {
             self.bytes -= size_of::<Entry>() + entry.key.heap_bytes();
@@ -169,7 +185,9 @@ impl Keyspace {
     /// Joins the small leaf of `key` with a neighbour where both fit into one with room to spare.
     fn tidy(&mut self, key: &[u8]) {
         let mut around = self.leaves_from(key).map(|(bound, _)| bound.clone());
-        let (Some(this), after) = (around.next(), around.next()) else { return };
+        let (Some(this), after) = (around.next(), around.next()) else {
+            return;
+        };
         drop(around);
         if let Some(after) = after {
             self.join(&this, &after);
@@ -181,12 +199,21 @@ impl Keyspace {
     }
 
     fn join(&mut self, left: &Key, right: &Key) {
-        let keys = |bound: &Key| self.leaves.get(bound).map_or(0, |leaf| leaf.entries().len());
+        let keys = |bound: &Key| {
+            self.leaves
+                .get(bound)
+                .map_or(0, |leaf| leaf.entries().len())
+        };
         if keys(right) > 0 && keys(left) + keys(right) > LEAF_KEYS_MAX * 3 / 4 {
             return;
         }
-        let Some(following) = self.leaves.remove(right) else { return };
-        let leaf = self.leaves.get_mut(left).expect("both bounds were just found");
+        let Some(following) = self.leaves.remove(right) else {
+            return;
+        };
+        let leaf = self
+            .leaves
+            .get_mut(left)
+            .expect("both bounds were just found");
         leaf.append(following);
     }
 
@@ -196,11 +223,20 @@ impl Keyspace {
         let mut live = 0;
         let mut previous: Option<&[u8]> = None;
         for (bound, leaf) in &self.leaves {
-            assert!(*bound == Key::EMPTY || !leaf.entries().is_empty(), "an empty leaf at {bound:?}");
+            assert!(
+                *bound == Key::EMPTY || !leaf.entries().is_empty(),
+                "an empty leaf at {bound:?}"
+            );
             for entry in leaf.entries() {
                 let key = entry.key.as_slice();
-                assert!(previous.is_none_or(|previous| previous < key), "{key:?} out of order");
-                assert!(bound.as_slice() <= key, "{key:?} lies before its leaf's bound");
+                assert!(
+                    previous.is_none_or(|previous| previous < key),
+                    "{key:?} out of order"
+                );
+                assert!(
+                    bound.as_slice() <= key,
+                    "{key:?} lies before its leaf's bound"
+                );
                 live += usize::from(entry.versions.newest().is_live());
                 previous = Some(key);
             }

@@ -28,7 +28,8 @@ impl Leaf {
 
     /// Where `key` is, or where it would be inserted.
     pub(crate) fn find(&self, key: &[u8]) -> Result<usize, usize> {
-        self.entries.binary_search_by(|entry| entry.key.as_slice().cmp(key))
+        self.entries
+            .binary_search_by(|entry| entry.key.as_slice().cmp(key))
     }
 
     /// How many keys of this leaf a reader at `revision` sees, if the summary tells: that is, if
@@ -61,13 +62,22 @@ impl Leaf {
 
     /// Adds a key at `index`. The leaf is not full.
     pub(crate) fn insert(&mut self, index: usize, key: Key, version: Version) {
-        assert!(!self.is_full(), "a full leaf is split before a key is inserted");
+        assert!(
+            !self.is_full(),
+            "a full leaf is split before a key is inserted"
+        );
         if self.entries.len() == self.entries.capacity() {
             self.entries.reserve_exact(LEAF_GROWTH_KEYS);
         }
         self.live += usize::from(version.is_live());
         self.newest_change = self.newest_change.max(version.revision());
-        self.entries.insert(index, Entry { key, versions: Versions::One(version) });
+        self.entries.insert(
+            index,
+            Entry {
+                key,
+                versions: Versions::One(version),
+            },
+        );
     }
 
     /// Splits off the part where a key that belongs at `index` will go or that comes after it: the
@@ -78,9 +88,13 @@ impl Leaf {
             return Leaf::default();
         }
         let upper = self.entries.split_off(self.entries.len() / 2);
-        self.entries.shrink_to(self.entries.len() + LEAF_GROWTH_KEYS);
+        self.entries
+            .shrink_to(self.entries.len() + LEAF_GROWTH_KEYS);
         self.summarize();
-        let mut upper = Leaf { entries: upper, ..Leaf::default() };
+        let mut upper = Leaf {
+            entries: upper,
+            ..Leaf::default()
+        };
         upper.summarize();
         upper
     }
@@ -109,9 +123,14 @@ impl Leaf {
 
     fn remove(&mut self, index: usize) -> Entry {
         let entry = self.entries.remove(index);
-        assert!(!entry.versions.newest().is_live(), "a live key is never removed: {:?}", entry.key);
+        assert!(
+            !entry.versions.newest().is_live(),
+            "a live key is never removed: {:?}",
+            entry.key
+        );
         if self.entries.capacity() > self.entries.len() + 2 * LEAF_GROWTH_KEYS {
-            self.entries.shrink_to(self.entries.len() + LEAF_GROWTH_KEYS);
+            self.entries
+                .shrink_to(self.entries.len() + LEAF_GROWTH_KEYS);
         }
         entry
     }

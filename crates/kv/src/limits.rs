@@ -15,7 +15,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { request_bytes_max: 3 * 1024 * 1024 / 2, txn_operations_max: 128 }
+        Limits {
+            request_bytes_max: 3 * 1024 * 1024 / 2,
+            txn_operations_max: 128,
+        }
     }
 }
 

@@ -31,7 +31,9 @@ fn writes_of(operations: &[RequestOp]) -> Result<Writes<'_>, KvError> {
     let mut writes = Writes::default();
     for operation in operations {
         if let Some(Request::RequestDeleteRange(delete)) = &operation.request {
-            writes.deletions.insert(&delete.key, Upper::of(&delete.key, &delete.range_end));
+            writes
+                .deletions
+                .insert(&delete.key, Upper::of(&delete.key, &delete.range_end));
         }
     }
     for operation in operations {
@@ -52,8 +54,14 @@ impl<'a> Writes<'a> {
     fn add_txn(&mut self, txn: &'a TxnRequest) -> Result<(), KvError> {
         let success = writes_of(&txn.success)?;
         let failure = writes_of(&txn.failure)?;
-        success.puts.iter().try_for_each(|key| self.check_put(key))?;
-        failure.puts.iter().try_for_each(|key| self.check_put(key))?;
+        success
+            .puts
+            .iter()
+            .try_for_each(|key| self.check_put(key))?;
+        failure
+            .puts
+            .iter()
+            .try_for_each(|key| self.check_put(key))?;
         for branch in [success, failure] {
             self.puts.extend(branch.puts);
             for (start, end) in branch.deletions.0 {
@@ -112,7 +120,11 @@ impl<'a> Upper<'a> {
             (Upper::Before(a), Upper::Before(b)) => Upper::Before(a.max(b)),
             (Upper::With(last), before @ Upper::Before(_))
             | (before @ Upper::Before(_), Upper::With(last)) => {
-                if before.is_after(last) { before } else { Upper::With(last) }
+                if before.is_after(last) {
+                    before
+                } else {
+                    Upper::With(last)
+                }
             }
         }
     }

@@ -31,7 +31,9 @@ impl Pin {
 impl Drop for Pin {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);
-        let count = counts.get_mut(&self.revision).expect("a living pin is in the register");
+        let count = counts
+            .get_mut(&self.revision)
+            .expect("a living pin is in the register");
         *count -= 1;
         if *count == 0 {
             counts.remove(&self.revision);
@@ -48,7 +50,10 @@ pub(crate) struct PinRegister {
 impl PinRegister {
     pub(crate) fn pin(&self, revision: i64) -> Pin {
         *lock(&self.counts).entry(revision).or_insert(0) += 1;
-        Pin { revision, counts: Arc::clone(&self.counts) }
+        Pin {
+            revision,
+            counts: Arc::clone(&self.counts),
+        }
     }
 
     /// The lowest pinned revision.

@@ -34,7 +34,11 @@ impl Store {
     /// No lease can be granted yet, so none is known: a key never hangs on anything, and there is
     /// nothing to detach it from.
     fn check_lease(&self, lease: i64) -> Result<(), KvError> {
-        if lease == 0 { Ok(()) } else { Err(KvError::LeaseNotFound) }
+        if lease == 0 {
+            Ok(())
+        } else {
+            Err(KvError::LeaseNotFound)
+        }
     }
 
     /// Writes a key; what could be refused has been.
@@ -50,9 +54,16 @@ impl Store {
                 true => kept().value.clone().expect("what is kept is live"),
                 false => Arc::from(request.value.as_ref()),
             };
-            let lease = if request.ignore_lease { kept().lease } else { request.lease };
+            let lease = if request.ignore_lease {
+                kept().lease
+            } else {
+                request.lease
+            };
             (value, lease)
         });
-        PutResponse { header: header(self.draft_revision()), prev_kv }
+        PutResponse {
+            header: header(self.draft_revision()),
+            prev_kv,
+        }
     }
 }

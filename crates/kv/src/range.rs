@@ -118,7 +118,11 @@ impl RangeScan {
         let from = Key::new(&request.key);
         RangeScan {
             span,
-            revision: if request.revision <= 0 { newest } else { request.revision },
+            revision: if request.revision <= 0 {
+                newest
+            } else {
+                request.revision
+            },
             newest,
             sorting: sorting(request),
             collect_max: collect_max(request),
@@ -155,18 +159,22 @@ impl RangeScan {
     }
 
     fn read_single(&mut self, keyspace: &Keyspace) {
-        let version =
-            keyspace.get(&self.span.start).and_then(|versions| versions.live_at(self.revision));
+        let version = keyspace
+            .get(&self.span.start)
+            .and_then(|versions| versions.live_at(self.revision));
         let Some(version) = version else { return };
         self.count = 1;
         if !self.request.count_only && passes(&self.request, version) {
-            self.pairs.push(version.to_key_value(&self.span.start, !self.request.keys_only));
+            self.pairs
+                .push(version.to_key_value(&self.span.start, !self.request.keys_only));
         }
     }
 
     /// Whether that was all.
     fn count(&mut self, keyspace: &Keyspace, budget: &mut usize) -> bool {
-        let Phase::Count { from } = &mut self.phase else { return false };
+        let Phase::Count { from } = &mut self.phase else {
+            return false;
+        };
         let (span, revision) = (&self.span, self.revision);
         if let Some(next) =
             keyspace.count_step(from.as_slice(), span, revision, budget, &mut self.count)
@@ -180,32 +188,46 @@ impl RangeScan {
         }
         // Asked for at once, so that a long answer is not moved again and again as it grows.
         self.pairs.reserve_exact(self.collect_max);
-        let key_descending = Sorting { target: SortTarget::Key, descending: true };
+        let key_descending = Sorting {
+            target: SortTarget::Key,
+            descending: true,
+        };
         self.phase = if self.sorting == Some(key_descending) {
             self.sorting = None;
             Phase::CollectBack { before: None }
         } else {
-            Phase::Collect { from: Key::new(&self.span.start) }
+            Phase::Collect {
+                from: Key::new(&self.span.start),
+            }
         };
         false
     }
 
     fn collect(&mut self, keyspace: &Keyspace, budget: &mut usize) -> bool {
-        let Phase::Collect { from } = &mut self.phase else { return false };
+        let Phase::Collect { from } = &mut self.phase else {
+            return false;
+        };
         let with_value = wants_values(&self.request, self.sorting);
         let (request, pairs, most) = (&self.request, &mut self.pairs, self.collect_max);
-        let next =
-            keyspace.scan_step(from.as_slice(), &self.span, self.revision, budget, |key, version| {
+        let next = keyspace.scan_step(
+            from.as_slice(),
+            &self.span,
+            self.revision,
+            budget,
+            |key, version| {
                 if passes(request, version) {
                     pairs.push(version.to_key_value(key.as_slice(), with_value));
                 }
                 pairs.len() < most
-            });
+            },
+        );
         if let Some(next) = next {
             *from = next;
             return false;
         }
-        let Some(sorting) = self.sorting else { return true };
+        let Some(sorting) = self.sorting else {
+            return true;
+        };
         let wanted = match self.request.limit {
             limit if limit > 0 => (limit as usize).saturating_add(1),
             _ => usize::MAX,
@@ -218,7 +240,9 @@ impl RangeScan {
     }
 
     fn collect_back(&mut self, keyspace: &Keyspace, budget: &mut usize) -> bool {
-        let Phase::CollectBack { before } = &mut self.phase else { return false };
+        let Phase::CollectBack { before } = &mut self.phase else {
+            return false;
+        };
         let with_value = wants_values(&self.request, self.sorting);
         let (request, pairs, most) = (&self.request, &mut self.pairs, self.collect_max);
         let visit = |key: &Key, version: &Version| {
@@ -234,7 +258,9 @@ impl RangeScan {
     }
 
     fn sort(&mut self, budget: &mut usize) -> Option<bool> {
-        let Phase::Sort(sort) = &mut self.phase else { return Some(false) };
+        let Phase::Sort(sort) = &mut self.phase else {
+            return Some(false);
+        };
         self.pairs = sort.step(budget)?;
         Some(true)
     }
@@ -249,7 +275,12 @@ impl RangeScan {
         if self.request.keys_only && self.request.sort_target() == SortTarget::Value {
             kvs.iter_mut().for_each(|pair| pair.value.clear());
         }
-        RangeResponse { header: header(self.newest), kvs, more, count: self.count as i64 }
+        RangeResponse {
+            header: header(self.newest),
+            kvs,
+            more,
+            count: self.count as i64,
+        }
     }
 }
 
@@ -271,7 +302,9 @@ fn collect_max(request: &RangeRequest) -> usize {
     if request.limit <= 0 || order_needs_all || filters_before_sorting {
         return usize::MAX;
     }
-    usize::try_from(request.limit).unwrap_or(usize::MAX).saturating_add(1)
+    usize::try_from(request.limit)
+        .unwrap_or(usize::MAX)
+        .saturating_add(1)
 }
 
 fn has_filters(request: &RangeRequest) -> bool {
@@ -286,8 +319,15 @@ fn passes(request: &RangeRequest, version: &Version) -> bool {
     let within = |number: i64, min: i64, max: i64| {
         (min == 0 || number >= min) && (max == 0 || number <= max)
     };
-    within(version.revision(), request.min_mod_revision, request.max_mod_revision)
-        && within(version.create_revision, request.min_create_revision, request.max_create_revision)
+    within(
+        version.revision(),
+        request.min_mod_revision,
+        request.max_mod_revision,
+    ) && within(
+        version.create_revision,
+        request.min_create_revision,
+        request.max_create_revision,
+    )
 }
 
 fn wants_values(request: &RangeRequest, sorting: Option<Sorting>) -> bool {

@@ -43,20 +43,28 @@ impl Store {
     ///
     /// Panics when it is not [`is_read_only`].
     pub fn begin_read_only_txn(&self, request: &TxnRequest) -> Result<ReadTxnCursor, KvError> {
-        assert!(is_read_only(request), "a transaction that writes goes through the log");
+        assert!(
+            is_read_only(request),
+            "a transaction that writes goes through the log"
+        );
         crate::check::check_command(&Command::Txn(request.clone()))?;
         let (before, compacted) = (self.revision, self.compacted_revision);
         // Its ranges may name older revisions: whatever it may read must stay until it has.
-        let named = request.success.iter().chain(&request.failure).filter_map(|operation| {
-            match &operation.request {
+        let named = request
+            .success
+            .iter()
+            .chain(&request.failure)
+            .filter_map(|operation| match &operation.request {
                 Some(Request::RequestRange(range)) => Some(range.revision),
                 _ => None,
-            }
-        });
+            });
         let readable = named.filter(|revision| *revision > 0 && *revision >= compacted);
         let pin = self.pin(readable.min().unwrap_or(before).min(before))?;
         let transaction = Transaction::new(request.clone(), before, compacted, Answer::Wanted);
-        Ok(ReadTxnCursor { transaction, _pin: pin })
+        Ok(ReadTxnCursor {
+            transaction,
+            _pin: pin,
+        })
     }
 
     /// Goes on, touching at most `keys_max` keys (at least one). Not to be called after `Done`.
@@ -65,7 +73,10 @@ impl Store {
         cursor: &mut ReadTxnCursor,
         keys_max: usize,
     ) -> ReadTxnStep {
-        match cursor.transaction.step(Access::Read(self), &mut keys_max.max(1)) {
+        match cursor
+            .transaction
+            .step(Access::Read(self), &mut keys_max.max(1))
+        {
             None => ReadTxnStep::More,
             Some(result) => ReadTxnStep::Done(result),
         }

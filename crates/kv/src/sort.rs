@@ -46,7 +46,11 @@ impl Sorting {
             SortTarget::Mod => left.mod_revision.cmp(&right.mod_revision),
             SortTarget::Value => left.value.cmp(&right.value),
         };
-        if self.descending { ordering.reverse() } else { ordering }
+        if self.descending {
+            ordering.reverse()
+        } else {
+            ordering
+        }
     }
 }
 
@@ -63,7 +67,11 @@ struct Head {
 impl Ord for Head {
     fn cmp(&self, other: &Head) -> Ordering {
         let ranks = self.rank.cmp(&other.rank);
-        let ranks = if self.descending { ranks } else { ranks.reverse() };
+        let ranks = if self.descending {
+            ranks
+        } else {
+            ranks.reverse()
+        };
         ranks.then(Reverse(self.index).cmp(&Reverse(other.index)))
     }
 }
@@ -106,7 +114,9 @@ impl Sort {
             if *budget == 0 {
                 return None;
             }
-            let run = (self.pairs.len() - self.sorted_to).min(*budget).min(SORT_RUN_MAX);
+            let run = (self.pairs.len() - self.sorted_to)
+                .min(*budget)
+                .min(SORT_RUN_MAX);
             *budget -= run;
             let end = self.sorted_to + run;
             let sorting = self.sorting;
@@ -119,8 +129,12 @@ impl Sort {
                 return None;
             }
             *budget -= 1;
-            let head = self.heads.pop().expect("pairs that are not merged have a head");
-            self.merged.push(std::mem::take(&mut self.pairs[head.index]));
+            let head = self
+                .heads
+                .pop()
+                .expect("pairs that are not merged have a head");
+            self.merged
+                .push(std::mem::take(&mut self.pairs[head.index]));
             self.push_head(head.index + 1, head.end);
         }
         Some(std::mem::take(&mut self.merged))
@@ -130,7 +144,12 @@ impl Sort {
         if index < end {
             let rank = self.sorting.rank(&self.pairs[index]);
             let descending = self.sorting.descending;
-            self.heads.push(Head { rank, descending, index, end });
+            self.heads.push(Head {
+                rank,
+                descending,
+                index,
+                end,
+            });
         }
     }
 }

@@ -28,7 +28,10 @@ impl Span {
             [0] => End::Never,
             _ => End::Before(range_end.clone()),
         };
-        Span { start: key.clone(), end }
+        Span {
+            start: key.clone(),
+            end,
+        }
     }
 
     /// Whether it can hold no more than one key.

@@ -133,7 +133,11 @@ impl Store {
             "entry {index} cannot be applied while entry {:?} is unfinished",
             self.draft.index
         );
-        self.draft = Draft { index: Some(index), versions: 0, hash: self.hash };
+        self.draft = Draft {
+            index: Some(index),
+            versions: 0,
+            hash: self.hash,
+        };
     }
 
     /// Makes the change visible, all at once.
@@ -170,7 +174,12 @@ impl Store {
         make: impl FnOnce(Option<&Version>) -> (Arc<[u8]>, i64),
     ) {
         let mod_revision = self.next_revision();
-        let Store { keyspace, changes, draft, .. } = self;
+        let Store {
+            keyspace,
+            changes,
+            draft,
+            ..
+        } = self;
         keyspace.write(key, |newest| {
             let before = newest.filter(|version| version.is_live());
             let (value, lease) = make(before);

@@ -80,8 +80,15 @@ enum Operation {
 
 #[derive(Debug)]
 enum Phase {
-    Compare { level: usize, compare: usize, scan: CompareScan },
-    Check { what: Check, path: Path },
+    Compare {
+        level: usize,
+        compare: usize,
+        scan: CompareScan,
+    },
+    Check {
+        what: Check,
+        path: Path,
+    },
     Run(Run),
 }
 
@@ -118,8 +125,18 @@ impl Transaction {
         compacted: i64,
         answer: Answer,
     ) -> Transaction {
-        let phase = Phase::Compare { level: 0, compare: 0, scan: CompareScan::default() };
-        Transaction { levels: vec![Level::new(request)], phase, answer, before, compacted }
+        let phase = Phase::Compare {
+            level: 0,
+            compare: 0,
+            scan: CompareScan::default(),
+        };
+        Transaction {
+            levels: vec![Level::new(request)],
+            phase,
+            answer,
+            before,
+            compacted,
+        }
     }
 
     /// Goes on as far as `budget` allows; the answer when all is done.
@@ -148,11 +165,21 @@ impl Transaction {
 
     /// Evaluates compares until the budget is used up or all branches are chosen.
     fn compare(&mut self, store: &Store, budget: &mut usize) {
-        let Phase::Compare { level: number, compare, scan } = &mut self.phase else { return };
+        let Phase::Compare {
+            level: number,
+            compare,
+            scan,
+        } = &mut self.phase
+        else {
+            return;
+        };
         while *budget > 0 {
             let next_level = self.levels.len();
             let Some(level) = self.levels.get_mut(*number) else {
-                self.phase = Phase::Check { what: Check::Puts, path: vec![(0, 0)] };
+                self.phase = Phase::Check {
+                    what: Check::Puts,
+                    path: vec![(0, 0)],
+                };
                 return;
             };
             let chosen = match level.compares.get(*compare) {
@@ -179,12 +206,17 @@ impl Transaction {
 
     /// Checks operations until the budget is used up or all are checked.
     fn check(&mut self, store: &Store, budget: &mut usize) -> Result<(), KvError> {
-        let Phase::Check { what, path } = &mut self.phase else { return Ok(()) };
+        let Phase::Check { what, path } = &mut self.phase else {
+            return Ok(());
+        };
         while *budget > 0 {
             *budget -= 1;
             let Some(&mut (level, ref mut done)) = path.last_mut() else {
                 self.phase = match what {
-                    Check::Puts => Phase::Check { what: Check::Ranges, path: vec![(0, 0)] },
+                    Check::Puts => Phase::Check {
+                        what: Check::Ranges,
+                        path: vec![(0, 0)],
+                    },
                     Check::Ranges => Phase::Run(Run::start()),
                 };
                 return Ok(());
@@ -208,7 +240,9 @@ impl Transaction {
 
     /// Runs operations until the budget is used up; the answer after the last.
     fn run(&mut self, access: &mut Access<'_>, budget: &mut usize) -> Option<TxnResponse> {
-        let Phase::Run(run) = &mut self.phase else { return None };
+        let Phase::Run(run) = &mut self.phase else {
+            return None;
+        };
         while *budget > 0 {
             if let Some(current) = &mut run.current {
                 let response = current.step(access, budget)?;
@@ -217,7 +251,10 @@ impl Transaction {
                 continue;
             }
             *budget -= 1;
-            let (level, done) = run.path.last_mut().expect("the outermost level ends the run");
+            let (level, done) = run
+                .path
+                .last_mut()
+                .expect("the outermost level ends the run");
             let level = *level;
             let operation = self.levels[level].operations.get(*done);
             *done += 1;
@@ -288,7 +325,11 @@ impl Level {
 
 impl Run {
     fn start() -> Run {
-        Run { path: vec![(0, 0)], responses: vec![Vec::new()], current: None }
+        Run {
+            path: vec![(0, 0)],
+            responses: vec![Vec::new()],
+            current: None,
+        }
     }
 
     fn enter(&mut self, level: usize) {
@@ -299,8 +340,15 @@ impl Run {
     /// Ends the innermost level. Only the outermost answer's header tells a revision.
     fn leave(&mut self, succeeded: bool, newest: i64) -> Option<TxnResponse> {
         self.path.pop();
-        let responses = self.responses.pop().expect("each level of the path has its answers");
-        let mut response = TxnResponse { header: header(newest), succeeded, responses };
+        let responses = self
+            .responses
+            .pop()
+            .expect("each level of the path has its answers");
+        let mut response = TxnResponse {
+            header: header(newest),
+            succeeded,
+            responses,
+        };
         if self.path.is_empty() {
             return Some(response);
         }
@@ -310,20 +358,25 @@ impl Run {
     }
 
     fn push(&mut self, response: Response) {
-        let responses = self.responses.last_mut().expect("each level of the path has its answers");
-        responses.push(ResponseOp { response: Some(response) });
+        let responses = self
+            .responses
+            .last_mut()
+            .expect("each level of the path has its answers");
+        responses.push(ResponseOp {
+            response: Some(response),
+        });
     }
 }
 
 impl Current {
     fn step(&mut self, access: &mut Access<'_>, budget: &mut usize) -> Option<Response> {
         match self {
-            Current::Range(scan) => {
-                scan.step(&access.store().keyspace, budget).map(Response::ResponseRange)
-            }
-            Current::Delete(deletion) => {
-                deletion.step(access.store_mut(), budget).map(Response::ResponseDeleteRange)
-            }
+            Current::Range(scan) => scan
+                .step(&access.store().keyspace, budget)
+                .map(Response::ResponseRange),
+            Current::Delete(deletion) => deletion
+                .step(access.store_mut(), budget)
+                .map(Response::ResponseDeleteRange),
         }
     }
 }

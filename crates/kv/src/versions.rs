@@ -36,7 +36,13 @@ pub(crate) struct Version {
 
 impl Version {
     pub(crate) fn tombstone(mod_revision: NonZeroI64) -> Version {
-        Version { mod_revision, create_revision: 0, version: 0, lease: 0, value: None }
+        Version {
+            mod_revision,
+            create_revision: 0,
+            version: 0,
+            lease: 0,
+            value: None,
+        }
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -59,7 +65,11 @@ impl Version {
             create_revision: self.create_revision,
             mod_revision: self.revision(),
             version: self.version,
-            value: if with_value { self.value_bytes() } else { Bytes::new() },
+            value: if with_value {
+                self.value_bytes()
+            } else {
+                Bytes::new()
+            },
             lease: self.lease,
         }
     }
@@ -126,7 +136,9 @@ impl Versions {
         let Versions::One(first) = std::mem::replace(self, Versions::Many(history)) else {
             unreachable!("a history was handled above");
         };
-        let Versions::Many(history) = self else { unreachable!("it was just put there") };
+        let Versions::Many(history) = self else {
+            unreachable!("it was just put there")
+        };
         history.tail.reserve_exact(2);
         history.tail.extend([first, version]);
     }
@@ -137,7 +149,9 @@ impl Versions {
             Versions::One(version) => (version, None),
             Versions::Many(history) => {
                 let mut versions = history.iter();
-                let first = versions.next().expect("a history has at least two versions");
+                let first = versions
+                    .next()
+                    .expect("a history has at least two versions");
                 (first, versions.next().map(Version::revision))
             }
         }
@@ -176,7 +190,9 @@ impl History {
 
     fn at(&self, revision: i64) -> Option<&Version> {
         let starts_in_time = |chunk: &Vec<Version>| {
-            chunk.first().is_some_and(|version| version.revision() <= revision)
+            chunk
+                .first()
+                .is_some_and(|version| version.revision() <= revision)
         };
         let chunk = if starts_in_time(&self.tail) {
             &self.tail
@@ -196,7 +212,9 @@ impl History {
     }
 
     fn pop_oldest(&mut self) -> Version {
-        let Some(chunk) = self.full.front_mut() else { return self.tail.remove(0) };
+        let Some(chunk) = self.full.front_mut() else {
+            return self.tail.remove(0);
+        };
         let oldest = chunk.remove(0);
         if chunk.is_empty() {
             self.full.pop_front();
@@ -206,7 +224,11 @@ impl History {
 
     /// The last version left, if it is the only one.
     fn take_only(&mut self) -> Option<Version> {
-        if self.full.is_empty() && self.tail.len() == 1 { self.tail.pop() } else { None }
+        if self.full.is_empty() && self.tail.len() == 1 {
+            self.tail.pop()
+        } else {
+            None
+        }
     }
 }
 

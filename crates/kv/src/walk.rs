@@ -116,8 +116,9 @@ impl Keyspace {
                 *budget -= 1;
                 reached = Some(bound.clone());
             } else {
-                let stop =
-                    end.map_or(leaf.entries().len(), |end| leaf.find(end).unwrap_or_else(|i| i));
+                let stop = end.map_or(leaf.entries().len(), |end| {
+                    leaf.find(end).unwrap_or_else(|i| i)
+                });
                 for entry in leaf.entries()[..stop].iter().rev() {
                     if entry.key.as_slice() < span.start.as_ref() {
                         return None;

@@ -21,15 +21,24 @@ fn put(keyspace: &mut Keyspace, key: &[u8], revision: i64) {
 }
 
 fn everything() -> Span {
-    Span { start: Bytes::from_static(b"\0"), end: End::Never }
+    Span {
+        start: Bytes::from_static(b"\0"),
+        end: End::Never,
+    }
 }
 
 fn keys(keyspace: &Keyspace, revision: i64) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    let end = keyspace.scan_step(b"", &everything(), revision, &mut usize::MAX.clone(), |key, _| {
-        found.push(key.as_slice().to_vec());
-        true
-    });
+    let end = keyspace.scan_step(
+        b"",
+        &everything(),
+        revision,
+        &mut usize::MAX.clone(),
+        |key, _| {
+            found.push(key.as_slice().to_vec());
+            true
+        },
+    );
     assert!(end.is_none());
     found
 }
@@ -63,7 +72,11 @@ fn keys_in_any_order_are_found_and_come_back_sorted() {
     assert_eq!(keys(&keyspace, i64::MAX), sorted);
     assert!(sorted.iter().all(|key| keyspace.get(key).is_some()));
     assert!(keyspace.get(b"000000x").is_none());
-    assert!(keyspace.leaves.len() < 2 * 5000 / 64, "{} leaves", keyspace.leaves.len());
+    assert!(
+        keyspace.leaves.len() < 2 * 5000 / 64,
+        "{} leaves",
+        keyspace.leaves.len()
+    );
 }
 
 #[test]
@@ -73,10 +86,15 @@ fn when_all_is_deleted_and_freed_one_empty_leaf_remains_and_no_byte_is_on_the_bo
         put(&mut keyspace, &key, n as i64 + 2);
     }
     let mut budget = usize::MAX;
-    let rest =
-        keyspace.delete_step(b"", &everything(), at(4000), &mut budget, |_, newest, tombstone| {
+    let rest = keyspace.delete_step(
+        b"",
+        &everything(),
+        at(4000),
+        &mut budget,
+        |_, newest, tombstone| {
             assert!(newest.is_live() && !tombstone.is_live());
-        });
+        },
+    );
     assert!(rest.is_none());
     keyspace.check();
     assert_eq!((keyspace.live_keys(), keys(&keyspace, 4000).len()), (0, 0));
@@ -106,7 +124,11 @@ fn a_thinned_out_keyspace_joins_its_leaves() {
     }
     keyspace.check();
     assert_eq!(keys(&keyspace, 7000).len(), 64);
-    assert!(keyspace.leaves.len() <= 8, "{} leaves", keyspace.leaves.len());
+    assert!(
+        keyspace.leaves.len() <= 8,
+        "{} leaves",
+        keyspace.leaves.len()
+    );
 }
 
 /// Every way of walking, in steps of one key, from every start to every end, against a plain map.
@@ -118,13 +140,20 @@ fn walks_in_steps_of_one_key_agree_with_a_plain_map() {
         put(&mut keyspace, &key, n as i64 + 2);
         plain.insert(key, n as i64 + 2);
     }
-    let bounds: Vec<Bytes> =
-        [0, 1, 63, 64, 65, 100, 199].map(|n: u32| Bytes::from(format!("{n:06}"))).to_vec();
+    let bounds: Vec<Bytes> = [0, 1, 63, 64, 65, 100, 199]
+        .map(|n: u32| Bytes::from(format!("{n:06}")))
+        .to_vec();
     for revision in [1, 50, 201] {
         for start in &bounds {
-            let ends = bounds.iter().map(|end| End::Before(end.clone())).chain([End::Never]);
+            let ends = bounds
+                .iter()
+                .map(|end| End::Before(end.clone()))
+                .chain([End::Never]);
             for end in ends {
-                let span = Span { start: start.clone(), end };
+                let span = Span {
+                    start: start.clone(),
+                    end,
+                };
                 let expected: Vec<&Vec<u8>> = plain
                     .iter()
                     .filter(|(key, written)| {
@@ -152,7 +181,10 @@ fn check_walks(keyspace: &Keyspace, span: &Span, revision: i64, expected: &[&Vec
             true
         });
     }
-    assert!(found.iter().eq(expected.iter().copied()), "scanning {span:?} at {revision}");
+    assert!(
+        found.iter().eq(expected.iter().copied()),
+        "scanning {span:?} at {revision}"
+    );
 
     let mut found = Vec::new();
     let mut visit = |key: &Key, _: &Version| {
@@ -163,5 +195,8 @@ fn check_walks(keyspace: &Keyspace, span: &Span, revision: i64, expected: &[&Vec
     while before.is_some() {
         before = keyspace.scan_back_step(before.as_ref(), span, revision, &mut 1, &mut visit);
     }
-    assert!(found.iter().rev().eq(expected.iter().copied()), "scanning {span:?} back");
+    assert!(
+        found.iter().rev().eq(expected.iter().copied()),
+        "scanning {span:?} back"
+    );
 }

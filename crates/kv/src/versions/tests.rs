@@ -25,7 +25,11 @@ fn every_revision_sees_the_newest_version_not_after_it() {
     assert!(versions.at(1).is_none());
     for revision in 2..1600 {
         let expected = (2 + (revision - 2) / 3 * 3).min(2 + 3 * 499);
-        assert_eq!(versions.at(revision).unwrap().revision(), expected, "at {revision}");
+        assert_eq!(
+            versions.at(revision).unwrap().revision(),
+            expected,
+            "at {revision}"
+        );
     }
     assert_eq!(versions.newest().revision(), 2 + 3 * 499);
 }
@@ -41,7 +45,10 @@ fn freed_from_the_front_down_to_one_it_lies_inline_again() {
             let (oldest, next) = versions.oldest();
             assert_eq!((oldest.revision(), next), (revision, Some(revision + 1)));
             assert_eq!(versions.pop_oldest().revision(), revision);
-            assert_eq!(versions.revisions(), (revision + 1..=count).collect::<Vec<_>>());
+            assert_eq!(
+                versions.revisions(),
+                (revision + 1..=count).collect::<Vec<_>>()
+            );
         }
         assert!(matches!(versions, Versions::One(_)));
         assert_eq!(versions.oldest().1, None);
