@@ -1,4 +1,5 @@
-//! How much memory a million keys take, and how fast they are written, read and counted.
+//! How much memory a million keys take, and how fast they are written, read, counted
+//! and deleted; and how long the longest step takes that holds the store.
 //!
 //! ```text
 //! cargo run --release -p quorate-kv --example million_keys [-- KEYS [VALUE_BYTES]]
@@ -10,11 +11,13 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // It measures: it needs a clock.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quorate_kv::{Answer, Command, Store};
-use quorate_proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest};
+use quorate_kv::{Answer, Command, KEYS_PER_STEP, RangeStep, Step, Store};
+use quorate_proto::etcdserverpb::{
+    CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest,
+};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -98,6 +101,8 @@ fn measure(order: &str, keys: u64, value_bytes: u64) {
         assert_eq!(store.range(&page).unwrap().kvs.len(), 10)
     });
 
+    read_all_in_steps(&store);
+
     let overwrite = |n: u64| {
         let key = key(n);
         Command::Put(PutRequest {
@@ -117,16 +122,89 @@ fn measure(order: &str, keys: u64, value_bytes: u64) {
         "  {:.1} MiB resident",
         (resident_bytes() - resident_before) as f64 / MIB
     );
+    delete_all_in_steps(&mut store, 2 * keys);
+    let start = Instant::now();
+    let mut steps = Vec::new();
+    let compaction = CompactionRequest {
+        revision: store.revision(),
+        physical: true,
+    };
+    store
+        .apply(2 * keys + 1, &compaction.into(), Answer::Wanted)
+        .expect("it is readable");
+    while timed_step(&mut steps, || store.free_step(KEYS_PER_STEP)) {}
+    println!(
+        "  freeing all but the tombstones: {:.1?}, longest step {longest:.1?}",
+        start.elapsed()
+    );
+    println!(
+        "  {:.1} MiB by the store's estimate",
+        store.memory_bytes() as f64 / MIB
+    );
+}
+
+fn read_all_in_steps(store: &Store) {
+    let all = RangeRequest {
+        key: ALL,
+        range_end: ALL,
+        ..Default::default()
+    };
+    let start = Instant::now();
+    let mut steps = Vec::new();
+    let mut cursor = store
+        .begin_range(&all)
+        .expect("the current revision is readable");
+    let response = loop {
+        let step = || store.advance_range(&mut cursor, KEYS_PER_STEP);
+        if let RangeStep::Done(response) = timed_step(&mut steps, step) {
+            break response;
+        }
+    };
+    let (elapsed, count) = (start.elapsed(), response.kvs.len());
+    println!(
+        "  reading {count} pairs in steps: {elapsed:.1?}, {}",
+        summary(steps)
+    );
+}
+
+fn delete_all_in_steps(store: &mut Store, index: u64) {
     let delete = DeleteRangeRequest {
         key: ALL,
         range_end: ALL,
         prev_kv: false,
     };
-    timed("  deleting all keys", keys, || {
-        store
-            .apply(2 * keys, &delete.into(), Answer::Wanted)
-            .expect("a deletion succeeds");
-    });
+    let start = Instant::now();
+    let mut steps = Vec::new();
+    let mut application = store.begin(index, delete.into(), Answer::Wanted);
+    let mut step = || {
+        timed_step(&mut steps, || {
+            store.advance(&mut application, KEYS_PER_STEP)
+        })
+    };
+    while matches!(step(), Step::More) {}
+    println!(
+        "  deleting all keys in steps: {:.1?}, longest step {longest:.1?}",
+        start.elapsed()
+    );
+}
+
+fn timed_step<T>(steps: &mut Vec<Duration>, step: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = step();
+    steps.push(start.elapsed());
+    result
+}
+
+/// On a busy machine the longest steps are those in which the process did not run.
+fn summary(mut steps: Vec<Duration>) -> String {
+    steps.sort();
+    let at = |percent: usize| steps[(steps.len() - 1) * percent / 100];
+    format!(
+        "a step {:.0?} (median), {:.0?} (99 %), {:.0?} (longest)",
+        at(50),
+        at(99),
+        at(100)
+    )
 }
 
 /// With `range_end` the same: every key.

@@ -1,6 +1,7 @@
 //! Bounded steps: nobody holds the store for longer than a step, and no step shows.
 
 use quorate_kv::{Answer, Command, RangeStep, ReadTxnStep, Reply, Step, Store};
+use quorate_proto::etcdserverpb::compare::{CompareResult, TargetUnion};
 use quorate_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use quorate_proto::etcdserverpb::{Compare, RangeRequest, RangeResponse};
 
@@ -169,24 +170,32 @@ fn a_transaction_takes_steps_in_all_its_parts() {
     assert_eq!(member.store.state_hash(), whole.store.state_hash());
 }
 
+/// Its compares, its ranges and the older revisions that its ranges name: all stay as they were.
 #[test]
 fn a_reading_transaction_in_steps_keeps_its_view() {
     let mut member = thousand();
-    let request = all([
-        op(everything()),
-        op(RangeRequest {
-            revision: 2,
-            ..get("0001")
-        }),
-    ]);
+    for n in 0..20 {
+        member.put(put(&format!("{:04}", n * 50), "newer")).unwrap();
+    }
+    let newest = TargetUnion::ModRevision(member.store.revision() + 1);
+    let all_are_old = Compare {
+        range_end: bytes("\0"),
+        ..compare("\0", CompareResult::Less, newest)
+    };
+    let past = RangeRequest {
+        revision: 2,
+        ..range("0500", "0600")
+    };
+    let request = txn([all_are_old], [op(everything()), op(past)], []);
     let whole = member.store.read_only_txn(&request).unwrap();
+    assert!(whole.succeeded);
     let mut cursor = member.store.begin_read_only_txn(&request).unwrap();
     for step in 0.. {
         if step % 10 == 3 {
-            member
-                .delete(delete(&format!("{:04}", step * 7 % 1000), ""))
-                .unwrap();
-            let _ = member.compact(member.store.revision());
+            let n = 999 - step * 7 % 1000;
+            member.delete(delete(&format!("{n:04}"), "")).unwrap();
+            member.put(put(&format!("{n:04}"), "")).unwrap();
+            member.compact(member.store.revision()).unwrap();
             member.free();
         }
         if let ReadTxnStep::Done(result) = member.store.advance_read_only_txn(&mut cursor, 20) {

@@ -53,7 +53,10 @@ fn nesting_ends_at_a_depth_that_the_log_can_read_back() {
         Err(KvError::TooManyOperations)
     );
     let mut member = Member::default();
-    assert_eq!(member.txn(nested(2 * TXN_DEPTH_MAX)), Err(KvError::TooManyOperations));
+    assert_eq!(
+        member.txn(nested(2 * TXN_DEPTH_MAX)),
+        Err(KvError::TooManyOperations)
+    );
 }
 
 /// "Duplicate/overlapping put vs put/delete (including nested; then/else of one sibling are exclusive)
