@@ -134,8 +134,9 @@ fn measure(order: &str, keys: u64, value_bytes: u64) {
         .expect("it is readable");
     while timed_step(&mut steps, || store.free_step(KEYS_PER_STEP)) {}
     println!(
-        "  freeing all but the tombstones: {:.1?}, longest step {longest:.1?}",
-        start.elapsed()
+        "  freeing all but the tombstones: {:.1?}, {}",
+        start.elapsed(),
+        summary(steps)
     );
     println!(
         "  {:.1} MiB by the store's estimate",
@@ -183,8 +184,9 @@ fn delete_all_in_steps(store: &mut Store, index: u64) {
     };
     while matches!(step(), Step::More) {}
     println!(
-        "  deleting all keys in steps: {:.1?}, longest step {longest:.1?}",
-        start.elapsed()
+        "  deleting all keys in steps: {:.1?}, {}",
+        start.elapsed(),
+        summary(steps)
     );
 }
 
