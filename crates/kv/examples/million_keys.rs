@@ -8,7 +8,12 @@
 //! Keys of 8 bytes, in order and in no order, each time into a fresh store. The resident memory is what
 //! the kernel says of the whole process (`/proc/self/statm`), minus what it was before the first put.
 
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // It measures: it needs a clock.
+// It measures, so it needs a clock; and it has nobody to report an error to.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used
+)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -90,7 +95,7 @@ fn measure(order: &str, keys: u64, value_bytes: u64) {
         ..Default::default()
     };
     timed("  count of all keys", 1, || {
-        assert_eq!(store.range(&all).unwrap().count, keys as i64)
+        assert_eq!(store.range(&all).unwrap().count, keys as i64);
     });
     let page = RangeRequest {
         limit: 10,
@@ -98,7 +103,7 @@ fn measure(order: &str, keys: u64, value_bytes: u64) {
         ..all
     };
     timed("  first 10 of all keys", 1, || {
-        assert_eq!(store.range(&page).unwrap().kvs.len(), 10)
+        assert_eq!(store.range(&page).unwrap().kvs.len(), 10);
     });
 
     read_all_in_steps(&store);
