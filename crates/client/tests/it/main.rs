@@ -1,4 +1,6 @@
 //! The retry rules against servers that count what reaches them.
+// A test that cannot go on may panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
 
 mod scripted_server;
 

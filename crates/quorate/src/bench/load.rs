@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use hdrhistogram::Histogram;
 use quorate_client::{Connection, Error};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::plan::{Length, Plan};
@@ -19,7 +21,7 @@ const ERROR_TEXTS_MAX: usize = 10;
 /// A client whose operation failed waits so long, so that a dead server is not hammered.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
 /// Writes outstanding while keys are written beforehand.
-const PRELOAD_CLIENTS: u64 = 64;
+const PRELOAD_CLIENTS: usize = 64;
 /// Three digits of every latency are right.
 const HISTOGRAM_DIGITS: u8 = 3;
 
@@ -64,11 +66,25 @@ struct Tally {
     last_end: Option<Instant>,
 }
 
-/// Connects, writes keys beforehand if asked to, loads and measures.
+/// Writes keys beforehand if asked to, connects, loads and measures.
 pub(super) async fn run(plan: &Plan) -> anyhow::Result<Outcome> {
-    let connections = connect(plan).await?;
     let workload = Workload::new(plan);
-    preload(plan, &connections, &workload).await?;
+    preload(plan, &workload).await?;
+
+    let (begin, begun) = watch::channel(None);
+    let mut threads = Vec::new();
+    let mut connected = Vec::new();
+    for index in 0..plan.threads {
+        let (ready, is_ready) = oneshot::channel();
+        let (plan, begun) = (plan.clone(), begun.clone());
+        threads.push(thread::spawn(move || worker(&plan, index, ready, begun)));
+        connected.push(is_ready);
+    }
+    for is_ready in connected {
+        is_ready
+            .await
+            .context("a thread of the load ended early")??;
+    }
 
     let opens = Instant::now() + plan.warmup;
     let (closes, operations_max) = match plan.length {
@@ -84,46 +100,101 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<Outcome> {
         ended: AtomicU64::new(0),
         stop: AtomicBool::new(false),
     });
-    let mut clients = JoinSet::new();
-    for client in 0..plan.clients {
-        let own: Vec<Connection> = plan
-            .connections_of(client)
-            .map(|index| connections[index].clone())
-            .collect();
-        let random = Random::new(plan.seed.wrapping_add((client as u64 + 1) << 32));
-        clients.spawn(client_loop(Arc::clone(&shared), own, random));
+    begin.send_replace(Some(Arc::clone(&shared)));
+    let cpu = watch_window(plan, &shared).await;
+    let mut tallies = Vec::new();
+    for thread in threads {
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await?;
+        tallies.extend(joined.map_err(|_| anyhow!("a thread of the load panicked"))??);
     }
-    let watching = watch(plan, &shared);
-    let (tallies, cpu) = tokio::join!(clients.join_all(), watching);
     Ok(shared.outcome(tallies, cpu))
 }
 
-async fn connect(plan: &Plan) -> anyhow::Result<Vec<Connection>> {
-    let mut connections = Vec::with_capacity(plan.connections);
-    for index in 0..plan.connections {
-        let endpoint = &plan.endpoints[index % plan.endpoints.len()];
-        connections.push(
-            Connection::open(endpoint, &plan.options)
-                .await
-                .context("cannot reach an endpoint")?,
-        );
-    }
-    Ok(connections)
+/// One thread of the load: a runtime of its own with its own connections, so that no answer crosses threads.
+fn worker(
+    plan: &Plan,
+    index: usize,
+    ready: oneshot::Sender<anyhow::Result<()>>,
+    mut begun: watch::Receiver<Option<Arc<Shared>>>,
+) -> anyhow::Result<Vec<Tally>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let lanes = match connect(plan, index).await {
+            Ok(lanes) => lanes,
+            Err(error) => {
+                // Whoever does not wait for it any more has an error to tell already.
+                let _ = ready.send(Err(error));
+                return Ok(Vec::new());
+            }
+        };
+        let _ = ready.send(Ok(()));
+        let Ok(shared) = begun
+            .wait_for(Option::is_some)
+            .await
+            .map(|shared| shared.clone())
+        else {
+            return Ok(Vec::new());
+        };
+        let shared = shared.expect("waited for");
+        let mut clients = JoinSet::new();
+        for (lane, connections) in lanes {
+            for client in plan.clients_of(lane) {
+                let random = Random::new(plan.seed.wrapping_add((client as u64 + 1) << 32));
+                clients.spawn(client_loop(
+                    Arc::clone(&shared),
+                    connections.clone(),
+                    random,
+                ));
+            }
+        }
+        Ok(clients.join_all().await)
+    })
 }
 
-async fn preload(
-    plan: &Plan,
-    connections: &[Connection],
-    workload: &Arc<Workload>,
-) -> anyhow::Result<()> {
+/// Opens the connections of each lane that falls to a thread.
+async fn connect(plan: &Plan, thread: usize) -> anyhow::Result<Vec<(usize, Vec<Connection>)>> {
+    let mut lanes = Vec::new();
+    for lane in (thread..plan.lanes()).step_by(plan.threads) {
+        let mut connections = Vec::new();
+        for index in plan.connections_of(lane) {
+            connections.push(open(plan, index).await?);
+        }
+        lanes.push((lane, connections));
+    }
+    Ok(lanes)
+}
+
+async fn open(plan: &Plan, index: usize) -> anyhow::Result<Connection> {
+    let endpoint = &plan.endpoints[index % plan.endpoints.len()];
+    Connection::open(endpoint, &plan.options)
+        .await
+        .context("cannot reach an endpoint")
+}
+
+async fn preload(plan: &Plan, workload: &Arc<Workload>) -> anyhow::Result<()> {
+    if plan.preload == 0 {
+        return Ok(());
+    }
     let progress = Progress::preload(plan);
     let next = Arc::new(AtomicU64::new(0));
     let mut writers = JoinSet::new();
-    for writer in 0..PRELOAD_CLIENTS.min(plan.preload) {
-        let index = usize::try_from(writer).unwrap_or(0) % connections.len();
-        let (connection, workload) = (connections[index].clone(), Arc::clone(workload));
+    let mut connections = Vec::new();
+    for index in 0..plan.endpoints.len().min(PRELOAD_CLIENTS) {
+        connections.push(open(plan, index).await?);
+    }
+    let clients = PRELOAD_CLIENTS.min(usize::try_from(plan.preload).unwrap_or(PRELOAD_CLIENTS));
+    for (writer, connection) in connections
+        .iter()
+        .cycle()
+        .take(clients)
+        .cloned()
+        .enumerate()
+    {
+        let workload = Arc::clone(workload);
         let (next, count, timeout) = (Arc::clone(&next), plan.preload, plan.timeout);
-        let mut random = Random::new(plan.seed ^ writer);
+        let mut random = Random::new(plan.seed ^ writer as u64);
         let progress = progress.clone();
         writers.spawn(async move {
             loop {
@@ -190,7 +261,7 @@ async fn client_loop(
 }
 
 /// Shows how far the load is, ends it in time, and takes the processor time of the window.
-async fn watch(plan: &Plan, shared: &Shared) -> Duration {
+async fn watch_window(plan: &Plan, shared: &Shared) -> Duration {
     let mut progress = Progress::load(plan);
     tokio::time::sleep_until(shared.opens.into()).await;
     let cpu_start = process_cpu();

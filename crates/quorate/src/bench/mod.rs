@@ -54,6 +54,9 @@ pub(crate) struct BenchArgs {
     /// HTTP/2 connections; default: one per client, at least one per endpoint, at most 16
     #[arg(long)]
     connections: Option<usize>,
+    /// Threads of the generator [default: half of the cores]
+    #[arg(long)]
+    threads: Option<usize>,
     /// Measure until so many operations have completed
     #[arg(long)]
     total: Option<u64>,

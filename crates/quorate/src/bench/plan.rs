@@ -1,5 +1,6 @@
 //! The flags, checked and with their defaults filled in.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use quorate_client::{Endpoint, Options};
@@ -11,6 +12,7 @@ const CONNECTIONS_DEFAULT_MAX: usize = 16;
 /// Every client holds a histogram of some 50 KiB.
 const CLIENTS_MAX: usize = 100_000;
 const CONNECTIONS_MAX: usize = 10_000;
+const THREADS_MAX: usize = 1_024;
 /// No server takes more in one request (gRPC's messages end at 2 GiB, etcd's at 1.5 MiB by default).
 const VALUE_BYTES_MAX: usize = 512 << 20;
 const KEY_BYTES_MAX: usize = 1 << 20;
@@ -32,6 +34,7 @@ pub(super) struct Plan {
     pub(super) options: Options,
     pub(super) clients: usize,
     pub(super) connections: usize,
+    pub(super) threads: usize,
     pub(super) length: Length,
     pub(super) warmup: Duration,
     pub(super) key_size: usize,
@@ -64,6 +67,9 @@ impl Plan {
                 .max(endpoints.len())
         });
         within("--connections", connections, 1, CONNECTIONS_MAX)?;
+        let lanes = connections.min(args.clients);
+        let threads = args.threads.unwrap_or_else(threads_default).min(lanes);
+        within("--threads", threads, 1, THREADS_MAX)?;
         within("--key-size", args.key_size, 1, KEY_BYTES_MAX)?;
         within("--value-size", args.value_size, 0, VALUE_BYTES_MAX)?;
         within("--key-space", args.key_space, 1, u64::MAX)?;
@@ -87,6 +93,7 @@ impl Plan {
             options: Options::default(),
             clients: args.clients,
             connections,
+            threads,
             length,
             warmup: duration("--warmup-seconds", args.warmup_seconds, 0.0)?,
             key_size: args.key_size,
@@ -102,15 +109,25 @@ impl Plan {
         })
     }
 
-    /// Which connections a client takes in turn: one, unless there are more connections than clients.
-    pub(super) fn connections_of(&self, client: usize) -> impl Iterator<Item = usize> {
-        let step = if self.clients < self.connections {
-            self.clients
-        } else {
-            self.connections
-        };
-        (client % self.connections..self.connections).step_by(step)
+    /// Clients and connections meet in lanes: of many clients and one connection, or, when there are more connections
+    /// than clients, of one client that takes several connections in turn.
+    pub(super) fn lanes(&self) -> usize {
+        self.clients.min(self.connections)
     }
+
+    pub(super) fn connections_of(&self, lane: usize) -> impl Iterator<Item = usize> {
+        (lane..self.connections).step_by(self.lanes())
+    }
+
+    pub(super) fn clients_of(&self, lane: usize) -> impl Iterator<Item = usize> {
+        (lane..self.clients).step_by(self.lanes())
+    }
+}
+
+/// Half of the cores: the rest is for what is measured, when it runs on the same machine.
+fn threads_default() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    (cores / 2).max(1)
 }
 
 /// Keys are decimal numbers of `key_size` digits: there must be enough of them.

@@ -40,19 +40,25 @@ fn connections_default_to_one_a_client_up_to_16_and_reach_every_endpoint() {
 }
 
 #[test]
-fn clients_share_the_connections_evenly() {
-    let shares = |flags: &str| -> Vec<Vec<usize>> {
+fn every_client_and_every_connection_is_in_one_lane() {
+    let lanes = |flags: &str| -> Vec<(Vec<usize>, Vec<usize>)> {
         let plan = plan(flags).unwrap();
-        (0..plan.clients)
-            .map(|client| plan.connections_of(client).collect())
-            .collect()
+        let lane = |lane| {
+            (
+                plan.clients_of(lane).collect(),
+                plan.connections_of(lane).collect(),
+            )
+        };
+        (0..plan.lanes()).map(lane).collect()
     };
     assert_eq!(
-        shares("put --clients 4 --connections 2"),
-        [[0], [1], [0], [1]]
+        lanes("put --clients 5 --connections 2"),
+        [(vec![0, 2, 4], vec![0]), (vec![1, 3], vec![1])]
     );
-    assert_eq!(shares("put --clients 2 --connections 4"), [[0, 2], [1, 3]]);
-    assert_eq!(shares("put --clients 1 --connections 3"), [[0, 1, 2]]);
+    assert_eq!(
+        lanes("put --clients 2 --connections 5"),
+        [(vec![0], vec![0, 2, 4]), (vec![1], vec![1, 3])]
+    );
 }
 
 #[test]

@@ -46,11 +46,11 @@ pub(super) struct ConnectArgs {
         value_parser = duration::parse, default_value = "5s")]
     command_timeout: Duration,
     /// Idle time before a connection is pinged; not below 10s
-    #[arg(long, global = true, hide_short_help = true, env = "ETCDCTL_KEEPALIVE_TIME",
+    #[arg(long, global = true, env = "ETCDCTL_KEEPALIVE_TIME",
         hide_env_values = true, value_parser = duration::parse, default_value = "2s")]
     keepalive_time: Duration,
     /// Longest wait for the answer to a ping
-    #[arg(long, global = true, hide_short_help = true, env = "ETCDCTL_KEEPALIVE_TIMEOUT",
+    #[arg(long, global = true, env = "ETCDCTL_KEEPALIVE_TIMEOUT",
         hide_env_values = true, value_parser = duration::parse, default_value = "6s")]
     keepalive_timeout: Duration,
     #[command(flatten)]
