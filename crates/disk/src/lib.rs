@@ -24,6 +24,7 @@ mod error;
 mod fault;
 mod inode;
 mod sim_disk;
+mod sim_state;
 
 pub use crash::{Crash, CrashStates};
 pub use error::{DiskError, ErrorKind};

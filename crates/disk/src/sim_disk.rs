@@ -9,11 +9,11 @@
 //! their own; one whose file is not where it expects it (because an earlier one was lost) is lost
 //! too. Contents: see the file's own versions (`inode.rs`).
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::inode::Inode;
-use crate::{Crash, CrashStates, Disk, DiskError, Effect, ErrorKind, Fault, File, Operation};
+use crate::sim_state::{NameChange, State, Verdict, error};
+use crate::{Crash, CrashStates, Disk, DiskError, ErrorKind, Fault, File, Operation};
 
 /// A simulated directory. Clones are handles to the same one; [`SimDisk::fork`] makes another.
 #[derive(Clone, Default)]
@@ -30,190 +30,6 @@ pub struct SimFile {
     generation: u64,
     /// Shared with the disk, which keeps a nameless file as long as someone holds this.
     _handle: Arc<()>,
-}
-
-#[derive(Default)]
-struct State {
-    inodes: BTreeMap<u64, (Inode, Arc<()>)>,
-    next_inode: u64,
-    names: BTreeMap<String, u64>,
-    durable_names: BTreeMap<String, u64>,
-    pending_names: Vec<NameChange>,
-    /// Counts crashes: handles of an earlier life are refused.
-    generation: u64,
-    faults: Vec<Fault>,
-    counts: BTreeMap<Operation, u64>,
-    capacity_bytes: Option<u64>,
-    /// Changes of state that still succeed before the power goes.
-    power_left: Option<u64>,
-    power_is_off: bool,
-}
-
-#[derive(Clone)]
-enum NameChange {
-    Create {
-        name: String,
-        inode: u64,
-    },
-    Rename {
-        from: String,
-        to: String,
-        inode: u64,
-    },
-    Remove {
-        name: String,
-        inode: u64,
-    },
-}
-
-impl NameChange {
-    /// Does it to `names`, if the file is where the change expects it; says whether it did.
-    fn apply(&self, names: &mut BTreeMap<String, u64>) -> bool {
-        match self {
-            NameChange::Create { name, inode } => {
-                names.insert(name.clone(), *inode);
-                true
-            }
-            NameChange::Rename { from, to, inode } => {
-                let there = names.get(from) == Some(inode);
-                if there {
-                    names.remove(from);
-                    names.insert(to.clone(), *inode);
-                }
-                there
-            }
-            NameChange::Remove { name, inode } => {
-                let there = names.get(name) == Some(inode);
-                if there {
-                    names.remove(name);
-                }
-                there
-            }
-        }
-    }
-}
-
-/// What an operation is to do, once the faults have had their say.
-enum Verdict {
-    Proceed,
-    Half(ErrorKind),
-    Short,
-}
-
-impl State {
-    /// Counts the operation and lets the planned faults decide about it.
-    fn begin(
-        &mut self,
-        operation: Operation,
-        what: &str,
-        file: &str,
-    ) -> Result<Verdict, DiskError> {
-        *self.counts.entry(operation).or_default() += 1;
-        if operation.changes_state() && !self.power_is_off {
-            match self.power_left.as_mut() {
-                Some(0) => self.power_is_off = true,
-                Some(left) => *left -= 1,
-                None => {}
-            }
-        }
-        if self.power_is_off {
-            return Err(error(ErrorKind::Io, what, file, "the power is off"));
-        }
-        let mut hit = None;
-        self.faults.retain_mut(|fault| {
-            if fault.operation != operation {
-                return true;
-            }
-            if fault.after == 0 && hit.is_none() {
-                hit = Some(fault.effect);
-                return false;
-            }
-            fault.after = fault.after.saturating_sub(1);
-            true
-        });
-        match hit {
-            None => Ok(Verdict::Proceed),
-            Some(Effect::ShortRead) if operation == Operation::Read => Ok(Verdict::Short),
-            Some(Effect::ShortRead) => Ok(Verdict::Proceed),
-            Some(Effect::FailHalfway(kind)) if operation == Operation::Write => {
-                Ok(Verdict::Half(kind))
-            }
-            Some(Effect::Fail(kind) | Effect::FailHalfway(kind)) => {
-                Err(error(kind, what, file, "injected"))
-            }
-        }
-    }
-
-    fn inode_of(&self, name: &str, what: &str) -> Result<u64, DiskError> {
-        self.names
-            .get(name)
-            .copied()
-            .ok_or_else(|| error(ErrorKind::NotFound, what, name, "no such file"))
-    }
-
-    fn inode(&mut self, inode: u64) -> &mut Inode {
-        &mut self
-            .inodes
-            .get_mut(&inode)
-            .expect("a named or open file has its contents")
-            .0
-    }
-
-    /// Refuses growth beyond the capacity.
-    fn check_room(&self, growth: u64, what: &str, file: &str) -> Result<(), DiskError> {
-        let Some(capacity) = self.capacity_bytes else {
-            return Ok(());
-        };
-        let used: u64 = self
-            .inodes
-            .values()
-            .map(|(inode, _)| inode.bytes().len() as u64)
-            .sum();
-        if growth > 0 && used + growth > capacity {
-            let reason = format!("{used} of {capacity} bytes are taken");
-            return Err(error(ErrorKind::NoSpace, what, file, &reason));
-        }
-        Ok(())
-    }
-
-    /// Forgets files that have no name any more, now or after a crash, and that no one holds.
-    fn forget_nameless(&mut self) {
-        let State {
-            inodes,
-            names,
-            durable_names,
-            ..
-        } = self;
-        inodes.retain(|id, (_, handle)| {
-            Arc::strong_count(handle) > 1
-                || names
-                    .values()
-                    .chain(durable_names.values())
-                    .any(|named| named == id)
-        });
-    }
-
-    fn crash(&mut self, choose: &mut dyn FnMut(usize) -> usize) {
-        let mut names = std::mem::take(&mut self.durable_names);
-        for change in std::mem::take(&mut self.pending_names) {
-            let mut kept = names.clone();
-            if change.apply(&mut kept) && choose(2) == 1 {
-                names = kept;
-            }
-        }
-        self.inodes
-            .retain(|id, _| names.values().any(|named| named == id));
-        for (inode, handle) in self.inodes.values_mut() {
-            inode.crash(choose);
-            *handle = Arc::new(());
-        }
-        self.durable_names.clone_from(&names);
-        self.names = names;
-        self.generation += 1;
-        self.power_left = None;
-        self.power_is_off = false;
-        self.faults.clear();
-    }
 }
 
 impl SimDisk {
@@ -529,15 +345,6 @@ impl File for SimFile {
             return Err(error(ErrorKind::Io, "measure", &self.name, reason));
         }
         Ok(state.inode(self.inode).bytes().len() as u64)
-    }
-}
-
-fn error(kind: ErrorKind, operation: &str, file: &str, reason: &str) -> DiskError {
-    DiskError {
-        kind,
-        operation: operation.to_owned(),
-        file: file.to_owned(),
-        reason: reason.to_owned(),
     }
 }
 

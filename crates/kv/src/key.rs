@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn keys_of_every_length_come_back_and_sort_as_bytes() {
         let keys: Vec<Vec<u8>> = (0..40)
-            .map(|length| (0..length).map(|byte| byte * 7).collect())
+            .map(|length| (0..length).map(|byte: u8| byte.wrapping_mul(7)).collect())
             .collect();
         for a in &keys {
             assert_eq!(Key::new(a).as_slice(), &a[..]);

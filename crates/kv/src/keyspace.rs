@@ -227,7 +227,16 @@ impl Keyspace {
                 *bound == Key::EMPTY || !leaf.entries().is_empty(),
                 "an empty leaf at {bound:?}"
             );
+            let is_live = |entry: &&Entry| entry.versions.newest().is_live();
+            let live_here = leaf.entries().iter().filter(is_live).count();
+            assert_eq!(
+                leaf.live_at(i64::MAX),
+                Some(live_here),
+                "the summary at {bound:?}"
+            );
             for entry in leaf.entries() {
+                let newest = entry.versions.newest().revision();
+                assert_eq!(leaf.live_at(newest - 1), None, "the summary at {bound:?}");
                 let key = entry.key.as_slice();
                 assert!(
                     previous.is_none_or(|previous| previous < key),

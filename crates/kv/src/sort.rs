@@ -2,7 +2,7 @@
 //! pieces, so that a million pairs do not hold up whoever waits for the store.
 //!
 //! Pairs that are equal in what they are sorted by stay in the order of their keys, in both
-//! directions. (etcd's sort promises no order there; for up to twelve pairs it gives this one.)
+//! directions. (etcd's sort promises no order there; up to twelve pairs it gives this one too.)
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;

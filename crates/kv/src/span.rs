@@ -47,4 +47,13 @@ impl Span {
             End::Never => true,
         }
     }
+
+    /// Whether all keys below `bound` (`None`: all keys there are) lie before the end.
+    pub(crate) fn covers_below(&self, bound: Option<&[u8]>) -> bool {
+        match (&self.end, bound) {
+            (End::Never, _) => true,
+            (End::Before(end), Some(bound)) => bound <= end.as_ref(),
+            (End::Before(_), None) | (End::AtStart, _) => false,
+        }
+    }
 }

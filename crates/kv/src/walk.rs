@@ -21,17 +21,17 @@ impl Keyspace {
         budget: &mut usize,
         count: &mut usize,
     ) -> Option<Key> {
-        for (bound, leaf) in self.leaves_from(from) {
-            let (Some(first), Some(last)) = (leaf.entries().first(), leaf.entries().last()) else {
-                continue;
-            };
+        let mut leaves = self.leaves_from(from).peekable();
+        while let Some((bound, leaf)) = leaves.next() {
             if bound.as_slice() > from && !span.ends_after(bound.as_slice()) {
                 return None;
             }
-            let is_whole = first.key.as_slice() >= from && span.ends_after(last.key.as_slice());
+            // Whether the whole leaf is in the span is seen without touching its keys.
+            let next_bound = leaves.peek().map(|(next, _)| next.as_slice());
+            let is_whole = bound.as_slice() >= from && span.covers_below(next_bound);
             if is_whole && let Some(live) = leaf.live_at(revision) {
                 if *budget == 0 {
-                    return Some(first.key.clone());
+                    return Some(bound.clone());
                 }
                 *budget -= 1;
                 *count += live;

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod bench;
+mod ctl;
 mod directory;
 mod flags;
 mod port_owner;
@@ -32,6 +34,8 @@ Examples:
   quorate up --nodes 5 --base-port 3379     five, on other ports
   quorate serve                             one member on 127.0.0.1:2379
   quorate serve --help                      its flags, which are etcd's
+  quorate ctl put hello world               write a key
+  quorate bench put --clients 100           load a cluster and measure it
 
 Exit codes: 0 done, or stopped as asked; 1 failed; 2 the command line or configuration is wrong.";
 
@@ -59,6 +63,10 @@ enum Command {
     },
     /// Run a whole cluster on this machine, each node a process of its own
     Up(up::UpArguments),
+    /// Read and write keys, and ask members how they are
+    Ctl(Box<ctl::CtlArgs>),
+    /// Load a cluster and measure its throughput and latency
+    Bench(bench::BenchArgs),
 }
 
 /// What `--version` prints.
@@ -70,9 +78,18 @@ fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
         Command::Serve { words } => serve::main(&words),
         Command::Up(arguments) => up::main(&arguments),
+        Command::Ctl(arguments) => in_runtime(ctl::run(*arguments)),
+        Command::Bench(arguments) => in_runtime(bench::run(arguments)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("quorate: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn in_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }

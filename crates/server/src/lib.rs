@@ -30,7 +30,7 @@ mod read_queue;
 mod real_disk;
 mod settings;
 mod start;
-mod stubs;
+pub mod stubs;
 mod threads;
 
 pub use error::ServerError;

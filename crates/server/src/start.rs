@@ -81,7 +81,11 @@ impl Server {
         for (listeners, router, limit) in [
             (client_listeners, clients, MAX_CLIENT_CONNECTIONS),
             (peer_listeners, peers, MAX_PEER_CONNECTIONS),
-            (metrics_listeners, http::monitoring(Arc::clone(&core)), MAX_CLIENT_CONNECTIONS),
+            (
+                metrics_listeners,
+                http::monitoring(Arc::clone(&core)),
+                MAX_CLIENT_CONNECTIONS,
+            ),
         ] {
             for listener in listeners {
                 let (core, router) = (Arc::clone(&core), router.clone());

@@ -2,13 +2,7 @@
 //!
 //! Messages are the types of [`quorate_proto`]; here are only `kv_server`, `watch_server`, `lease_server`,
 //! `cluster_server`, `maintenance_server`, `auth_server`, `lock_server` and `election_server`, a module each.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    unused_qualifications,
-    clippy::all
-)]
+#![allow(missing_docs, dead_code, unused_qualifications, clippy::all)]
 
 tonic::include_proto!("etcdserverpb");
 tonic::include_proto!("v3electionpb");

@@ -15,15 +15,16 @@ pub(crate) struct Directory {
     pub(crate) segments: Vec<u64>,
     /// Names of spares that can be used.
     pub(crate) spares: VecDeque<String>,
-    /// The greatest epoch in any spare's header: a new segment must not have it again.
+    /// The greatest epoch in any spare's header. No segment may have it again: even if someone
+    /// removed the log and left the spares, what these hold must not come to life.
     pub(crate) spare_epoch: u64,
     /// The first number that no spare or part has had.
     pub(crate) next_number: u64,
     pub(crate) notes: Vec<Note>,
 }
 
-/// Lists the directory and removes what earlier runs left unfinished. Names that a killed process
-/// left behind become durable here, before anything is built on them.
+/// Lists the directory and removes what earlier runs left unfinished. None of this need be durable
+/// at once: the first segment that is begun syncs the directory.
 pub(crate) fn take_stock<D: Disk>(disk: &D, options: &Options) -> Result<Directory, WalError> {
     let mut directory = Directory {
         segments: Vec::new(),
@@ -48,7 +49,6 @@ pub(crate) fn take_stock<D: Disk>(disk: &D, options: &Options) -> Result<Directo
         }
     }
     directory.segments.sort_unstable();
-    disk.sync_directory()?;
     Ok(directory)
 }
 

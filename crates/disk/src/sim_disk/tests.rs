@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::Effect;
 
 fn file_with(disk: &SimDisk, name: &str, bytes: &[u8]) -> SimFile {
     let file = disk.create(name).unwrap();

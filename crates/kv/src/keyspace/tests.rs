@@ -116,14 +116,18 @@ fn a_thinned_out_keyspace_joins_its_leaves() {
     for (n, key) in all.iter().enumerate() {
         put(&mut keyspace, key, n as i64 + 2);
     }
-    for key in all.iter().filter(|key| !key.ends_with(b"00")) {
-        keyspace.write(key, |_| Version::tombstone(at(7000)));
+    let gone = || all.iter().filter(|key| !key.ends_with(b"00")).zip(7000..);
+    for (key, revision) in gone() {
+        keyspace.write(key, |_| Version::tombstone(at(revision)));
     }
-    for key in &all {
-        keyspace.free(key, 7000, 7001);
+    for (key, revision) in gone() {
+        keyspace.free(key, revision, 20_000);
+        if revision % 100 == 0 {
+            keyspace.check();
+        }
     }
     keyspace.check();
-    assert_eq!(keys(&keyspace, 7000).len(), 64);
+    assert_eq!(keys(&keyspace, 20_000).len(), 64);
     assert!(
         keyspace.leaves.len() <= 8,
         "{} leaves",

@@ -1,10 +1,17 @@
 //! The binary from outside: what it prints, where, and how it exits; and clusters of it, under fire.
 #![forbid(unsafe_code)]
+// A test that cannot go on may panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
 
+mod bench;
 // Processes are watched through /proc, and disks judged by statfs(2).
 #[cfg(target_os = "linux")]
 #[allow(dead_code, unused_imports, reason = "its users come one by one")]
 mod cluster;
+mod command;
 mod command_line;
+mod ctl;
+mod etcdctl;
 #[cfg(target_os = "linux")]
 mod failover;
+mod fake_etcd;

@@ -177,6 +177,26 @@ fn one_bad_sector_never_loses_term_and_vote() {
     }
 }
 
+#[test]
+fn a_damaged_header_of_a_change_of_term_is_read_from_its_echo() {
+    let disk = SimDisk::new();
+    let all = covered_log(&disk, &one_segment());
+    let name = disk.list().unwrap()[0].clone();
+    // The third batch changes the term and carries entry 3; only its header is hit.
+    let offset = 4096 + 1024 + 512;
+    for byte in 0..128 {
+        let rotten = disk.fork();
+        assert!(rotten.flip_bit(&name, offset + byte, 5));
+        let opened = open(&rotten);
+        assert_eq!(observe(&opened.recovered, &opened.reader), all);
+        let used = Note::SecondCopyUsed {
+            file: name.clone(),
+            offset,
+        };
+        assert_eq!(opened.recovered.notes, [used]);
+    }
+}
+
 /// The one case that cannot be told apart, as the documentation says: rot in the last batch, when
 /// nothing was written after it and it was not covered, looks like a torn tail.
 #[test]

@@ -150,14 +150,20 @@ fn spares_are_bounded() {
 #[test]
 fn a_process_that_starts_over_and_over_leaves_no_trail() {
     let disk = SimDisk::new();
-    let mut opened = open(&disk);
+    let options = Options {
+        segment_bytes: 64 << 10,
+        ..small()
+    };
+    let open = || quorate_wal::open(disk.clone(), options).unwrap();
+    let mut opened = open();
     opened.writer.append(&entries_after(0, 1, 1, 30)).unwrap();
     opened.writer.sync().unwrap();
     for _ in 0..50 {
-        opened = open(&disk);
+        opened = open();
     }
-    assert_eq!(disk.list().unwrap().len(), 2);
-    let sealed = disk.contents(&disk.list().unwrap()[0]).unwrap();
+    let names = disk.list().unwrap();
+    assert_eq!(names.len(), 2);
+    let sealed = disk.contents(&names[0]).unwrap();
     assert_eq!(
         sealed.len(),
         8 << 10,

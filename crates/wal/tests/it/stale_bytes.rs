@@ -107,6 +107,30 @@ fn an_old_batch_put_back_in_its_very_place_does_not_pass() {
 }
 
 #[test]
+fn spares_that_outlived_their_log_show_nothing_of_it() {
+    let disk = SimDisk::new();
+    let mut opened = open(&disk);
+    for last in 0..12 {
+        opened
+            .writer
+            .append(&entries_after(last, 1, 1, 30))
+            .unwrap();
+    }
+    opened.writer.sync().unwrap();
+    assert_eq!(opened.writer.release(8).unwrap().recycled, 1);
+    drop(opened);
+    for name in disk.list().unwrap() {
+        if name.ends_with(".wal") {
+            disk.remove(&name).unwrap();
+        }
+    }
+    for _ in 0..3 {
+        let recovered = open(&disk).recovered;
+        assert_eq!((recovered.last_index, recovered.notes), (0, vec![]));
+    }
+}
+
+#[test]
 fn a_value_that_looks_like_a_batch_is_not_taken_for_one() {
     // Whole sectors of a value are copies of an intact batch of this very segment, headers and
     // checksums included, and the batch that contains them tears.

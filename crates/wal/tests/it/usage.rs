@@ -293,3 +293,12 @@ fn writes_end_on_whole_blocks() {
         opened.recovered.bytes
     );
 }
+
+#[test]
+fn the_parts_can_go_to_different_threads() {
+    fn goes_anywhere<T: Send + 'static>(_: &T) {}
+    let opened = open(&SimDisk::new());
+    goes_anywhere(&opened.writer);
+    goes_anywhere(&opened.reader.clone());
+    goes_anywhere(&opened.preparer);
+}

@@ -6,7 +6,7 @@
 //! founds the cluster on other ports.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 const FIRST: u16 = 12_000;
 /// Linux hands out ports from 32768 on unless told otherwise.
@@ -16,7 +16,7 @@ static NEXT: Mutex<Option<u16>> = Mutex::new(None);
 
 /// Holds `count` free ports until the listeners are dropped.
 pub(crate) fn hold_ports(count: usize) -> Vec<TcpListener> {
-    let mut next = NEXT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
     let mut offset = next.unwrap_or_else(|| (std::process::id() % 300 * 64) as u16 % COUNT);
     let mut held = Vec::new();
     for _ in 0..COUNT {

@@ -1,0 +1,294 @@
+//! Many endpoints as one: whom to ask next, when to ask again, and when not to.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use quorate_proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
+    MemberListRequest, MemberListResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
+    StatusResponse, TxnRequest, TxnResponse, request_op,
+};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tonic::Code;
+
+use crate::{Connection, Endpoint, Error, Options};
+
+/// Wait after every endpoint has failed once, doubled with each further round up to the second value. The first is
+/// etcd's (`clientv3`, `backoffWaitBetween`).
+const BACKOFF: Duration = Duration::from_millis(25);
+const BACKOFF_MAX: Duration = Duration::from_millis(400);
+
+/// An endpoint that could not be reached is passed over for so long while there are others.
+const AVOID_FOR_MS: u64 = 1_000;
+
+/// What a call does to the store decides when it may be tried again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Read,
+    Write,
+}
+
+/// A client of one cluster. Clones are cheap and share connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    connections: Vec<Slot>,
+    next: AtomicUsize,
+    command_timeout: Duration,
+    started: Instant,
+}
+
+#[derive(Debug)]
+struct Slot {
+    connection: Connection,
+    /// Milliseconds after `started` until which this endpoint is passed over.
+    avoid_until_ms: AtomicU64,
+}
+
+impl Client {
+    /// Makes a client; nothing is dialled before the first call. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::NoEndpoints`], [`Error::BadEndpoint`].
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        if options.endpoints.is_empty() {
+            return Err(Error::NoEndpoints);
+        }
+        let slot = |text: &String| -> Result<Slot, Error> {
+            let connection = Connection::lazy(&text.parse()?, options);
+            Ok(Slot {
+                connection,
+                avoid_until_ms: AtomicU64::new(0),
+            })
+        };
+        let shared = Shared {
+            connections: options
+                .endpoints
+                .iter()
+                .map(slot)
+                .collect::<Result<_, _>>()?,
+            next: AtomicUsize::new(0),
+            command_timeout: options.command_timeout,
+            started: Instant::now(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The endpoints, in the order given.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.shared
+            .connections
+            .iter()
+            .map(|slot| slot.connection.endpoint())
+    }
+
+    /// The connections, one per endpoint, for questions that only a certain member can answer.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
+        self.shared.connections.iter().map(|slot| &slot.connection)
+    }
+
+    /// Reads keys.
+    ///
+    /// # Errors
+    /// [`Error::Server`] for what the cluster refuses, [`Error::TimedOut`] when no endpoint answers in time.
+    pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Error> {
+        self.call(Kind::Read, |to| {
+            let request = request.clone();
+            async move { to.range(request).await }
+        })
+        .await
+    }
+
+    /// Writes a key.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range), and [`Error::Lost`]; see [`Error::may_have_been_applied`].
+    pub async fn put(&self, request: PutRequest) -> Result<PutResponse, Error> {
+        self.call(Kind::Write, |to| {
+            let request = request.clone();
+            async move { to.put(request).await }
+        })
+        .await
+    }
+
+    /// Deletes a key or a range of keys.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub async fn delete_range(
+        &self,
+        request: DeleteRangeRequest,
+    ) -> Result<DeleteRangeResponse, Error> {
+        self.call(Kind::Write, |to| {
+            let request = request.clone();
+            async move { to.delete_range(request).await }
+        })
+        .await
+    }
+
+    /// Runs a transaction. One that can only read is retried as a read.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Error> {
+        let kind = if can_write(&request) {
+            Kind::Write
+        } else {
+            Kind::Read
+        };
+        self.call(kind, |to| {
+            let request = request.clone();
+            async move { to.txn(request).await }
+        })
+        .await
+    }
+
+    /// Forgets the versions that nobody can see at or after a revision.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse, Error> {
+        self.call(Kind::Write, |to| async move { to.compact(request).await })
+            .await
+    }
+
+    /// The cluster's members; `linearizable` asks for the list as of now rather than as of the member that answers.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn member_list(&self, linearizable: bool) -> Result<MemberListResponse, Error> {
+        let request = MemberListRequest { linearizable };
+        self.call(
+            Kind::Read,
+            |to| async move { to.member_list(request).await },
+        )
+        .await
+    }
+
+    /// What the member at `connection` (one of [`connections`](Self::connections)) says of itself. Not retried.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range), and [`Error::Unreachable`].
+    pub async fn status(&self, connection: &Connection) -> Result<StatusResponse, Error> {
+        self.within_timeout(connection.status()).await
+    }
+
+    /// Whether the member at `connection` can serve: it answers a linearizable read, for which it needs a leader and
+    /// a quorum. Being refused permission is a healthy answer too.
+    ///
+    /// # Errors
+    /// Why it is not healthy.
+    pub async fn health(&self, connection: &Connection) -> Result<(), Error> {
+        let request = RangeRequest {
+            key: bytes::Bytes::from_static(b"health"),
+            ..Default::default()
+        };
+        match self.within_timeout(connection.range(request)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some(Code::PermissionDenied) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn within_timeout<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let after = self.shared.command_timeout;
+        tokio::time::timeout(after, call)
+            .await
+            .unwrap_or(Err(Error::TimedOut {
+                after,
+                sent: true,
+                last: None,
+            }))
+    }
+
+    /// Sends a call to one endpoint after the other until one answers, `kind` forbids another try, or time is up.
+    async fn call<T, F>(&self, kind: Kind, send: impl Fn(Connection) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let shared = &*self.shared;
+        let after = shared.command_timeout;
+        let deadline = Instant::now() + after;
+        let mut last = None;
+        let mut pause = BACKOFF;
+        for attempt in 1_usize.. {
+            let slot = shared.pick();
+            match timeout_at(deadline, send(slot.connection.clone())).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(error)) => {
+                    let retry = match kind {
+                        Kind::Read => error.is_worth_another_read(),
+                        Kind::Write => error.is_worth_another_write(),
+                    };
+                    if !retry {
+                        return Err(error);
+                    }
+                    slot.avoid_until_ms
+                        .store(shared.now_ms() + AVOID_FOR_MS, Ordering::Relaxed);
+                    last = Some(Box::new(error));
+                }
+                Err(_) => {
+                    return Err(Error::TimedOut {
+                        after,
+                        sent: true,
+                        last,
+                    });
+                }
+            }
+            if attempt % shared.connections.len() == 0 {
+                let wake = Instant::now() + pause;
+                if wake >= deadline {
+                    break;
+                }
+                sleep_until(wake).await;
+                pause = (pause * 2).min(BACKOFF_MAX);
+            }
+        }
+        Err(Error::TimedOut {
+            after,
+            sent: false,
+            last,
+        })
+    }
+}
+
+impl Shared {
+    /// The next endpoint in turn, passing over those that failed a moment ago unless all did.
+    fn pick(&self) -> &Slot {
+        let count = self.connections.len();
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let now_ms = self.now_ms();
+        let mut in_turn = (0..count).map(|i| &self.connections[start.wrapping_add(i) % count]);
+        in_turn
+            .find(|slot| slot.avoid_until_ms.load(Ordering::Relaxed) <= now_ms)
+            .unwrap_or(&self.connections[start % count])
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn can_write(txn: &TxnRequest) -> bool {
+    txn.success
+        .iter()
+        .chain(&txn.failure)
+        .any(|op| match &op.request {
+            None | Some(request_op::Request::RequestRange(_)) => false,
+            Some(request_op::Request::RequestTxn(inner)) => can_write(inner),
+            Some(
+                request_op::Request::RequestPut(_) | request_op::Request::RequestDeleteRange(_),
+            ) => true,
+        })
+}

@@ -1,0 +1,192 @@
+//! One HTTP/2 connection to one member: each call is sent once and its failure told as it is.
+
+use std::error;
+use std::future::Future;
+use std::time::Duration;
+
+use quorate_proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
+    MemberListRequest, MemberListResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
+    StatusRequest, StatusResponse, TxnRequest, TxnResponse,
+};
+use tonic::transport::Channel;
+use tonic::{ConnectError, Response, Status};
+
+use crate::stubs::cluster_client::ClusterClient;
+use crate::stubs::kv_client::KvClient;
+use crate::stubs::maintenance_client::MaintenanceClient;
+use crate::{Endpoint, Error, Options};
+
+/// A range may be as large as the server likes, as for etcd's own client; gRPC's lengths are 32 bits.
+const RESPONSE_BYTES_MAX: usize = i32::MAX as usize;
+
+/// HTTP/2 flow-control windows: large enough that a value of the largest size (1.5 MiB) does not wait for a window
+/// update, small enough that a slow reader bounds what the kernel and we hold.
+const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+
+/// Servers answer more frequent pings by hanging up (etcd: `grpc-keepalive-min-time`, 5 s).
+const KEEP_ALIVE_INTERVAL_MIN: Duration = Duration::from_secs(10);
+
+/// One endpoint, reached over one connection that is reopened when lost. Clones share it.
+///
+/// There is no timeout beyond the one for connecting, and no second try: that is for the caller.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    endpoint: Endpoint,
+    channel: Channel,
+}
+
+impl Connection {
+    /// Prepares a connection; it is made with the first call. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn lazy(endpoint: &Endpoint, options: &Options) -> Self {
+        let channel = transport(endpoint, options).connect_lazy();
+        Self {
+            endpoint: endpoint.clone(),
+            channel,
+        }
+    }
+
+    /// Connects now.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`].
+    pub async fn open(endpoint: &Endpoint, options: &Options) -> Result<Self, Error> {
+        match transport(endpoint, options).connect().await {
+            Ok(channel) => Ok(Self {
+                endpoint: endpoint.clone(),
+                channel,
+            }),
+            Err(error) => Err(Error::Unreachable {
+                endpoint: endpoint.to_string(),
+                reason: innermost(&error),
+            }),
+        }
+    }
+
+    /// The member this leads to.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Reads keys.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::Lost`], [`Error::Server`]; so with every call here.
+    pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Error> {
+        self.answer(self.kv().range(request)).await
+    }
+
+    /// Writes a key.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn put(&self, request: PutRequest) -> Result<PutResponse, Error> {
+        self.answer(self.kv().put(request)).await
+    }
+
+    /// Deletes keys.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn delete_range(
+        &self,
+        request: DeleteRangeRequest,
+    ) -> Result<DeleteRangeResponse, Error> {
+        self.answer(self.kv().delete_range(request)).await
+    }
+
+    /// Runs a transaction.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Error> {
+        self.answer(self.kv().txn(request)).await
+    }
+
+    /// Compacts the history.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse, Error> {
+        self.answer(self.kv().compact(request)).await
+    }
+
+    /// What this member says of itself.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn status(&self) -> Result<StatusResponse, Error> {
+        let mut stub = MaintenanceClient::new(self.channel.clone());
+        self.answer(stub.status(StatusRequest {})).await
+    }
+
+    /// The cluster's members.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn member_list(
+        &self,
+        request: MemberListRequest,
+    ) -> Result<MemberListResponse, Error> {
+        let mut stub = ClusterClient::new(self.channel.clone());
+        self.answer(stub.member_list(request)).await
+    }
+
+    fn kv(&self) -> KvClient<Channel> {
+        KvClient::new(self.channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX)
+    }
+
+    async fn answer<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Error> {
+        match call.await {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status) => Err(self.error(&status)),
+        }
+    }
+
+    /// Tells a server's answer from a failure of the transport, and in the latter whether anything was sent.
+    fn error(&self, status: &Status) -> Error {
+        let endpoint = self.endpoint.to_string();
+        let Some(source) = error::Error::source(status) else {
+            return Error::Server {
+                code: status.code(),
+                message: status.message().to_owned(),
+            };
+        };
+        let reason = innermost(source);
+        if chain(source).any(<dyn error::Error>::is::<ConnectError>) {
+            Error::Unreachable { endpoint, reason }
+        } else {
+            Error::Lost { endpoint, reason }
+        }
+    }
+}
+
+fn transport(endpoint: &Endpoint, options: &Options) -> tonic::transport::Endpoint {
+    Channel::builder(endpoint.uri().clone())
+        .connect_timeout(options.dial_timeout)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(options.keep_alive_interval.max(KEEP_ALIVE_INTERVAL_MIN))
+        .keep_alive_timeout(options.keep_alive_timeout)
+}
+
+fn chain<'a>(
+    error: &'a (dyn error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The first cause, which says most: "Connection refused" rather than "transport error".
+fn innermost(error: &(dyn error::Error + 'static)) -> String {
+    chain(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}

@@ -1,0 +1,17 @@
+//! The store through its public face: each rule of etcd's model that we rely on, quoted at its test;
+//! and random histories against a model that keeps everything and computes nothing cleverly.
+
+// Helpers of tests are tests to us, though clippy does not count them as such.
+#![allow(clippy::unwrap_used)]
+
+mod compactions;
+mod errors;
+mod hashes;
+mod model;
+mod puts;
+mod random;
+mod ranges;
+mod revisions;
+mod steps;
+mod support;
+mod transactions;

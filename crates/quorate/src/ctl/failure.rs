@@ -1,0 +1,72 @@
+//! Why a command ends with a code other than 0, and with which.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// The request failed.
+const ERROR: u8 = 1;
+/// The text of a transaction cannot be understood.
+const INVALID_INPUT: u8 = 3;
+/// An output form or a feature that is not there.
+const BAD_FEATURE: u8 = 4;
+/// Wrong arguments.
+const BAD_ARGUMENTS: u8 = 128;
+
+/// The line for standard error, and the exit code, both etcdctl's (`pkg/cobrautl`).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    pub(super) fn error(message: impl Into<String>) -> Self {
+        Self {
+            code: ERROR,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn invalid_input(message: impl Into<String>) -> Self {
+        Self {
+            code: INVALID_INPUT,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn bad_feature(message: impl Into<String>) -> Self {
+        Self {
+            code: BAD_FEATURE,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn bad_arguments(message: impl Into<String>) -> Self {
+        Self {
+            code: BAD_ARGUMENTS,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl From<quorate_client::Error> for Failure {
+    fn from(error: quorate_client::Error) -> Self {
+        use quorate_client::Error;
+        match &error {
+            Error::BadEndpoint { .. } | Error::NoEndpoints => {
+                Self::bad_arguments(error.to_string())
+            }
+            _ => Self::error(error.to_string()),
+        }
+    }
+}

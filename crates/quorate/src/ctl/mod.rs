@@ -1,0 +1,153 @@
+//! `quorate ctl`: the store from the command line, for those who have no etcdctl at hand.
+//!
+//! Flags, output forms and exit codes are etcdctl's, so that a script written for one runs with the other. Where a
+//! form exists in etcdctl 3.4 the bytes on standard output are the same; `tests/it/etcdctl.rs` compares them when
+//! etcd is installed. The known differences are listed in `docs/ctl.md`.
+//!
+//! Every command is: check the flags, build one request, send it, render the answer. What is wrong with the flags is
+//! found before anything is sent.
+
+mod compact;
+mod connect;
+mod del;
+mod duration;
+mod failure;
+mod get;
+mod keys;
+mod members;
+mod output;
+mod put;
+mod status;
+mod txn;
+mod txn_script;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use connect::ConnectArgs;
+use failure::Failure;
+
+const AFTER_HELP: &str = "\
+Examples:
+  quorate ctl put greeting hello
+  quorate ctl get greeting
+  quorate ctl get --prefix '' --keys-only
+  quorate ctl status -w table --endpoints 127.0.0.1:2379,127.0.0.1:2381,127.0.0.1:2383
+  printf 'version(\"lock\") = \"0\"\\n\\nput lock me\\n\\nget lock\\n\\n' | quorate ctl txn
+
+Exit codes (etcdctl's):
+  0    done
+  1    the request failed, or a member could not be asked
+  2    unknown command or flag
+  3    the text of a transaction cannot be understood
+  4    an output form or feature that the command does not have
+  128  wrong arguments";
+
+/// Reads and writes keys, and asks members how they are.
+#[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP, args_override_self = true)]
+pub(crate) struct CtlArgs {
+    #[command(flatten)]
+    connect: ConnectArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Reads a key or a range of keys
+    Get(get::GetArgs),
+    /// Writes a key
+    Put(put::PutArgs),
+    /// Deletes a key or a range of keys
+    Del(del::DelArgs),
+    /// Runs the transaction written on standard input
+    Txn(txn::TxnArgs),
+    /// Forgets versions older than a revision
+    #[command(visible_alias = "compaction")]
+    Compact(compact::CompactArgs),
+    /// Asks each endpoint for its state
+    Status(status::StatusArgs),
+    /// Lists the members of the cluster
+    Members(members::MembersArgs),
+    /// `endpoint status` and `endpoint health`, as etcdctl calls them
+    Endpoint(EndpointArgs),
+    /// `member list`, as etcdctl calls it
+    Member(MemberArgs),
+}
+
+#[derive(Args, Debug)]
+struct EndpointArgs {
+    #[command(subcommand)]
+    command: EndpointCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum EndpointCommand {
+    /// Asks each endpoint for its state
+    Status(status::StatusArgs),
+    /// Checks that each endpoint can serve a linearizable read
+    Health(status::HealthArgs),
+}
+
+#[derive(Args, Debug)]
+struct MemberArgs {
+    #[command(subcommand)]
+    command: MemberCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum MemberCommand {
+    /// Lists the members of the cluster
+    List(members::MembersArgs),
+}
+
+/// Runs one command; what goes wrong is on standard error by then.
+///
+/// # Errors
+/// None that the user could act on: only that standard output cannot be written.
+pub(crate) async fn run(args: CtlArgs) -> anyhow::Result<ExitCode> {
+    match dispatch(args).await {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(failure) => {
+            eprintln!("Error: {failure}");
+            Ok(failure.exit_code())
+        }
+    }
+}
+
+async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
+    let connect = args.connect;
+    connect.check()?;
+    match args.command {
+        Command::Get(args) => get::run(&args, &connect).await,
+        Command::Put(args) => put::run(&args, &connect).await,
+        Command::Del(args) => del::run(&args, &connect).await,
+        Command::Txn(args) => txn::run(&args, &connect).await,
+        Command::Compact(args) => compact::run(&args, &connect).await,
+        Command::Status(args)
+        | Command::Endpoint(EndpointArgs {
+            command: EndpointCommand::Status(args),
+        }) => status::run(&args, &connect).await,
+        Command::Endpoint(EndpointArgs {
+            command: EndpointCommand::Health(args),
+        }) => status::run_health(&args, &connect).await,
+        Command::Members(_)
+        | Command::Member(MemberArgs {
+            command: MemberCommand::List(_),
+        }) => members::run(&connect).await,
+    }
+}
+
+/// Puts an answer on standard output in one piece.
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        // The reader has seen enough (`… | head`).
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::error(format!("standard output: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,101 @@
+//! The form for people and pipes: keys and values a line each, bytes as they are.
+
+use quorate_proto::etcdserverpb::{
+    DeleteRangeResponse, PutResponse, RangeResponse, TxnResponse, response_op::Response,
+};
+use quorate_proto::mvccpb::KeyValue;
+
+use super::{Answer, Health, Style, table, text};
+
+pub(super) fn render(answer: &Answer, style: Style) -> Vec<u8> {
+    let mut out = Vec::new();
+    match answer {
+        Answer::Range(response) => range(response, style, &mut out),
+        Answer::Put(response) => put(response, style, &mut out),
+        Answer::Delete(response) => delete(response, style, &mut out),
+        Answer::Txn(response) => txn(response, style, &mut out),
+        Answer::Members(response) => {
+            table::member_rows(response)
+                .iter()
+                .for_each(|row| line(row, &mut out));
+        }
+        Answer::Statuses(statuses) => {
+            table::status_rows(statuses)
+                .iter()
+                .for_each(|row| line(row, &mut out));
+        }
+        Answer::Healths(healths) => healths.iter().for_each(|health| sentence(health, &mut out)),
+    }
+    out
+}
+
+fn range(response: &RangeResponse, style: Style, out: &mut Vec<u8>) {
+    response.kvs.iter().for_each(|kv| pair(kv, style, out));
+}
+
+fn put(response: &PutResponse, style: Style, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"OK\n");
+    response.prev_kv.iter().for_each(|kv| pair(kv, style, out));
+}
+
+fn delete(response: &DeleteRangeResponse, style: Style, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("{}\n", response.deleted).as_bytes());
+    response.prev_kvs.iter().for_each(|kv| pair(kv, style, out));
+}
+
+fn txn(response: &TxnResponse, style: Style, out: &mut Vec<u8>) {
+    out.extend_from_slice(if response.succeeded {
+        b"SUCCESS\n"
+    } else {
+        b"FAILURE\n"
+    });
+    for response in response
+        .responses
+        .iter()
+        .filter_map(|op| op.response.as_ref())
+    {
+        out.push(b'\n');
+        match response {
+            Response::ResponseRange(response) => range(response, style, out),
+            Response::ResponsePut(response) => put(response, style, out),
+            Response::ResponseDeleteRange(response) => delete(response, style, out),
+            Response::ResponseTxn(response) => txn(response, style, out),
+        }
+    }
+}
+
+fn pair(kv: &KeyValue, style: Style, out: &mut Vec<u8>) {
+    let parts = if style.value_only {
+        &[&kv.value][..]
+    } else {
+        &[&kv.key, &kv.value]
+    };
+    for part in parts {
+        if style.hex {
+            out.extend_from_slice(text::hex(part).as_bytes());
+        } else {
+            out.extend_from_slice(part);
+        }
+        out.push(b'\n');
+    }
+}
+
+fn line(cells: &[String], out: &mut Vec<u8>) {
+    out.extend_from_slice(cells.join(", ").as_bytes());
+    out.push(b'\n');
+}
+
+fn sentence(health: &Health, out: &mut Vec<u8>) {
+    let Health {
+        endpoint,
+        took,
+        error,
+    } = health;
+    let sentence = match error {
+        None => {
+            format!("{endpoint} is healthy: successfully committed proposal: took = {took}\n")
+        }
+        Some(error) => format!("{endpoint} is unhealthy: failed to commit proposal: {error}\n"),
+    };
+    out.extend_from_slice(sentence.as_bytes());
+}
