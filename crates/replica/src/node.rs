@@ -78,6 +78,8 @@ impl<D: Disk> Node<D> {
             member_id,
             group_id: GROUP_ID,
         });
+        // No client can know it in advance, so no value it stores can pass for a batch of the log.
+        options.salt = u64::from(settings.boot_nonce);
         if let Some(bytes) = settings.segment_bytes {
             options.segment_bytes = bytes;
         }
