@@ -15,3 +15,5 @@ mod etcdctl;
 #[cfg(target_os = "linux")]
 mod failover;
 mod fake_etcd;
+#[cfg(target_os = "linux")]
+mod words_under_fire;

@@ -14,6 +14,7 @@ mod kv;
 mod node;
 mod ports;
 mod run;
+mod shared;
 mod skip;
 mod status;
 mod turns;
@@ -31,6 +32,7 @@ pub(crate) use kv::{Kv, Pairs, kv, read_all, runtime};
 pub(crate) use node::Node;
 pub(crate) use ports::hold_ports;
 pub(crate) use run::{Ran, quorate, run};
+pub(crate) use shared::{shared_data, word_counts};
 pub(crate) use skip::{is_root, skip};
 pub(crate) use status::NodeStatus;
 pub(crate) use turns::Turn;
@@ -239,12 +241,13 @@ impl Cluster {
     pub(crate) fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         wait_for(what, PATIENCE, || {
             for node in &self.nodes {
-                assert!(
-                    !node.has_ended_unasked(),
-                    "{} ended while waiting for {what}; its log ends:\n{}",
-                    node.name,
-                    node.log_end()
-                );
+                if let Some(how) = node.ended_unasked() {
+                    panic!(
+                        "{} ended {how}, while waiting for {what}; its log ends:\n{}",
+                        node.name,
+                        node.log_end()
+                    );
+                }
             }
             look()
         })

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::{NodeStatus, PATIENCE, http, wait_for};
 
@@ -93,16 +93,16 @@ impl Node {
         self.process.is_some()
     }
 
-    /// Whether the process has ended though nobody stopped it.
-    pub(crate) fn has_ended_unasked(&self) -> bool {
-        let Some(process) = &self.process else {
-            return false;
-        };
-        // A process that has ended and is not waited for yet is a zombie: state Z.
-        let stat = fs::read_to_string(format!("/proc/{}/stat", process.id()));
-        stat.ok()
-            .and_then(|stat| Some(stat.rsplit_once(") ")?.1.starts_with('Z')))
-            .unwrap_or(true)
+    /// How the process ended, if it has though nobody stopped it.
+    pub(crate) fn ended_unasked(&self) -> Option<String> {
+        let process = self.process.as_ref()?;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let ended = waitid(WaitId::Pid(pid_of(process)), options).expect("our own child")?;
+        Some(match (ended.exit_status(), ended.terminating_signal()) {
+            (Some(code), _) => format!("with exit code {code}"),
+            (None, Some(signal)) => format!("by signal {signal}"),
+            (None, None) => "in a way of its own".to_owned(),
+        })
     }
 
     /// The process id.
@@ -179,9 +179,12 @@ impl Drop for Node {
 
 /// Sends a signal to a child that has not been waited for, so that its id is still its own.
 pub(crate) fn signal(process: &Child, signal: Signal) {
+    kill_process(pid_of(process), signal).expect("it can be signalled");
+}
+
+fn pid_of(process: &Child) -> Pid {
     let pid = i32::try_from(process.id()).expect("a process id");
-    let pid = Pid::from_raw(pid).expect("not 0");
-    kill_process(pid, signal).expect("it can be signalled");
+    Pid::from_raw(pid).expect("not 0")
 }
 
 /// Keeps this terminal's settings away from a node: its flags alone count.

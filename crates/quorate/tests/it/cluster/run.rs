@@ -16,9 +16,11 @@ pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
 }
 
-/// The binary under test, told nothing by the environment.
+/// The binary under test, told nothing by the environment: cargo's, or another build at `$QUORATE_TEST_BINARY`.
 pub(crate) fn quorate_command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    let other = std::env::var_os("QUORATE_TEST_BINARY");
+    let binary = other.unwrap_or_else(|| env!("CARGO_BIN_EXE_quorate").into());
+    let mut command = Command::new(binary);
     without_settings(&mut command);
     command
 }
