@@ -29,7 +29,7 @@ pub(crate) use disk::{real_directory, refuse_memory};
 pub(crate) use etcdctl::Etcdctl;
 pub(crate) use http::get;
 pub(crate) use kv::{Kv, Pairs, kv, read_all, runtime};
-pub(crate) use node::Node;
+pub(crate) use node::{Node, signal};
 pub(crate) use ports::hold_ports;
 pub(crate) use run::{Ran, quorate, run};
 pub(crate) use shared::{shared_data, word_counts};
