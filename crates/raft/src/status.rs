@@ -1,6 +1,10 @@
 //! A look at the machine from outside, for metrics and for people.
 
+use crate::error::MessageError;
+use crate::progress::ProgressState;
+use crate::raft::Raft;
 use crate::ready::Role;
+use crate::role::RoleState;
 use crate::types::{Instant, LogIndex, NodeId, Term};
 
 /// Where a node stands.
@@ -70,4 +74,55 @@ pub struct RefusedMessages {
     pub beyond_log: u64,
     /// That would replace committed entries.
     pub conflicts_with_committed: u64,
+}
+
+impl RefusedMessages {
+    pub(crate) fn count(&mut self, error: &MessageError) {
+        let counter = match error {
+            MessageError::UnknownSender { .. } => &mut self.unknown_sender,
+            MessageError::Malformed { .. } => &mut self.malformed,
+            MessageError::TwoLeaders { .. } => &mut self.two_leaders,
+            MessageError::BeyondLog { .. } => &mut self.beyond_log,
+            MessageError::ConflictsWithCommitted { .. } => &mut self.conflicts_with_committed,
+        };
+        *counter += 1;
+    }
+}
+
+impl Raft {
+    /// Where this node stands.
+    pub fn status(&self) -> Status {
+        let (peers, uncommitted_bytes) = match &self.role {
+            RoleState::Leader(leader) => {
+                let peers = leader.peers.iter().map(|(id, progress)| PeerStatus {
+                    id: *id,
+                    matched: progress.matched,
+                    next: progress.next,
+                    replicating: progress.state == ProgressState::Replicate,
+                    inflight_bytes: progress.inflight.bytes(),
+                    inflight_appends: progress.inflight.appends(),
+                    last_contact: progress.last_contact,
+                });
+                (peers.collect(), leader.uncommitted_bytes)
+            }
+            _ => (Vec::new(), 0),
+        };
+        Status {
+            id: self.config.id,
+            role: self.role.role(),
+            term: self.persistent.term(),
+            vote: self.persistent.vote(),
+            leader: self.leader(),
+            commit: self.commit,
+            handed_out: self.handed_out,
+            applied: self.unapplied.index(),
+            last_index: self.log.last_index(),
+            durable_index: self.log.durable(),
+            memory_log_bytes: self.log.memory_bytes(),
+            uncommitted_bytes,
+            pending_reads: self.reads.pending,
+            peers,
+            refused: self.refused,
+        }
+    }
 }

@@ -1,0 +1,223 @@
+//! Elections: campaigning and voting (Raft §5.2, §5.4.1; thesis §4.2.3, §9.6).
+//!
+//! ```text
+//!            timeout              quorum would vote           quorum voted
+//! Follower ──────────► PreCandidate ─────────────► Candidate ─────────────► Leader
+//!     ▲                     │  (term not raised)       │ (term + 1)           │
+//!     └─────────────────────┴──────────────────────────┴──────────────────────┘
+//!       a leader of this term or anything of a higher term is heard; a quorum refuses;
+//!       a leader has had no answer from a quorum for an election timeout
+//! ```
+//!
+//! What makes it safe: one vote a term, durable before it is told; only for a log at least as up
+//! to date as the voter's own. What makes it calm: pre-votes, and no votes against a leader that
+//! was heard within an election timeout.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::message::Message;
+use crate::progress::Progress;
+use crate::quorum::Tally;
+use crate::raft::Raft;
+use crate::read_index::LeaderReads;
+use crate::role::{Campaign, Leader, RoleState};
+use crate::types::{Entry, LogIndex, NodeId, Payload, Term};
+
+/// What a candidate asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VoteRequest {
+    pub(crate) term: Term,
+    pub(crate) last_index: LogIndex,
+    pub(crate) last_term: Term,
+}
+
+impl Raft {
+    /// The election timer fired.
+    pub(crate) fn campaign(&mut self) {
+        if self.config.pre_vote {
+            self.become_pre_candidate();
+        } else {
+            self.become_candidate();
+        }
+    }
+
+    fn become_pre_candidate(&mut self) {
+        let campaign = self.new_campaign();
+        self.change_role(RoleState::PreCandidate(campaign));
+        // It would campaign in the next term, but has not entered it: nothing to make durable.
+        let request = self.vote_request(self.persistent.term().next(), true);
+        for peer in self.configuration.peers(self.config.id) {
+            self.outbox.say_freely(peer, request.clone());
+        }
+        self.count_votes();
+    }
+
+    fn become_candidate(&mut self) {
+        self.persistent.enter_term(self.persistent.term().next());
+        self.persistent.vote_for(self.config.id);
+        let campaign = self.new_campaign();
+        self.change_role(RoleState::Candidate(campaign));
+        let request = self.vote_request(self.persistent.term(), false);
+        for peer in self.configuration.peers(self.config.id) {
+            self.outbox
+                .say(peer, request.clone(), &self.persistent, &self.log.disk);
+        }
+        self.count_votes();
+    }
+
+    fn new_campaign(&mut self) -> Campaign {
+        Campaign {
+            votes: BTreeMap::from([(self.config.id, true)]),
+            election_deadline: self.now + self.random.jittered(self.config.election_timeout),
+        }
+    }
+
+    fn vote_request(&self, term: Term, pre: bool) -> Message {
+        let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
+        Message::RequestVote {
+            term,
+            last_index,
+            last_term,
+            pre,
+        }
+    }
+
+    /// Looks how the campaign stands, and goes on if it is decided.
+    fn count_votes(&mut self) {
+        let (RoleState::PreCandidate(campaign) | RoleState::Candidate(campaign)) = &self.role
+        else {
+            return;
+        };
+        let tally = self
+            .configuration
+            .tally(|id| campaign.votes.get(&id).copied());
+        match (tally, &self.role) {
+            (Tally::Open, _) => {}
+            (Tally::Lost, _) => self.become_follower(self.persistent.term(), None),
+            (Tally::Won, RoleState::PreCandidate(_)) => self.become_candidate(),
+            (Tally::Won, _) => self.become_leader(),
+        }
+    }
+
+    fn become_leader(&mut self) {
+        let last = self.log.last_index();
+        let peers: BTreeMap<NodeId, Progress> = self
+            .configuration
+            .peers(self.config.id)
+            .map(|peer| (peer, Progress::new(last, self.now)))
+            .collect();
+        let has_peers = !peers.is_empty();
+        let checks_quorum = has_peers && self.config.check_quorum;
+        let leader = Leader {
+            peers,
+            term_start: last.next(),
+            round: 0,
+            heartbeat_at: has_peers.then(|| self.now + self.config.heartbeat_interval),
+            quorum_check_at: checks_quorum.then(|| self.now + self.config.election_timeout),
+            uncommitted: VecDeque::new(),
+            uncommitted_bytes: 0,
+            reads: LeaderReads::default(),
+        };
+        self.change_role(RoleState::Leader(Box::new(leader)));
+        if self.config.empty_entry_on_election {
+            let term = self.persistent.term();
+            self.log.append(Entry {
+                index: last.next(),
+                term,
+                payload: Payload::Empty,
+            });
+        }
+    }
+
+    /// Whether a leader is known to be well, so that no one else should be helped to unseat it.
+    pub(crate) fn leader_is_well(&self) -> bool {
+        match &self.role {
+            RoleState::Leader(_) => true, // It steps down by itself when it is not.
+            RoleState::Follower(follower) => follower
+                .leader
+                .is_some_and(|(_, heard)| self.now < heard + self.config.election_timeout),
+            RoleState::PreCandidate(_) | RoleState::Candidate(_) => false,
+        }
+    }
+
+    /// "Would you vote for me?" Nothing changes here, whatever the answer.
+    pub(crate) fn on_pre_vote_request(&mut self, from: NodeId, request: VoteRequest) {
+        let granted = request.term > self.persistent.term()
+            && self
+                .log
+                .is_not_ahead_of(request.last_index, request.last_term)
+            && !self.leader_is_well();
+        if granted {
+            let term = request.term;
+            self.outbox.say_freely(
+                from,
+                Message::Vote {
+                    term,
+                    granted,
+                    pre: true,
+                },
+            );
+        } else {
+            // With our term, so that a candidate of an older one learns of it.
+            let term = self.persistent.term();
+            self.say(
+                from,
+                Message::Vote {
+                    term,
+                    granted,
+                    pre: true,
+                },
+            );
+        }
+    }
+
+    /// "Vote for me", in this node's term.
+    pub(crate) fn on_vote_request(&mut self, from: NodeId, request: VoteRequest) {
+        let free = match self.persistent.vote() {
+            Some(voted) => voted == from,
+            None => self.leader().is_none(),
+        };
+        let granted = free
+            && self
+                .log
+                .is_not_ahead_of(request.last_index, request.last_term);
+        if granted {
+            self.persistent.vote_for(from);
+            let deadline = self.now + self.random.jittered(self.config.election_timeout);
+            if let RoleState::Follower(follower) = &mut self.role {
+                follower.election_deadline = deadline;
+            }
+        }
+        let term = self.persistent.term();
+        self.say(
+            from,
+            Message::Vote {
+                term,
+                granted,
+                pre: false,
+            },
+        );
+    }
+
+    /// An answer. One of an earlier campaign, or of the other kind, is not counted: a promise to
+    /// vote is not a vote.
+    pub(crate) fn on_vote(&mut self, from: NodeId, term: Term, granted: bool, pre: bool) {
+        let current = self.persistent.term();
+        let campaign = match &mut self.role {
+            RoleState::PreCandidate(campaign) if pre => {
+                let ours = if granted {
+                    term == current.next()
+                } else {
+                    term <= current
+                };
+                ours.then_some(campaign)
+            }
+            RoleState::Candidate(campaign) if !pre && term == current => Some(campaign),
+            _ => None,
+        };
+        if let Some(campaign) = campaign {
+            campaign.votes.insert(from, granted);
+            self.count_votes();
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Following: taking Appends in, and saying how far that went (Raft §5.3).
+//!
+//! Three positions must not be confused:
+//!
+//! - `last`: where our log ends. Its tail may be of an older leader and void.
+//! - `verified`: through where Appends of *this* leader have shown our log to equal its own.
+//! - `durable`: through where our log is on disk.
+//!
+//! An answer claims `min(verified, durable)`; the commit index moves to at most `verified`;
+//! entries are handed out through at most `min(commit, durable)`. A heartbeat is an Append
+//! without entries and goes through the same checks.
+
+use crate::error::MessageError;
+use crate::message::Message;
+use crate::raft::Raft;
+use crate::role::RoleState;
+use crate::types::{Entry, LogIndex, NodeId, Term};
+
+impl Raft {
+    /// An Append of this term arrived.
+    pub(crate) fn on_append(
+        &mut self,
+        from: NodeId,
+        term: Term,
+        previous: (LogIndex, Term),
+        commit: LogIndex,
+        entries: Vec<Entry>,
+        round: u64,
+    ) -> Result<(), MessageError> {
+        if let Some(leader) = self.leader().filter(|leader| *leader != from) {
+            return Err(MessageError::TwoLeaders { from, term, leader });
+        }
+        self.follow(from);
+        let (previous_index, previous_term) = previous;
+        if self.log.terms.term(previous_index) != Some(previous_term) {
+            let RoleState::Follower(follower) = &mut self.role else {
+                return Ok(());
+            };
+            follower.round = follower.round.max(round);
+            follower.rejected = Some(
+                follower
+                    .rejected
+                    .map_or(previous, |other| other.min(previous)),
+            );
+            return Ok(());
+        }
+        let verified = LogIndex(previous_index.0 + entries.len() as u64);
+        let is_empty = entries.is_empty();
+        self.append_missing(from, entries)?;
+        let durable = self.log.durable();
+        let RoleState::Follower(follower) = &mut self.role else {
+            return Ok(());
+        };
+        // Entries are answered when they are durable. What asks for a sign of life is answered
+        // at once: a heartbeat, a new round (a read waits for it), or a repeat, since an answer
+        // may have been lost.
+        if is_empty || round > follower.round || verified <= durable {
+            follower.answer_due = true;
+        }
+        follower.round = follower.round.max(round);
+        follower.verified = follower.verified.max(verified);
+        self.commit = self.commit.max(commit.min(follower.verified));
+        Ok(())
+    }
+
+    /// Follows the leader of this term, which was just heard.
+    fn follow(&mut self, leader: NodeId) {
+        let deadline = self.now + self.random.jittered(self.config.election_timeout);
+        match &mut self.role {
+            RoleState::Follower(follower) => {
+                follower.leader = Some((leader, self.now));
+                follower.election_deadline = deadline;
+            }
+            _ => self.become_follower(self.persistent.term(), Some(leader)),
+        }
+    }
+
+    /// Appends those of the leader's entries that are not here yet. Entries that are here stay,
+    /// and so does what follows them: an Append that was overtaken by later ones says nothing
+    /// about the log after its own entries. Only a conflict cuts.
+    fn append_missing(&mut self, from: NodeId, entries: Vec<Entry>) -> Result<(), MessageError> {
+        let last = self.log.last_index();
+        let known = entries
+            .iter()
+            .take_while(|entry| self.log.terms.term(entry.index) == Some(entry.term))
+            .count();
+        let Some(first_missing) = entries.get(known) else {
+            return Ok(());
+        };
+        let index = first_missing.index;
+        let verified = match &self.role {
+            RoleState::Follower(follower) => follower.verified,
+            _ => LogIndex::ZERO,
+        };
+        if index <= last {
+            if index <= self.commit {
+                return Err(MessageError::ConflictsWithCommitted {
+                    from,
+                    index,
+                    commit: self.commit,
+                });
+            }
+            if index <= verified {
+                let what = "entries differ from what this leader sent before";
+                return Err(MessageError::Malformed { from, what });
+            }
+            self.truncate_after(index.previous());
+        }
+        for entry in entries.into_iter().skip(known) {
+            self.log.append(entry);
+        }
+        Ok(())
+    }
+
+    /// Cuts off a suffix that conflicts with the leader's log.
+    fn truncate_after(&mut self, index: LogIndex) {
+        assert!(
+            index >= self.commit && self.commit >= self.handed_out,
+            "truncation after {index} would lose entries committed through {}: {:?}",
+            self.commit,
+            self.status()
+        );
+        self.log.truncate_after(index);
+    }
+
+    /// "Your previous entry is not here", and where to look instead. Up to that entry the leader
+    /// has no term above `previous_term`, so where we have one our logs differ: the hint passes
+    /// over all of that. The leader likewise passes over what it has of terms above the hint's.
+    /// So each exchange gets behind at least one whole term of one of the two logs.
+    pub(crate) fn rejection(&self, previous: (LogIndex, Term), round: u64) -> Message {
+        let (previous_index, previous_term) = previous;
+        let hint_index = self
+            .log
+            .terms
+            .last_at_most(previous_index.previous(), previous_term);
+        Message::AppendRejected {
+            term: self.persistent.term(),
+            previous_index,
+            hint_index,
+            hint_term: self.log.term(hint_index),
+            round,
+        }
+    }
+
+    /// Whether the leader is owed an answer.
+    pub(crate) fn owes_answer(&self) -> bool {
+        matches!(&self.role, RoleState::Follower(follower)
+            if follower.answer_due || follower.rejected.is_some())
+    }
+
+    /// Answers the Appends since the last `ready`: once for all that were accepted, once for all
+    /// that were not.
+    pub(crate) fn answer_leader(&mut self) {
+        let durable = self.log.durable();
+        let RoleState::Follower(follower) = &mut self.role else {
+            return;
+        };
+        let Some((leader, _)) = follower.leader else {
+            return;
+        };
+        let round = follower.round;
+        let matched = follower.verified.min(durable);
+        let accepted = std::mem::take(&mut follower.answer_due);
+        let rejected = follower.rejected.take();
+        if accepted {
+            follower.acknowledged = matched;
+            let term = self.persistent.term();
+            self.say(
+                leader,
+                Message::AppendAccepted {
+                    term,
+                    matched,
+                    round,
+                },
+            );
+        }
+        if let Some(previous) = rejected {
+            let rejection = self.rejection(previous, round);
+            self.say(leader, rejection);
+        }
+    }
+}

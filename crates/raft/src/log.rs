@@ -1,0 +1,196 @@
+//! The log: its newest entries in memory, all of its terms, and what of it is on disk.
+//!
+//! ```text
+//!  index   1 ........... first in memory ....... durable ..... written ..... last
+//!          └ read back through `fetcher` ┘└────────── `entries`, in memory ──────┘
+//!          └──────────────────── `terms`: every index ───────────────────────────┘
+//! ```
+//!
+//! Invariants:
+//! - Indexes are contiguous from 1 through `last_index`; terms never fall.
+//! - `entries` is a suffix of the log. Whatever is not durable is in it: only durable entries
+//!   are evicted, oldest first, when the suffix outgrows its limit.
+//! - What is cut off was not committed; the callers that know the commit index assert it.
+
+use std::collections::VecDeque;
+
+use crate::durability::Durability;
+use crate::fetcher::Fetcher;
+use crate::limits::ENTRY_OVERHEAD_BYTES;
+use crate::ready::Fetch;
+use crate::terms::TermRuns;
+use crate::types::{Entry, LogIndex, Payload, Term};
+
+#[derive(Debug)]
+pub(crate) struct Log {
+    entries: VecDeque<Entry>,
+    /// What `entries` cost, by [`entry_bytes`].
+    memory_bytes: usize,
+    max_memory_bytes: usize,
+    pub(crate) terms: TermRuns,
+    pub(crate) disk: Durability,
+    pub(crate) fetcher: Fetcher,
+}
+
+/// What an entry counts for in limits.
+pub(crate) fn entry_bytes(payload: &Payload) -> usize {
+    payload.len() + ENTRY_OVERHEAD_BYTES
+}
+
+impl Log {
+    /// A log of which everything is on disk and nothing in memory.
+    pub(crate) fn restore(terms: TermRuns, max_memory_bytes: usize) -> Log {
+        Log {
+            entries: VecDeque::new(),
+            memory_bytes: 0,
+            max_memory_bytes,
+            disk: Durability::new(terms.last_index()),
+            terms,
+            fetcher: Fetcher::default(),
+        }
+    }
+
+    pub(crate) fn last_index(&self) -> LogIndex {
+        self.terms.last_index()
+    }
+
+    pub(crate) fn last_term(&self) -> Term {
+        self.terms.last_term()
+    }
+
+    /// The term at an index that is known to be in the log.
+    pub(crate) fn term(&self, index: LogIndex) -> Term {
+        match self.terms.term(index) {
+            Some(term) => term,
+            None => panic!(
+                "term of index {index} asked of a log that ends at {}",
+                self.last_index()
+            ),
+        }
+    }
+
+    pub(crate) fn durable(&self) -> LogIndex {
+        self.disk.durable()
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// Whether a log with this last entry is at least as up to date as ours (Raft §5.4.1).
+    pub(crate) fn is_not_ahead_of(&self, last_index: LogIndex, last_term: Term) -> bool {
+        (last_term, last_index) >= (self.last_term(), self.last_index())
+    }
+
+    /// Index of the first entry in memory; one past the end when there is none.
+    fn memory_first(&self) -> LogIndex {
+        LogIndex(self.last_index().0 + 1 - self.entries.len() as u64)
+    }
+
+    /// Appends one entry.
+    pub(crate) fn append(&mut self, entry: Entry) {
+        self.terms.push(entry.index, entry.term);
+        self.memory_bytes += entry_bytes(&entry.payload);
+        self.entries.push_back(entry);
+    }
+
+    /// Cuts off everything after `index`.
+    pub(crate) fn truncate_after(&mut self, index: LogIndex) {
+        while let Some(entry) = self.entries.pop_back_if(|entry| entry.index > index) {
+            self.memory_bytes -= entry_bytes(&entry.payload);
+        }
+        self.terms.truncate_after(index);
+        self.disk.truncate_after(index);
+        self.fetcher.truncate_after(index);
+    }
+
+    /// Gives up the oldest entries in memory while there are too many bytes of them.
+    pub(crate) fn evict(&mut self) {
+        let durable = self.durable();
+        while self.memory_bytes > self.max_memory_bytes {
+            let Some(entry) = self.entries.pop_front_if(|entry| entry.index <= durable) else {
+                return;
+            };
+            self.memory_bytes -= entry_bytes(&entry.payload);
+        }
+    }
+
+    /// Copies (sharing payloads) the entries that the disk has not been asked to write.
+    pub(crate) fn unwritten(&self) -> Vec<Entry> {
+        self.in_memory(self.disk.written().next(), self.last_index())
+            .cloned()
+            .collect()
+    }
+
+    /// Copies (sharing payloads) entries from `first` through at most `last`, as many as fit
+    /// into `max_bytes`, but at least one. Returns them and their bytes; or `None` when they
+    /// have to be fetched first.
+    pub(crate) fn slice(
+        &self,
+        first: LogIndex,
+        last: LogIndex,
+        max_bytes: usize,
+    ) -> Option<(Vec<Entry>, usize)> {
+        assert!(
+            first <= last && last <= self.last_index(),
+            "slice of {first}..={last}"
+        );
+        if first >= self.memory_first() {
+            return Some(take_bytes(self.in_memory(first, last), max_bytes));
+        }
+        let fetched = self.fetcher.entries_from(first)?;
+        Some(take_bytes(
+            fetched.iter().take_while(|entry| entry.index <= last),
+            max_bytes,
+        ))
+    }
+
+    /// Whether a slice from `first` on could be had now, or asked for now.
+    pub(crate) fn can_serve_or_ask(&self, first: LogIndex) -> bool {
+        first >= self.memory_first()
+            || self.fetcher.entries_from(first).is_some()
+            || self.fetcher.would_ask(first)
+    }
+
+    /// Asks for what a slice did not find: no more entries than `max_bytes` can hold, so that the
+    /// range says what will come and others know what they need not ask for.
+    pub(crate) fn fetch(&mut self, first: LogIndex, last: LogIndex, max_bytes: usize) {
+        let most = LogIndex(first.0 + (max_bytes / ENTRY_OVERHEAD_BYTES) as u64);
+        let last = last.min(most).min(self.memory_first().previous());
+        self.fetcher.want(Fetch {
+            first,
+            last,
+            max_bytes,
+        });
+    }
+
+    /// Iterates over entries in memory, which `first` must be (or be one past the end).
+    fn in_memory(&self, first: LogIndex, last: LogIndex) -> impl Iterator<Item = &Entry> {
+        let memory_first = self.memory_first();
+        assert!(
+            first >= memory_first && last <= self.last_index(),
+            "entries {first}..={last} of a log with {memory_first}..={} in memory",
+            self.last_index()
+        );
+        let offset = |index: u64| usize::try_from(index - memory_first.0).unwrap_or(usize::MAX);
+        self.entries.range(offset(first.0)..offset(last.0 + 1))
+    }
+}
+
+/// The first of `entries` that fit into `max_bytes`, and at least one if there is any.
+fn take_bytes<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+    max_bytes: usize,
+) -> (Vec<Entry>, usize) {
+    let mut taken = Vec::with_capacity(entries.size_hint().0.min(max_bytes / ENTRY_OVERHEAD_BYTES));
+    let mut bytes = 0;
+    for entry in entries {
+        let cost = entry_bytes(&entry.payload);
+        if !taken.is_empty() && bytes + cost > max_bytes {
+            break;
+        }
+        bytes += cost;
+        taken.push(entry.clone());
+    }
+    (taken, bytes)
+}

@@ -1,0 +1,161 @@
+//! The one output: [`Raft::ready`].
+
+use std::collections::VecDeque;
+
+use crate::raft::Raft;
+use crate::ready::{LeadershipState, Ready, Write};
+use crate::role::RoleState;
+use crate::types::{Entry, LogIndex};
+
+/// What was handed out and is not applied, so that it can be bounded.
+#[derive(Debug)]
+pub(crate) struct Unapplied {
+    applied: LogIndex,
+    /// The last index and the bytes of each lot that was handed out.
+    lots: VecDeque<(LogIndex, usize)>,
+    bytes: usize,
+}
+
+impl Unapplied {
+    pub(crate) fn new(applied: LogIndex) -> Unapplied {
+        Unapplied {
+            applied,
+            lots: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn index(&self) -> LogIndex {
+        self.applied
+    }
+
+    pub(crate) fn applied(&mut self, index: LogIndex) {
+        self.applied = self.applied.max(index);
+        while let Some((_, bytes)) = self.lots.pop_front_if(|(last, _)| *last <= index) {
+            self.bytes -= bytes;
+        }
+    }
+
+    fn handed_out(&mut self, last: LogIndex, bytes: usize) {
+        self.lots.push_back((last, bytes));
+        self.bytes += bytes;
+    }
+}
+
+impl Raft {
+    /// Everything that is to be done now. Call it after feeding in whatever was waiting: the more
+    /// inputs it covers, the fewer messages and writes they cost.
+    pub fn ready(&mut self) -> Ready {
+        match &self.role {
+            RoleState::Leader(_) => self.send_to_peers(),
+            RoleState::Follower(_) => {
+                self.answer_leader();
+                self.ask_leader();
+            }
+            RoleState::PreCandidate(_) | RoleState::Candidate(_) => {}
+        }
+        let committed = self.take_committed();
+        let write = self.take_write();
+        let ready = Ready {
+            send_now: std::mem::take(&mut self.outbox.now),
+            send_after: std::mem::take(&mut self.outbox.after),
+            write,
+            committed,
+            fetch: self.log.fetcher.end_ready(),
+            reads: std::mem::take(&mut self.reads.granted),
+            dropped: std::mem::take(&mut self.reads.dropped),
+            state: self.take_state(),
+        };
+        assert!(
+            ready.write.is_some() || ready.send_after.is_empty(),
+            "messages wait for a write that is not there: {:?}",
+            ready.send_after
+        );
+        ready
+    }
+
+    /// Whether [`Raft::ready`] has anything to do. When not, it would return nothing; otherwise
+    /// it may still, once, when all it does is to let a message wait for an earlier write.
+    pub fn has_ready(&self) -> bool {
+        !self.outbox.now.is_empty()
+            || self.has_write()
+            || !self.reads.granted.is_empty()
+            || !self.reads.dropped.is_empty()
+            || self.leadership() != self.state_told
+            || self.has_something_for_peers()
+            || self.owes_answer()
+            || self.may_ask_leader()
+            || self.has_committed()
+            || self.log.fetcher.has_untold()
+    }
+
+    fn has_write(&self) -> bool {
+        self.persistent.is_changed() || self.log.disk.is_behind(self.log.last_index())
+    }
+
+    fn take_write(&mut self) -> Option<Write> {
+        if !self.has_write() {
+            return None;
+        }
+        let entries = self.log.unwritten();
+        let (id, truncate_after) = self.log.disk.begin_write(self.log.last_index());
+        let hard_state = self.persistent.take_change(id);
+        Some(Write {
+            id,
+            hard_state,
+            truncate_after,
+            entries,
+        })
+    }
+
+    /// The end of what may be handed out: committed, and durable here.
+    fn committed_and_durable(&self) -> LogIndex {
+        self.commit.min(self.log.durable())
+    }
+
+    /// Whether something can be handed out, or asked for to that end.
+    fn has_committed(&self) -> bool {
+        self.handed_out < self.committed_and_durable()
+            && self.unapplied.bytes < self.config.max_unapplied_bytes
+            && self.log.can_serve_or_ask(self.handed_out.next())
+    }
+
+    fn take_committed(&mut self) -> Vec<Entry> {
+        if !self.has_committed() {
+            return Vec::new();
+        }
+        let (first, last) = (self.handed_out.next(), self.committed_and_durable());
+        let room = self.config.max_unapplied_bytes - self.unapplied.bytes;
+        let max_bytes = room.min(self.config.max_committed_bytes_per_ready);
+        let Some((entries, bytes)) = self.log.slice(first, last, max_bytes) else {
+            self.log.fetch(first, last, max_bytes);
+            return Vec::new();
+        };
+        assert!(
+            entries[0].index == first,
+            "handed out {} after {}",
+            entries[0].index,
+            first
+        );
+        self.handed_out = entries[entries.len() - 1].index;
+        self.unapplied.handed_out(self.handed_out, bytes);
+        entries
+    }
+
+    fn leadership(&self) -> LeadershipState {
+        LeadershipState {
+            role: self.role.role(),
+            term: self.persistent.term(),
+            leader: self.leader(),
+        }
+    }
+
+    fn take_state(&mut self) -> Option<LeadershipState> {
+        let state = self.leadership();
+        if state == self.state_told {
+            return None;
+        }
+        self.state_told = state;
+        Some(state)
+    }
+}

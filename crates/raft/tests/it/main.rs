@@ -1,0 +1,3 @@
+//! The tests that see the crate as its users do.
+
+mod simulation;

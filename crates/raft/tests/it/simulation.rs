@@ -1,0 +1,72 @@
+//! Random worlds: a few nodes, a network that loses, repeats, reorders and cuts, disks that are
+//! slow, crashes that lose what was not yet durable. Everything is drawn from a seed, and after
+//! every step the promises of Raft are checked. Then the world is healed, and it must get on.
+//!
+//! A failure names its seed; `QUORATE_SEED=17 cargo test -p quorate-raft one_seed` runs that
+//! world alone.
+
+mod judge;
+mod world;
+
+use world::World;
+
+/// How many worlds of each kind a normal test run visits.
+const WORLDS: u64 = 150;
+
+fn visit(seed: u64, nodes: u64) {
+    let mut world = World::new(seed, nodes);
+    world.run_with_faults();
+    world.heal_and_expect_progress();
+}
+
+#[test]
+fn three_nodes_keep_their_promises() {
+    for seed in 0..WORLDS {
+        visit(seed, 3);
+    }
+}
+
+#[test]
+fn five_nodes_keep_their_promises() {
+    for seed in 10_000..10_000 + WORLDS {
+        visit(seed, 5);
+    }
+}
+
+#[test]
+fn one_and_two_nodes_keep_their_promises() {
+    for seed in 20_000..20_000 + WORLDS / 5 {
+        visit(seed, 1);
+        visit(seed, 2);
+    }
+}
+
+#[test]
+fn one_seed() {
+    let Some(seed) = std::env::var_os("QUORATE_SEED") else {
+        return;
+    };
+    let seed: u64 = seed
+        .to_string_lossy()
+        .parse()
+        .expect("QUORATE_SEED is a number");
+    let nodes = if seed >= 20_000 {
+        1 + seed % 2
+    } else if seed >= 10_000 {
+        5
+    } else {
+        3
+    };
+    visit(seed, nodes);
+}
+
+#[test]
+fn a_world_is_the_same_every_time() {
+    let fingerprint = |seed| {
+        let mut world = World::new(seed, 3);
+        world.run_with_faults();
+        world.fingerprint()
+    };
+    assert_eq!(fingerprint(5), fingerprint(5));
+    assert_ne!(fingerprint(5), fingerprint(6));
+}

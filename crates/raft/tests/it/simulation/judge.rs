@@ -1,0 +1,181 @@
+//! What must always hold, judged from outside: from messages, writes and what is handed out.
+
+use std::collections::BTreeMap;
+
+use quorate_raft::{Entry, HardState, LogIndex, Message, NodeId, Payload, Term, Write};
+
+/// A log with a term and a vote, as on a disk (or as in memory, once all writes are done).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Image {
+    pub(super) hard_state: HardState,
+    pub(super) log: Vec<Entry>,
+}
+
+impl Image {
+    pub(super) fn apply(&mut self, write: &Write) {
+        if let Some(hard_state) = write.hard_state {
+            assert!(
+                hard_state.term >= self.hard_state.term,
+                "the durable term fell"
+            );
+            self.hard_state = hard_state;
+        }
+        if let Some(after) = write.truncate_after {
+            self.log.truncate(after.0 as usize);
+        }
+        for entry in &write.entries {
+            assert_eq!(
+                entry.index.0,
+                self.log.len() as u64 + 1,
+                "a gap in what is written"
+            );
+            self.log.push(entry.clone());
+        }
+    }
+
+    pub(super) fn term_runs(&self) -> Vec<(LogIndex, Term)> {
+        let mut runs: Vec<(LogIndex, Term)> = Vec::new();
+        for entry in &self.log {
+            if runs.last().is_none_or(|(_, term)| *term < entry.term) {
+                runs.push((entry.index, entry.term));
+            }
+        }
+        runs
+    }
+
+    fn holds(&self, entry: &Entry) -> bool {
+        self.log.get(entry.index.0 as usize - 1) == Some(entry)
+    }
+}
+
+/// Remembers what happened and compares.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    leaders: BTreeMap<Term, NodeId>,
+    votes: BTreeMap<(NodeId, Term), NodeId>,
+    /// Every entry that was ever in a log: what it carried, and the term before it.
+    entries: BTreeMap<(LogIndex, Term), (Payload, Term)>,
+    /// The committed log.
+    pub(super) committed: Vec<Entry>,
+}
+
+impl Judge {
+    /// Election Safety and Leader Completeness (Raft, Figure 3).
+    pub(super) fn leads(&mut self, node: NodeId, term: Term, log: &Image) {
+        let leader = *self.leaders.entry(term).or_insert(node);
+        assert_eq!(leader, node, "two leaders in term {term}");
+        for entry in self.committed.iter().filter(|entry| entry.term < term) {
+            assert!(
+                log.holds(entry),
+                "leader {node} of term {term} lacks committed {entry:?}"
+            );
+        }
+    }
+
+    /// Log Matching: an index and a term say what the entry is and what comes before.
+    pub(super) fn appended(&mut self, log: &Image, write: &Write) {
+        for entry in &write.entries {
+            let before = entry
+                .index
+                .0
+                .checked_sub(2)
+                .map(|place| log.log[place as usize].term);
+            let known = (entry.payload.clone(), before.unwrap_or_default());
+            let first = self
+                .entries
+                .entry((entry.index, entry.term))
+                .or_insert_with(|| known.clone());
+            assert_eq!(
+                *first, known,
+                "two entries at {}@{}",
+                entry.index, entry.term
+            );
+        }
+    }
+
+    /// What a message asserts is durable when it leaves, and no vote is given twice.
+    pub(super) fn leaves(&mut self, from: NodeId, to: NodeId, message: &Message, disk: &Image) {
+        let durable = disk.hard_state;
+        let asserted = match message {
+            Message::RequestVote { pre: true, .. } => return,
+            Message::Vote {
+                pre: true,
+                granted: true,
+                ..
+            } => return,
+            Message::RequestVote { term, .. } => {
+                self.votes_for(from, *term, from, durable);
+                *term
+            }
+            Message::Vote { term, granted, .. } => {
+                if *granted {
+                    self.votes_for(from, *term, to, durable);
+                }
+                *term
+            }
+            Message::AppendAccepted { term, matched, .. } => {
+                let held = disk.log.len() as u64;
+                // A later leader may have cut what was durable when this was said.
+                assert!(
+                    held >= matched.0 || durable.term > *term,
+                    "{from} acknowledges {matched}, {held} are durable"
+                );
+                *term
+            }
+            Message::Append { term, .. }
+            | Message::AppendRejected { term, .. }
+            | Message::ReadIndexRequest { term, .. }
+            | Message::ReadIndexResponse { term, .. } => *term,
+        };
+        assert!(
+            asserted <= durable.term,
+            "{from} asserts term {asserted} with {durable:?}"
+        );
+    }
+
+    fn votes_for(&mut self, voter: NodeId, term: Term, candidate: NodeId, durable: HardState) {
+        let vote = *self.votes.entry((voter, term)).or_insert(candidate);
+        assert_eq!(vote, candidate, "{voter} votes twice in term {term}");
+        assert!(
+            durable.term > term
+                || durable
+                    == HardState {
+                        term,
+                        vote: Some(candidate)
+                    },
+            "{voter} votes for {candidate} in term {term}, durable is {durable:?}"
+        );
+    }
+
+    /// State Machine Safety: all nodes are handed the same entries, in order, and only those
+    /// that a quorum has on disk.
+    pub(super) fn handed_out(
+        &mut self,
+        node: NodeId,
+        entry: &Entry,
+        disks: &[&Image],
+        own: &Image,
+    ) {
+        assert!(
+            own.holds(entry),
+            "{node} is handed {entry:?}, which is not on its disk"
+        );
+        let place = entry.index.0 as usize - 1;
+        match self.committed.get(place) {
+            Some(committed) => assert_eq!(committed, entry, "{node} is handed another entry"),
+            None => {
+                assert_eq!(
+                    place,
+                    self.committed.len(),
+                    "{node} is handed an entry beyond a gap"
+                );
+                let holders = disks.iter().filter(|disk| disk.holds(entry)).count();
+                assert!(
+                    holders > disks.len() / 2,
+                    "{entry:?} committed on {holders} disks"
+                );
+                self.committed.push(entry.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,589 @@
+//! The world: virtual time, a network, disks, and a seed that decides.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate_raft::{
+    Config, Dropped, Entry, Envelope, Fetch, Instant, LogIndex, Message, NodeId, Raft, ReadId,
+    Ready, Restored, Role, Write, WriteId,
+};
+
+use super::judge::{Image, Judge};
+
+const MILLISECOND: u64 = 1_000_000;
+const ELECTION_TIMEOUT: Duration = Duration::from_millis(150);
+/// How long the faults last, in virtual time.
+const FAULTY_NANOS: u64 = 4_000 * MILLISECOND;
+/// Within what time a healed world must elect, commit and answer.
+const HEALED_NANOS: u64 = 20 * 150 * MILLISECOND;
+
+#[derive(Debug)]
+enum Event {
+    Deliver {
+        from: NodeId,
+        to: NodeId,
+        message: Message,
+    },
+    LinkLost {
+        node: NodeId,
+        peer: NodeId,
+    },
+    WriteDone {
+        node: NodeId,
+        life: u64,
+        id: WriteId,
+    },
+    Fetched {
+        node: NodeId,
+        life: u64,
+        fetch: Fetch,
+    },
+    Applied {
+        node: NodeId,
+        life: u64,
+        index: LogIndex,
+    },
+    Client,
+    Fault,
+}
+
+struct Node {
+    raft: Option<Raft>,
+    life: u64,
+    disk: Image,
+    /// The log as the machine sees it: the disk once all writes are done.
+    memory: Image,
+    writes: VecDeque<(Write, Vec<Envelope>)>,
+    handed_out: LogIndex,
+}
+
+/// What this world is like.
+struct Nature {
+    loss_percent: u64,
+    repeat_percent: u64,
+    slow_percent: u64,
+    stall_percent: u64,
+}
+
+pub(super) struct World {
+    now: u64,
+    state: u64,
+    sequence: u64,
+    events: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    bodies: BTreeMap<usize, Event>,
+    nodes: BTreeMap<NodeId, Node>,
+    cut: BTreeSet<(NodeId, NodeId)>,
+    nature: Nature,
+    config: Config,
+    judge: Judge,
+    /// Reads that wait: for each, how much was committed when it was asked.
+    reads: BTreeMap<(NodeId, u64, ReadId), u64>,
+    next_read: u64,
+    next_command: u64,
+    granted: u64,
+    healed: bool,
+    steps: u64,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, count: u64) -> World {
+        let voters: Vec<NodeId> = (1..=count).map(NodeId).collect();
+        let mut world = World {
+            now: 0,
+            state: seed.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ 0x5DEE_CE66,
+            sequence: 0,
+            events: BinaryHeap::new(),
+            bodies: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            nature: Nature {
+                loss_percent: 0,
+                repeat_percent: 0,
+                slow_percent: 0,
+                stall_percent: 0,
+            },
+            config: Config::new(NodeId(1), voters.clone()),
+            judge: Judge::default(),
+            reads: BTreeMap::new(),
+            next_read: 0,
+            next_command: 0,
+            granted: 0,
+            healed: false,
+            steps: 0,
+        };
+        world.draw_nature();
+        for id in voters {
+            let node = Node {
+                raft: None,
+                life: 0,
+                disk: Image::default(),
+                memory: Image::default(),
+                writes: VecDeque::new(),
+                handed_out: LogIndex::ZERO,
+            };
+            world.nodes.insert(id, node);
+            world.start(id);
+        }
+        world.schedule(0, Event::Client);
+        world.schedule(50 * MILLISECOND, Event::Fault);
+        world
+    }
+
+    /// Draws what goes wrong in this world, and how its nodes are set up.
+    fn draw_nature(&mut self) {
+        self.nature = Nature {
+            loss_percent: [0, 0, 5, 20][self.below(4) as usize],
+            repeat_percent: [0, 0, 10][self.below(3) as usize],
+            slow_percent: [0, 5, 30][self.below(3) as usize],
+            stall_percent: [0, 2, 10][self.below(3) as usize],
+        };
+        self.config.election_timeout = ELECTION_TIMEOUT;
+        self.config.heartbeat_interval = Duration::from_millis(30);
+        self.config.check_quorum = self.below(4) > 0;
+        self.config.pre_vote = self.config.check_quorum && self.below(4) > 0;
+        self.config.empty_entry_on_election = self.below(5) > 0;
+        if self.below(2) == 0 {
+            self.config.max_append_bytes = 300;
+            self.config.max_inflight_bytes = 1000;
+            self.config.max_inflight_appends = 3;
+            self.config.max_uncommitted_bytes = 4000;
+            self.config.max_committed_bytes_per_ready = 500;
+            self.config.max_unapplied_bytes = 1500;
+            self.config.max_pending_reads = 10;
+        }
+        if self.below(2) == 0 {
+            self.config.max_memory_log_bytes = 500;
+        }
+    }
+
+    fn random(&mut self) -> u64 {
+        // xorshift64* (Vigna 2016); the state is never zero.
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        (self.random() >> 11) % bound
+    }
+
+    fn happens(&mut self, percent: u64) -> bool {
+        !self.healed && self.below(100) < percent
+    }
+
+    fn schedule(&mut self, after: u64, event: Event) {
+        self.sequence += 1;
+        let key = self.sequence as usize;
+        self.bodies.insert(key, event);
+        self.events
+            .push(Reverse((self.now + after, self.sequence, key)));
+    }
+
+    fn start(&mut self, id: NodeId) {
+        let mut config = self.config.clone();
+        config.id = id;
+        config.seed = self.random();
+        let now = Instant::from_nanos(self.now);
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.life += 1;
+        node.memory = node.disk.clone();
+        node.handed_out = LogIndex::ZERO;
+        let restored = Restored {
+            hard_state: node.disk.hard_state,
+            first_index: LogIndex(1),
+            last_index: LogIndex(node.disk.log.len() as u64),
+            term_runs: node.disk.term_runs(),
+            applied: LogIndex::ZERO,
+        };
+        node.raft = Some(Raft::new(config, restored, now).unwrap());
+        self.carry_out(id);
+    }
+
+    /// Loses everything that is not on disk. Of the writes under way, some reached it.
+    fn crash(&mut self, id: NodeId) {
+        let survivors = self.below(3);
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.raft = None;
+        for (write, _) in node.writes.drain(..).take(survivors as usize) {
+            node.disk.apply(&write);
+        }
+        node.writes.clear();
+        self.reads.retain(|(node, _, _), _| *node != id);
+    }
+
+    pub(super) fn run_with_faults(&mut self) {
+        self.run_until(FAULTY_NANOS, |_| false);
+    }
+
+    fn run_until(&mut self, end: u64, done: impl Fn(&World) -> bool) {
+        while self.now < end && !done(self) {
+            self.steps += 1;
+            let of_event = self
+                .events
+                .peek()
+                .map_or(u64::MAX, |Reverse((at, _, _))| *at);
+            let timer = self.next_timer();
+            match timer {
+                Some((at, id)) if at <= of_event => {
+                    self.now = self.now.max(at);
+                    let now = Instant::from_nanos(self.now);
+                    self.machine(id).tick(now);
+                    self.carry_out(id);
+                }
+                _ => {
+                    let Reverse((at, _, key)) = self.events.pop().unwrap();
+                    self.now = at;
+                    let event = self.bodies.remove(&key).unwrap();
+                    self.handle(event);
+                }
+            }
+        }
+    }
+
+    fn next_timer(&self) -> Option<(u64, NodeId)> {
+        let deadline =
+            |(id, node): (&NodeId, &Node)| Some((node.raft.as_ref()?.deadline()?.as_nanos(), *id));
+        self.nodes.iter().filter_map(deadline).min()
+    }
+
+    fn machine(&mut self, id: NodeId) -> &mut Raft {
+        self.nodes.get_mut(&id).unwrap().raft.as_mut().unwrap()
+    }
+
+    fn is_up(&self, id: NodeId, life: Option<u64>) -> bool {
+        let node = &self.nodes[&id];
+        node.raft.is_some() && life.is_none_or(|life| life == node.life)
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = Instant::from_nanos(self.now);
+        match event {
+            Event::Deliver { from, to, message } => {
+                if self.is_up(to, None) && !self.cut.contains(&(from, to)) {
+                    let result = self.machine(to).receive(now, from, message.clone());
+                    assert_eq!(result, Ok(()), "{to} refuses {message:?} of {from}");
+                    self.carry_out(to);
+                }
+            }
+            Event::LinkLost { node, peer } => {
+                if self.is_up(node, None) {
+                    self.machine(node).link_lost(now, peer);
+                    self.carry_out(node);
+                }
+            }
+            Event::WriteDone {
+                node: id,
+                life,
+                id: write,
+            } if self.is_up(id, Some(life)) => {
+                self.write_done(id, write);
+            }
+            Event::Fetched {
+                node: id,
+                life,
+                fetch,
+            } if self.is_up(id, Some(life)) => {
+                let entries = self.read_back(id, fetch);
+                self.machine(id).fetched(now, fetch.first, entries);
+                self.carry_out(id);
+            }
+            Event::Applied {
+                node: id,
+                life,
+                index,
+            } if self.is_up(id, Some(life)) => {
+                self.machine(id).applied(index);
+                self.carry_out(id);
+            }
+            Event::WriteDone { .. } | Event::Fetched { .. } | Event::Applied { .. } => {}
+            Event::Client => self.client(),
+            Event::Fault => self.fault(),
+        }
+    }
+
+    fn write_done(&mut self, id: NodeId, through: WriteId) {
+        let now = Instant::from_nanos(self.now);
+        let node = self.nodes.get_mut(&id).unwrap();
+        let mut leaving = Vec::new();
+        while let Some((write, messages)) = node.writes.pop_front_if(|(w, _)| w.id <= through) {
+            node.disk.apply(&write);
+            leaving.extend(messages);
+        }
+        for envelope in leaving {
+            self.send(id, envelope);
+        }
+        self.machine(id).wrote(now, through);
+        self.carry_out(id);
+    }
+
+    fn read_back(&mut self, id: NodeId, fetch: Fetch) -> Vec<Entry> {
+        let short = self.happens(20);
+        let log = &self.nodes[&id].disk.log;
+        let mut bytes = 0;
+        let mut entries = Vec::new();
+        for entry in log.iter().skip(fetch.first.0 as usize - 1) {
+            if entry.index > fetch.last
+                || (!entries.is_empty() && (bytes >= fetch.max_bytes || short))
+            {
+                break;
+            }
+            bytes += entry.payload.len();
+            entries.push(entry.clone());
+        }
+        entries
+    }
+
+    /// Does what the machine wants, and judges it.
+    fn carry_out(&mut self, id: NodeId) {
+        for round in 0.. {
+            assert!(
+                round < 10_000,
+                "node {id} is never done: {:?}",
+                self.machine(id).status()
+            );
+            let promised = self.machine(id).has_ready();
+            let ready = self.machine(id).ready();
+            assert!(promised || is_empty(&ready), "has_ready of {id} hid {ready:?}");
+            if !promised {
+                break;
+            }
+            self.carry_out_one(id, ready);
+        }
+        let status = self.machine(id).status();
+        assert!(status.commit <= status.last_index && status.handed_out <= status.durable_index);
+        assert_eq!(status.last_index.0, self.nodes[&id].memory.log.len() as u64);
+        if status.role == Role::Leader {
+            self.judge.leads(id, status.term, &self.nodes[&id].memory);
+        }
+    }
+
+    fn carry_out_one(&mut self, id: NodeId, ready: Ready) {
+        let life = self.nodes[&id].life;
+        for envelope in ready.send_now {
+            self.send(id, envelope);
+        }
+        for fetch in ready.fetch {
+            let delay = 1 + self.below(5 * MILLISECOND);
+            self.schedule(
+                delay,
+                Event::Fetched {
+                    node: id,
+                    life,
+                    fetch,
+                },
+            );
+        }
+        if let Some(write) = ready.write {
+            let delay = self.disk_delay();
+            let node = self.nodes.get_mut(&id).unwrap();
+            node.memory.apply(&write);
+            self.judge.appended(&node.memory, &write);
+            let done = Event::WriteDone {
+                node: id,
+                life,
+                id: write.id,
+            };
+            node.writes.push_back((write, ready.send_after));
+            self.schedule(delay, done);
+        }
+        for entry in &ready.committed {
+            let disks: Vec<&Image> = self.nodes.values().map(|node| &node.disk).collect();
+            let own = &self.nodes[&id];
+            assert_eq!(
+                entry.index,
+                own.handed_out.next(),
+                "{id} is handed entries out of order"
+            );
+            self.judge.handed_out(id, entry, &disks, &own.disk);
+            self.nodes.get_mut(&id).unwrap().handed_out = entry.index;
+        }
+        if let Some(entry) = ready.committed.last() {
+            let delay = 1 + self.below(3 * MILLISECOND);
+            self.schedule(
+                delay,
+                Event::Applied {
+                    node: id,
+                    life,
+                    index: entry.index,
+                },
+            );
+        }
+        for grant in ready.reads {
+            let floor = self
+                .reads
+                .remove(&(id, life, grant.id))
+                .expect("a read that was asked");
+            assert!(
+                grant.index.0 >= floor,
+                "stale read: {} granted, {floor} before",
+                grant.index
+            );
+            self.granted += 1;
+        }
+        for dropped in ready.dropped {
+            if let Dropped::Read { id: read, .. } = dropped {
+                assert!(
+                    self.reads.remove(&(id, life, read)).is_some(),
+                    "a read that was asked"
+                );
+            }
+        }
+    }
+
+    fn disk_delay(&mut self) -> u64 {
+        if self.happens(self.nature.stall_percent) {
+            self.below(400 * MILLISECOND)
+        } else {
+            1 + self.below(5 * MILLISECOND)
+        }
+    }
+
+    fn send(&mut self, from: NodeId, envelope: Envelope) {
+        let Envelope { to, message } = envelope;
+        self.judge
+            .leaves(from, to, &message, &self.nodes[&from].disk);
+        let copies = 1 + u64::from(self.happens(self.nature.repeat_percent));
+        for _ in 0..copies {
+            if self.happens(self.nature.loss_percent) {
+                continue;
+            }
+            let slow = self.happens(self.nature.slow_percent);
+            let most = if slow { 300 } else { 4 };
+            let delay = 1 + self.below(most * MILLISECOND);
+            self.schedule(
+                delay,
+                Event::Deliver {
+                    from,
+                    to,
+                    message: message.clone(),
+                },
+            );
+        }
+    }
+
+    /// A client asks some node for something.
+    fn client(&mut self) {
+        let pause = self.below(8 * MILLISECOND);
+        self.schedule(1 + pause, Event::Client);
+        let id = NodeId(1 + self.below(self.nodes.len() as u64));
+        if !self.is_up(id, None) {
+            return;
+        }
+        let now = Instant::from_nanos(self.now);
+        if self.below(3) == 0 {
+            self.next_read += 1;
+            let read = ReadId(self.next_read);
+            let floor = self.judge.committed.len() as u64;
+            let life = self.nodes[&id].life;
+            if self.machine(id).read(now, read).is_ok() {
+                self.reads.insert((id, life, read), floor);
+            }
+        } else {
+            let count = 1 + self.below(4);
+            let commands: Vec<Bytes> = (0..count).map(|_| self.command()).collect();
+            let before = self.machine(id).status().last_index;
+            if let Ok(accepted) = self.machine(id).propose(now, commands) {
+                assert_eq!(accepted.first, before.next());
+                assert_eq!(accepted.last.0, before.0 + count);
+            }
+        }
+        self.carry_out(id);
+    }
+
+    fn command(&mut self) -> Bytes {
+        self.next_command += 1;
+        let filler = [0, 8, 100, 700][self.below(4) as usize];
+        Bytes::from(format!("{}{}", self.next_command, ".".repeat(filler)))
+    }
+
+    /// Something breaks, or is mended.
+    fn fault(&mut self) {
+        if self.healed {
+            return;
+        }
+        let pause = 20 + self.below(300);
+        self.schedule(pause * MILLISECOND, Event::Fault);
+        let id = NodeId(1 + self.below(self.nodes.len() as u64));
+        match self.below(8) {
+            0 | 1 if self.is_up(id, None) => self.crash(id),
+            0..=2 if !self.is_up(id, None) => self.start(id),
+            3 => self.cut.clear(),
+            4 => self.cut_in_two(),
+            5 => {
+                // One way only.
+                let other = NodeId(1 + self.below(self.nodes.len() as u64));
+                self.cut.insert((id, other));
+            }
+            6 => {
+                let peer = NodeId(1 + self.below(self.nodes.len() as u64));
+                self.schedule(1, Event::LinkLost { node: id, peer });
+            }
+            _ => {}
+        }
+    }
+
+    fn cut_in_two(&mut self) {
+        let side = self.random();
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for from in &ids {
+            for to in &ids {
+                if (side >> from.0) & 1 != (side >> to.0) & 1 {
+                    self.cut.insert((*from, *to));
+                }
+            }
+        }
+    }
+
+    /// Mends everything; then a leader must be elected, proposals committed everywhere, and
+    /// reads granted on every node, in bounded time.
+    pub(super) fn heal_and_expect_progress(&mut self) {
+        self.healed = true;
+        self.cut.clear();
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for id in &ids {
+            if !self.is_up(*id, None) {
+                self.start(*id);
+            }
+        }
+        let proposals_before = self.judge.committed.len();
+        let granted_before = self.granted;
+        let deadline = self.now + HEALED_NANOS;
+        self.run_until(deadline, |world| {
+            world.judge.committed.len() > proposals_before + 50
+                && world.granted > granted_before + 20
+                && world.everyone_is_at(proposals_before + 50)
+        });
+        assert!(
+            self.now < deadline,
+            "no progress after healing: {:#?}",
+            self.nodes
+                .values()
+                .map(|node| node.raft.as_ref().unwrap().status())
+                .collect::<Vec<_>>()
+        );
+    }
+
+    fn everyone_is_at(&self, index: usize) -> bool {
+        self.nodes
+            .values()
+            .all(|node| node.handed_out.0 >= index as u64)
+    }
+
+    pub(super) fn fingerprint(&self) -> (u64, u64, usize) {
+        (self.steps, self.state, self.judge.committed.len())
+    }
+}
+
+fn is_empty(ready: &Ready) -> bool {
+    ready.send_now.is_empty()
+        && ready.write.is_none()
+        && ready.send_after.is_empty()
+        && ready.committed.is_empty()
+        && ready.fetch.is_empty()
+        && ready.reads.is_empty()
+        && ready.dropped.is_empty()
+        && ready.state.is_none()
+}
