@@ -259,7 +259,22 @@ fn next_entries(
         return None;
     };
     progress.sent(entries[entries.len() - 1].index, bytes);
-    Some(append(progress, log, frame, first.previous(), entries))
+    // Only a round that someone waits for is passed on with entries: the peer answers a new one
+    // at once, and answers the entries again when they are durable.
+    let round_due = progress.heartbeat_due || progress.round_sent < frame.read_round;
+    let round = if round_due {
+        frame.round
+    } else {
+        progress.round_sent
+    };
+    Some(append(
+        progress,
+        log,
+        frame,
+        round,
+        first.previous(),
+        entries,
+    ))
 }
 
 /// An Append without entries. A heartbeat stands on the last entry sent, so that the answer
@@ -275,18 +290,19 @@ fn empty_append(progress: &mut Progress, log: &Log, frame: &Frame) -> Message {
     if !probes && progress.commit_sent < frame.commit {
         progress.commit_notice = Some(frame.round);
     }
-    append(progress, log, frame, previous, Vec::new())
+    append(progress, log, frame, frame.round, previous, Vec::new())
 }
 
 fn append(
     progress: &mut Progress,
     log: &Log,
     frame: &Frame,
+    round: u64,
     previous_index: LogIndex,
     entries: Vec<Entry>,
 ) -> Message {
     progress.heartbeat_due = false;
-    progress.round_sent = frame.round;
+    progress.round_sent = round;
     progress.commit_sent = frame.commit;
     Message::Append {
         term: frame.term,
@@ -294,6 +310,6 @@ fn append(
         previous_term: log.term(previous_index),
         commit: frame.commit,
         entries,
-        round: frame.round,
+        round,
     }
 }

@@ -346,7 +346,10 @@ impl World {
             );
             let promised = self.machine(id).has_ready();
             let ready = self.machine(id).ready();
-            assert!(promised || is_empty(&ready), "has_ready of {id} hid {ready:?}");
+            assert!(
+                promised || is_empty(&ready),
+                "has_ready of {id} hid {ready:?}"
+            );
             if !promised {
                 break;
             }

@@ -1,0 +1,565 @@
+//! The nodes of a script, and what can be done with them.
+//!
+//! Every node has a clock of its own, which stands still unless a command moves it. Messages
+//! queue on their links until they are delivered.
+//!
+//! | command | does |
+//! | --- | --- |
+//! | `cluster 3 key=value…` | makes the nodes n1, n2, n3; keys are fields of `Config`, in bytes or on/off |
+//! | `timeout n1` | moves n1's clock to its next deadline |
+//! | `pass 100ms n1 n2` | moves these clocks (without names: all), doing what becomes due |
+//! | `settle` | delivers messages, ends writes and fetches, until nothing is left to do |
+//! | `propose n1 a b` | proposes commands; `300b` is one of 300 bytes |
+//! | `read n1 7` | asks for read 7 |
+//! | `hold n1>n2`, `hold n1` | messages stay in the queue of this link (of all from and to n1) |
+//! | `deliver n1>n2 2` | delivers the second message of the queue (by default the first) |
+//! | `repeat n1>n2 2` | delivers a copy of it |
+//! | `lose n1>n2`, `lose n1` | empties the queue |
+//! | `flow n1>n2`, `flow n1`, `flow` | ends `hold` and `cut` |
+//! | `cut n1>n2`, `cut n1` | messages are lost as they are sent |
+//! | `slow-disk n1`, `fast-disk n1` | writes wait for `wrote n1 2` (two of them; by default one) |
+//! | `slow-fetch n1`, `fetched n1` | the same for ranges read back |
+//! | `slow-apply n1`, `applied n1` | the same for what is handed out |
+//! | `link-lost n1 n2` | tells n1 that its link to n2 was lost |
+//! | `crash n1`, `restart n1` | loses all that is not on disk; starts from it |
+//! | `forge n2>n1 AppendAccepted term=1 matched=9` | delivers a made-up message |
+//! | `show` | prints where each node stands |
+//! | `quietly …` | any of these without its trace |
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quorate_raft::{
+    Config, Entry, Envelope, Fetch, HardState, Instant, LogIndex, Message, NodeId, Raft, ReadId,
+    Ready, Restored, Term, Write,
+};
+
+use super::print;
+
+type Link = (NodeId, NodeId);
+
+#[derive(Default)]
+pub(super) struct Cluster {
+    config: Option<Config>,
+    nodes: BTreeMap<NodeId, Node>,
+    queues: BTreeMap<Link, VecDeque<Message>>,
+    held: BTreeSet<Link>,
+    cut: BTreeSet<Link>,
+    trace: Vec<String>,
+}
+
+#[derive(Default)]
+struct Node {
+    raft: Option<Raft>,
+    now: Instant,
+    hard_state: HardState,
+    disk: Vec<Entry>,
+    writes: VecDeque<(Write, Vec<Envelope>)>,
+    fetches: VecDeque<Fetch>,
+    applying: VecDeque<LogIndex>,
+    slow_disk: bool,
+    slow_fetch: bool,
+    slow_apply: bool,
+}
+
+fn node_id(word: &str) -> Result<NodeId, String> {
+    let number = word
+        .strip_prefix('n')
+        .and_then(|digits| digits.parse().ok());
+    number
+        .map(NodeId)
+        .ok_or_else(|| format!("{word} is no node"))
+}
+
+fn link(word: &str) -> Result<Link, String> {
+    let (from, to) = word
+        .split_once('>')
+        .ok_or_else(|| format!("{word} is no link"))?;
+    Ok((node_id(from)?, node_id(to)?))
+}
+
+fn number(word: Option<&&str>, default: u64) -> Result<u64, String> {
+    word.map_or(Ok(default), |word| {
+        word.parse().map_err(|_| format!("{word} is no number"))
+    })
+}
+
+impl Cluster {
+    /// Runs one command; returns what it made the nodes do.
+    pub(super) fn run(&mut self, command: &str) -> Result<Vec<String>, String> {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let (quiet, words) = match words.split_first() {
+            Some((&"quietly", rest)) => (true, rest),
+            _ => (false, &words[..]),
+        };
+        let (name, arguments) = words.split_first().ok_or("no command")?;
+        self.execute(name, arguments)?;
+        let trace = std::mem::take(&mut self.trace);
+        Ok(if quiet { Vec::new() } else { trace })
+    }
+
+    fn execute(&mut self, name: &str, arguments: &[&str]) -> Result<(), String> {
+        match name {
+            "cluster" => return self.create(arguments),
+            "settle" => return self.settle(),
+            "show" => return self.show(),
+            "pass" => return self.pass(arguments),
+            "flow" if arguments.is_empty() => {
+                self.held.clear();
+                self.cut.clear();
+                return Ok(());
+            }
+            _ => {}
+        }
+        let (target, rest) = arguments.split_first().ok_or("on what?")?;
+        match name {
+            "hold" => self.held.extend(self.links(target)?),
+            "cut" => self.cut.extend(self.links(target)?),
+            "flow" => {
+                for link in self.links(target)? {
+                    self.held.remove(&link);
+                    self.cut.remove(&link);
+                }
+            }
+            "lose" => {
+                for link in self.links(target)? {
+                    self.queues.remove(&link);
+                }
+            }
+            "deliver" => self.deliver(link(target)?, number(rest.first(), 1)?, false)?,
+            "repeat" => self.deliver(link(target)?, number(rest.first(), 1)?, true)?,
+            "forge" => self.receive(link(target)?, forged(rest)?)?,
+            _ => return self.on_node(name, node_id(target)?, rest),
+        }
+        Ok(())
+    }
+
+    fn on_node(&mut self, name: &str, id: NodeId, rest: &[&str]) -> Result<(), String> {
+        match name {
+            "timeout" => {
+                let deadline = self.raft(id)?.deadline().ok_or("nothing will be due")?;
+                let node = self.node(id)?;
+                node.now = node.now.max(deadline);
+                self.tick(id)?;
+            }
+            "propose" => self.propose(id, rest)?,
+            "read" => {
+                let (now, read) = (self.node(id)?.now, ReadId(number(rest.first(), 0)?));
+                if let Err(error) = self.raft(id)?.read(now, read) {
+                    self.trace
+                        .push(format!("n{id} refuses read {read}: {error}"));
+                }
+                self.carry_out(id)?;
+            }
+            "slow-disk" => self.node(id)?.slow_disk = true,
+            "slow-fetch" => self.node(id)?.slow_fetch = true,
+            "slow-apply" => self.node(id)?.slow_apply = true,
+            "fast-disk" => {
+                self.node(id)?.slow_disk = false;
+                let count = self.node(id)?.writes.len();
+                self.wrote(id, count)?;
+            }
+            "wrote" => self.wrote(id, number(rest.first(), 1)? as usize)?,
+            "fetched" => self.fetched(id)?,
+            "applied" => {
+                let index = self
+                    .node(id)?
+                    .applying
+                    .pop_front()
+                    .ok_or("nothing is being applied")?;
+                self.trace.push(format!("n{id} applied through {index}"));
+                self.raft(id)?.applied(index);
+                self.carry_out(id)?;
+            }
+            "link-lost" => {
+                let peer = node_id(rest.first().ok_or("to whom?")?)?;
+                let now = self.node(id)?.now;
+                self.raft(id)?.link_lost(now, peer);
+                self.carry_out(id)?;
+            }
+            "crash" => {
+                let node = self.node(id)?;
+                node.raft = None;
+                node.writes.clear();
+                node.fetches.clear();
+                node.applying.clear();
+            }
+            "restart" => self.start(id)?,
+            _ => return Err(format!("no command {name}")),
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, id: NodeId) -> Result<&mut Node, String> {
+        self.nodes
+            .get_mut(&id)
+            .ok_or_else(|| format!("there is no n{id}"))
+    }
+
+    fn raft(&mut self, id: NodeId) -> Result<&mut Raft, String> {
+        self.node(id)?
+            .raft
+            .as_mut()
+            .ok_or_else(|| format!("n{id} is down"))
+    }
+
+    /// One link, or all links of a node.
+    fn links(&self, target: &str) -> Result<Vec<Link>, String> {
+        if target.contains('>') {
+            return Ok(vec![link(target)?]);
+        }
+        let id = node_id(target)?;
+        let others = self.nodes.keys().filter(|other| **other != id);
+        Ok(others
+            .flat_map(|other| [(id, *other), (*other, id)])
+            .collect())
+    }
+
+    fn create(&mut self, arguments: &[&str]) -> Result<(), String> {
+        *self = Cluster::default();
+        let count = number(arguments.first(), 3)?;
+        let voters: Vec<NodeId> = (1..=count).map(NodeId).collect();
+        let mut config = Config::new(NodeId(1), voters.clone());
+        for setting in &arguments[1.min(arguments.len())..] {
+            let (key, value) = setting.split_once('=').ok_or("key=value")?;
+            let bytes = value.parse().unwrap_or(0);
+            match key {
+                "pre_vote" => config.pre_vote = value == "on",
+                "check_quorum" => config.check_quorum = value == "on",
+                "empty_entry_on_election" => config.empty_entry_on_election = value == "on",
+                "max_append_bytes" => config.max_append_bytes = bytes,
+                "max_inflight_bytes" => config.max_inflight_bytes = bytes,
+                "max_inflight_appends" => config.max_inflight_appends = bytes,
+                "max_uncommitted_bytes" => config.max_uncommitted_bytes = bytes,
+                "max_committed_bytes_per_ready" => config.max_committed_bytes_per_ready = bytes,
+                "max_unapplied_bytes" => config.max_unapplied_bytes = bytes,
+                "max_pending_reads" => config.max_pending_reads = bytes,
+                "max_memory_log_bytes" => config.max_memory_log_bytes = bytes,
+                _ => return Err(format!("no setting {key}")),
+            }
+        }
+        self.config = Some(config);
+        for id in voters {
+            self.nodes.insert(id, Node::default());
+            self.start(id)?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, id: NodeId) -> Result<(), String> {
+        let mut config = self.config.clone().ok_or("no cluster")?;
+        config.id = id;
+        let node = self.node(id)?;
+        config.seed = node.now.as_nanos();
+        let mut term_runs: Vec<(LogIndex, Term)> = Vec::new();
+        for entry in &node.disk {
+            if term_runs.last().is_none_or(|(_, term)| *term < entry.term) {
+                term_runs.push((entry.index, entry.term));
+            }
+        }
+        let restored = Restored {
+            hard_state: node.hard_state,
+            last_index: LogIndex(node.disk.len() as u64),
+            term_runs,
+            ..Restored::default()
+        };
+        let raft = Raft::new(config, restored, node.now).map_err(|error| error.to_string())?;
+        node.raft = Some(raft);
+        self.carry_out(id)
+    }
+
+    fn tick(&mut self, id: NodeId) -> Result<(), String> {
+        let now = self.node(id)?.now;
+        self.raft(id)?.tick(now);
+        self.carry_out(id)
+    }
+
+    fn pass(&mut self, arguments: &[&str]) -> Result<(), String> {
+        let (time, names) = arguments.split_first().ok_or("how long?")?;
+        let millis = time
+            .strip_suffix("ms")
+            .and_then(|digits| digits.parse().ok());
+        let time = Duration::from_millis(millis.ok_or("a time like 100ms")?);
+        let named: Result<Vec<NodeId>, String> = names.iter().map(|name| node_id(name)).collect();
+        let ids = if names.is_empty() {
+            self.nodes.keys().copied().collect()
+        } else {
+            named?
+        };
+        for id in ids {
+            let until = self.node(id)?.now + time;
+            while self.nodes[&id].raft.is_some() {
+                let Some(deadline) = self.raft(id)?.deadline().filter(|at| *at <= until) else {
+                    break;
+                };
+                let node = self.node(id)?;
+                node.now = node.now.max(deadline);
+                self.tick(id)?;
+            }
+            self.node(id)?.now = until;
+        }
+        Ok(())
+    }
+
+    fn propose(&mut self, id: NodeId, words: &[&str]) -> Result<(), String> {
+        let commands = words.iter().map(|word| {
+            match word
+                .strip_suffix('b')
+                .and_then(|digits| digits.parse().ok())
+            {
+                Some(size) => Bytes::from(vec![b'.'; size]),
+                None => Bytes::from((*word).to_owned()),
+            }
+        });
+        let now = self.node(id)?.now;
+        let line = match self.raft(id)?.propose(now, commands.collect()) {
+            Ok(accepted) => format!(
+                "n{id} accepts {}..={} in term {}",
+                accepted.first, accepted.last, accepted.term
+            ),
+            Err(error) => format!("n{id} refuses: {error}"),
+        };
+        self.trace.push(line);
+        self.carry_out(id)
+    }
+
+    fn deliver(&mut self, link: Link, position: u64, keep: bool) -> Result<(), String> {
+        let queue = self.queues.get_mut(&link).ok_or("no message there")?;
+        let place = position as usize - 1;
+        let message = if keep {
+            queue.get(place).cloned()
+        } else {
+            queue.remove(place)
+        };
+        self.receive(link, message.ok_or("no such message")?)
+    }
+
+    fn receive(&mut self, (from, to): Link, message: Message) -> Result<(), String> {
+        let now = self.node(to)?.now;
+        if self.nodes[&to].raft.is_none() {
+            return Ok(());
+        }
+        if let Err(error) = self.raft(to)?.receive(now, from, message) {
+            self.trace.push(format!("n{to} refuses: {error}"));
+        }
+        self.carry_out(to)
+    }
+
+    fn settle(&mut self) -> Result<(), String> {
+        for _ in 0..10_000 {
+            let next = self
+                .queues
+                .iter()
+                .find(|(link, queue)| !self.held.contains(link) && !queue.is_empty());
+            let Some((link, _)) = next else { return Ok(()) };
+            let link = *link;
+            self.deliver(link, 1, false)?;
+        }
+        Err("it never settles".to_owned())
+    }
+
+    fn wrote(&mut self, id: NodeId, count: usize) -> Result<(), String> {
+        for _ in 0..count {
+            let node = self.node(id)?;
+            let (write, after) = node.writes.pop_front().ok_or("nothing is being written")?;
+            if let Some(hard_state) = write.hard_state {
+                node.hard_state = hard_state;
+            }
+            if let Some(after) = write.truncate_after {
+                node.disk.truncate(after.0 as usize);
+            }
+            node.disk.extend(write.entries);
+            let (now, slow) = (node.now, node.slow_disk);
+            if slow {
+                self.trace.push(format!("n{id} wrote #{}", write.id));
+            }
+            self.send(id, after);
+            self.raft(id)?.wrote(now, write.id);
+            self.carry_out(id)?;
+        }
+        Ok(())
+    }
+
+    fn fetched(&mut self, id: NodeId) -> Result<(), String> {
+        let node = self.node(id)?;
+        let fetch = node.fetches.pop_front().ok_or("nothing is being fetched")?;
+        let range = fetch.first.0 as usize - 1..fetch.last.0 as usize;
+        let mut bytes = 0;
+        let mut entries = Vec::new();
+        for entry in node.disk.get(range).unwrap_or_default() {
+            if !entries.is_empty() && bytes >= fetch.max_bytes {
+                break;
+            }
+            bytes += entry.payload.len();
+            entries.push(entry.clone());
+        }
+        let now = node.now;
+        self.raft(id)?.fetched(now, fetch.first, entries);
+        self.carry_out(id)
+    }
+
+    fn carry_out(&mut self, id: NodeId) -> Result<(), String> {
+        while self.raft(id)?.has_ready() {
+            let ready = self.raft(id)?.ready();
+            self.carry_out_one(id, ready)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out_one(&mut self, id: NodeId, ready: Ready) -> Result<(), String> {
+        let mut say = |line: String| self.trace.push(format!("n{id} {line}"));
+        if let Some(state) = &ready.state {
+            say(print::state(state));
+        }
+        ready
+            .dropped
+            .iter()
+            .for_each(|dropped| say(print::dropped(dropped)));
+        for grant in &ready.reads {
+            say(format!("may serve read {} at {}", grant.id, grant.index));
+        }
+        if !ready.committed.is_empty() {
+            say(format!("applies {}", print::entries(&ready.committed)));
+        }
+        for fetch in &ready.fetch {
+            say(format!(
+                "fetches {}..={}, {} bytes",
+                fetch.first, fetch.last, fetch.max_bytes
+            ));
+        }
+        if let Some(write) = &ready.write {
+            say(format!("writes {}", print::write(write)));
+        }
+        self.send(id, ready.send_now);
+        let node = self.node(id)?;
+        node.fetches.extend(ready.fetch);
+        node.applying
+            .extend(ready.committed.last().map(|entry| entry.index));
+        node.writes
+            .extend(ready.write.map(|write| (write, ready.send_after)));
+        let (disk, fetch, apply) = (!node.slow_disk, !node.slow_fetch, !node.slow_apply);
+        while disk && !self.node(id)?.writes.is_empty() {
+            self.wrote(id, 1)?;
+        }
+        while fetch && !self.node(id)?.fetches.is_empty() {
+            self.fetched(id)?;
+        }
+        while apply && let Some(index) = self.node(id)?.applying.pop_front() {
+            self.raft(id)?.applied(index);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, from: NodeId, envelopes: Vec<Envelope>) {
+        for Envelope { to, message } in envelopes {
+            let line = print::message(&message);
+            if self.cut.contains(&(from, to)) {
+                self.trace.push(format!("n{from} ⇸ n{to} {line}"));
+            } else {
+                self.trace.push(format!("n{from} → n{to} {line}"));
+                self.queues
+                    .entry((from, to))
+                    .or_default()
+                    .push_back(message);
+            }
+        }
+    }
+
+    fn show(&mut self) -> Result<(), String> {
+        for (id, node) in &self.nodes {
+            let Some(raft) = &node.raft else {
+                self.trace.push(format!(
+                    "n{id} is down, on disk {}",
+                    print::entries(&node.disk)
+                ));
+                continue;
+            };
+            let status = raft.status();
+            let leader = status
+                .leader
+                .map_or("none".to_owned(), |id| format!("n{id}"));
+            self.trace.push(format!(
+                "n{id} {:?} term={} leader={leader} commit={} last={} durable={} disk={}",
+                status.role,
+                status.term,
+                status.commit,
+                status.last_index,
+                status.durable_index,
+                print::entries(&node.disk)
+            ));
+            for peer in &status.peers {
+                self.trace.push(format!(
+                    "   of n{}: {} matched={} next={} under way: {} Appends of {} bytes",
+                    peer.id,
+                    if peer.replicating {
+                        "replicates"
+                    } else {
+                        "probes"
+                    },
+                    peer.matched,
+                    peer.next,
+                    peer.inflight_appends,
+                    peer.inflight_bytes
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A message from words like `AppendAccepted term=1 matched=9 round=0`.
+fn forged(words: &[&str]) -> Result<Message, String> {
+    let (kind, fields) = words.split_first().ok_or("what message?")?;
+    let value = |key: &str| -> u64 {
+        let found = fields
+            .iter()
+            .find_map(|field| field.strip_prefix(key)?.strip_prefix('='));
+        found.and_then(|value| value.parse().ok()).unwrap_or(0)
+    };
+    let term = Term(value("term"));
+    let entry = |offset: u64| Entry {
+        index: LogIndex(value("prev") + 1 + offset),
+        term: Term(value("entries_term")),
+        payload: quorate_raft::Payload::Command(Bytes::from_static(b"forged")),
+    };
+    Ok(match *kind {
+        "RequestVote" | "RequestPreVote" => Message::RequestVote {
+            term,
+            last_index: LogIndex(value("last")),
+            last_term: Term(value("last_term")),
+            pre: *kind == "RequestPreVote",
+        },
+        "Vote" | "PreVote" => Message::Vote {
+            term,
+            granted: value("granted") == 1,
+            pre: *kind == "PreVote",
+        },
+        "Append" => Message::Append {
+            term,
+            previous_index: LogIndex(value("prev")),
+            previous_term: Term(value("prev_term")),
+            commit: LogIndex(value("commit")),
+            entries: (0..value("entries")).map(entry).collect(),
+            round: value("round"),
+        },
+        "AppendAccepted" => Message::AppendAccepted {
+            term,
+            matched: LogIndex(value("matched")),
+            round: value("round"),
+        },
+        "AppendRejected" => Message::AppendRejected {
+            term,
+            previous_index: LogIndex(value("prev")),
+            hint_index: LogIndex(value("hint")),
+            hint_term: Term(value("hint_term")),
+            round: value("round"),
+        },
+        "ReadIndexResponse" => Message::ReadIndexResponse {
+            term,
+            sequence: value("sequence"),
+            index: Some(LogIndex(value("index"))),
+        },
+        _ => return Err(format!("no message {kind}")),
+    })
+}

@@ -1,0 +1,135 @@
+//! How things look in a trace.
+
+use std::fmt::Write as _;
+
+use quorate_raft::{DropReason, Dropped, Entry, LeadershipState, Message, Payload, Role, Write};
+
+pub(super) fn entry(entry: &Entry) -> String {
+    let payload = match &entry.payload {
+        Payload::Empty => "empty".to_owned(),
+        Payload::Command(bytes) if bytes.len() > 20 => format!("<{} bytes>", bytes.len()),
+        Payload::Command(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    };
+    format!("{}@{} {payload}", entry.index, entry.term)
+}
+
+pub(super) fn entries(entries: &[Entry]) -> String {
+    let each: Vec<String> = entries.iter().map(entry).collect();
+    format!("[{}]", each.join(", "))
+}
+
+pub(super) fn message(message: &Message) -> String {
+    match message {
+        Message::RequestVote {
+            term,
+            last_index,
+            last_term,
+            pre,
+        } => {
+            let kind = if *pre {
+                "RequestPreVote"
+            } else {
+                "RequestVote"
+            };
+            format!("{kind} term={term} last={last_index}@{last_term}")
+        }
+        Message::Vote { term, granted, pre } => {
+            let kind = if *pre { "PreVote" } else { "Vote" };
+            format!(
+                "{kind} {} term={term}",
+                if *granted { "granted" } else { "refused" }
+            )
+        }
+        Message::Append {
+            term,
+            previous_index,
+            previous_term,
+            commit,
+            entries: sent,
+            round,
+        } => {
+            let mut line = format!("Append term={term} prev={previous_index}@{previous_term}");
+            if !sent.is_empty() {
+                let _ = write!(line, " entries={}", entries(sent));
+            }
+            let _ = write!(line, " commit={commit} round={round}");
+            line
+        }
+        Message::AppendAccepted {
+            term,
+            matched,
+            round,
+        } => {
+            format!("AppendAccepted term={term} matched={matched} round={round}")
+        }
+        Message::AppendRejected {
+            term,
+            previous_index,
+            hint_index,
+            hint_term,
+            round,
+        } => format!(
+            "AppendRejected term={term} prev={previous_index} hint={hint_index}@{hint_term} \
+             round={round}"
+        ),
+        Message::ReadIndexRequest { term, .. } => format!("ReadIndexRequest term={term}"),
+        Message::ReadIndexResponse {
+            term,
+            index: Some(index),
+            ..
+        } => {
+            format!("ReadIndexResponse term={term} index={index}")
+        }
+        Message::ReadIndexResponse {
+            term, index: None, ..
+        } => {
+            format!("ReadIndexResponse term={term} refused")
+        }
+    }
+}
+
+pub(super) fn write(write: &Write) -> String {
+    let mut parts = Vec::new();
+    if let Some(state) = write.hard_state {
+        let vote = state
+            .vote
+            .map_or("no vote".to_owned(), |id| format!("vote for n{id}"));
+        parts.push(format!("term {}, {vote}", state.term));
+    }
+    if let Some(after) = write.truncate_after {
+        parts.push(format!("cut after {after}"));
+    }
+    if !write.entries.is_empty() {
+        parts.push(entries(&write.entries));
+    }
+    format!("#{}: {}", write.id, parts.join("; "))
+}
+
+pub(super) fn state(state: &LeadershipState) -> String {
+    let LeadershipState { role, term, leader } = state;
+    match (role, leader) {
+        (Role::Leader, _) => format!("leads term {term}"),
+        (Role::Follower, Some(leader)) => format!("follows n{leader} in term {term}"),
+        (Role::Follower, None) => format!("has no leader in term {term}"),
+        (Role::PreCandidate, _) => format!("is pre-candidate in term {term}"),
+        (Role::Candidate, _) => format!("is candidate in term {term}"),
+    }
+}
+
+pub(super) fn dropped(dropped: &Dropped) -> String {
+    let because = |reason| match reason {
+        DropReason::LeadershipLost => "leadership lost",
+        DropReason::LeaderChanged => "leader changed or link lost",
+        DropReason::Refused => "refused by the leader",
+        DropReason::TimedOut => "timed out",
+    };
+    match dropped {
+        Dropped::Proposals { from, term, reason } => {
+            format!(
+                "drops its proposals from {from} on of term {term}: {}",
+                because(*reason)
+            )
+        }
+        Dropped::Read { id, reason } => format!("drops read {id}: {}", because(*reason)),
+    }
+}
