@@ -58,8 +58,8 @@ pub enum ConfigError {
     },
 }
 
-/// A message that no correct peer sends. It is counted in [`Status`](crate::Status) and has no
-/// effect.
+/// A message that no correct peer sends. It is counted in [`Status`](crate::Status), and nothing of
+/// it is taken in, beyond its term and the sign of life of a leader.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MessageError {
     /// The sender is not a member, or is this node itself.

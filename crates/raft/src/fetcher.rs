@@ -4,8 +4,8 @@
 //! sent to a peer that is far behind. Both ask here. A range that is being read already is not
 //! asked for again, and no more than [`MAX_OUTSTANDING_FETCHES`] are read at once.
 //!
-//! What was read stays until the next `ready` has taken it or passed it by. An end asks only
-//! when it could take what comes, so little is read in vain.
+//! An end asks only when it could take what comes. What was read stays as long as some end will
+//! go on within it, and is forgotten otherwise: so there are never more chunks than ends.
 
 use crate::limits::MAX_OUTSTANDING_FETCHES;
 use crate::ready::Fetch;
@@ -18,7 +18,7 @@ pub(crate) struct Fetcher {
     outstanding: Vec<Fetch>,
     /// Of these, not told to the embedder yet.
     untold: Vec<Fetch>,
-    /// Answers that no `ready` has seen yet. Each is contiguous and not empty.
+    /// Answers. Each is contiguous and not empty.
     chunks: Vec<Vec<Entry>>,
 }
 
@@ -97,9 +97,120 @@ impl Fetcher {
         !self.untold.is_empty()
     }
 
-    /// Ends a `ready`: forgets the answers that it could have used, returns the new wishes.
-    pub(crate) fn end_ready(&mut self) -> Vec<Fetch> {
-        self.chunks.clear();
+    /// Ends a `ready`: keeps only chunks with an entry that is `wanted` next, and returns the
+    /// new wishes.
+    pub(crate) fn end_ready(&mut self, wanted: impl Fn(LogIndex, LogIndex) -> bool) -> Vec<Fetch> {
+        self.chunks
+            .retain(|chunk| wanted(chunk[0].index, chunk[chunk.len() - 1].index));
         std::mem::take(&mut self.untold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Payload, Term};
+
+    /// A log of indexes 1 to 9 in term 1.
+    fn terms() -> TermRuns {
+        TermRuns::restore(vec![(LogIndex(1), Term(1))], LogIndex(9)).unwrap()
+    }
+
+    fn entries(indexes: std::ops::RangeInclusive<u64>, term: u64) -> Vec<Entry> {
+        let entry = |index| Entry {
+            index: LogIndex(index),
+            term: Term(term),
+            payload: Payload::Empty,
+        };
+        indexes.map(entry).collect()
+    }
+
+    fn asked(first: u64, last: u64) -> Fetcher {
+        let mut fetcher = Fetcher::default();
+        fetcher.want(Fetch {
+            first: LogIndex(first),
+            last: LogIndex(last),
+            max_bytes: 100,
+        });
+        fetcher
+    }
+
+    #[test]
+    fn a_range_that_is_being_read_is_not_asked_for_again() {
+        let mut fetcher = asked(3, 7);
+        assert!(!fetcher.would_ask(LogIndex(3)) && !fetcher.would_ask(LogIndex(7)));
+        assert!(fetcher.would_ask(LogIndex(2)) && fetcher.would_ask(LogIndex(8)));
+        fetcher.want(Fetch {
+            first: LogIndex(5),
+            last: LogIndex(9),
+            max_bytes: 100,
+        });
+        assert_eq!(fetcher.end_ready(|_, _| true).len(), 1);
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_read_at_once() {
+        let mut fetcher = Fetcher::default();
+        for index in (1..=9).map(LogIndex) {
+            fetcher.want(Fetch {
+                first: index,
+                last: index,
+                max_bytes: 100,
+            });
+        }
+        assert_eq!(
+            fetcher.end_ready(|_, _| true).len(),
+            MAX_OUTSTANDING_FETCHES
+        );
+        fetcher.arrived(LogIndex(1), entries(1..=1, 1), &terms());
+        assert!(fetcher.would_ask(LogIndex(9)));
+    }
+
+    #[test]
+    fn an_answer_may_stop_early_and_may_be_used_from_the_middle() {
+        let mut fetcher = asked(3, 7);
+        fetcher.arrived(LogIndex(3), entries(3..=5, 1), &terms());
+        assert_eq!(
+            fetcher.entries_from(LogIndex(4)),
+            Some(&entries(4..=5, 1)[..])
+        );
+        assert_eq!(fetcher.entries_from(LogIndex(2)), None);
+        assert_eq!(fetcher.entries_from(LogIndex(6)), None);
+    }
+
+    #[test]
+    fn an_answer_is_cut_where_it_is_not_our_log_any_more() {
+        let mut terms = terms();
+        terms.truncate_after(LogIndex(4));
+        terms.push(LogIndex(5), Term(2));
+        let mut fetcher = asked(3, 7);
+        fetcher.arrived(LogIndex(3), entries(3..=7, 1), &terms);
+        assert_eq!(
+            fetcher.entries_from(LogIndex(3)),
+            Some(&entries(3..=4, 1)[..])
+        );
+        fetcher.truncate_after(LogIndex(3));
+        assert_eq!(
+            fetcher.entries_from(LogIndex(3)),
+            Some(&entries(3..=3, 1)[..])
+        );
+    }
+
+    #[test]
+    fn answers_to_nothing_are_dropped() {
+        let mut fetcher = asked(3, 7);
+        fetcher.arrived(LogIndex(4), entries(4..=5, 1), &terms());
+        assert_eq!(fetcher.entries_from(LogIndex(4)), None);
+    }
+
+    #[test]
+    fn a_chunk_stays_while_it_is_wanted() {
+        let mut fetcher = asked(3, 7);
+        fetcher.arrived(LogIndex(3), entries(3..=5, 1), &terms());
+        let wants = |index: u64| move |first, last| (first..=last).contains(&LogIndex(index));
+        fetcher.end_ready(wants(5));
+        assert!(fetcher.entries_from(LogIndex(5)).is_some());
+        fetcher.end_ready(wants(6));
+        assert!(fetcher.entries_from(LogIndex(5)).is_none());
     }
 }

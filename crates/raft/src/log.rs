@@ -194,3 +194,6 @@ fn take_bytes<'a>(
     }
     (taken, bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::raft::Raft;
-use crate::ready::{LeadershipState, Ready, Write};
+use crate::ready::{Fetch, LeadershipState, Ready, Write};
 use crate::role::RoleState;
 use crate::types::{Entry, LogIndex};
 
@@ -56,12 +56,13 @@ impl Raft {
         }
         let committed = self.take_committed();
         let write = self.take_write();
+        let fetch = self.take_fetches();
         let ready = Ready {
             send_now: std::mem::take(&mut self.outbox.now),
             send_after: std::mem::take(&mut self.outbox.after),
             write,
             committed,
-            fetch: self.log.fetcher.end_ready(),
+            fetch,
             reads: std::mem::take(&mut self.reads.granted),
             dropped: std::mem::take(&mut self.reads.dropped),
             state: self.take_state(),
@@ -140,6 +141,19 @@ impl Raft {
         self.handed_out = entries[entries.len() - 1].index;
         self.unapplied.handed_out(self.handed_out, bytes);
         entries
+    }
+
+    fn take_fetches(&mut self) -> Vec<Fetch> {
+        let next = self.handed_out.next();
+        let role = &self.role;
+        self.log.fetcher.end_ready(|first, last| {
+            let within = |index: LogIndex| first <= index && index <= last;
+            let wanted_by_peer = match role {
+                RoleState::Leader(leader) => leader.peers.values().any(|peer| within(peer.next)),
+                _ => false,
+            };
+            within(next) || wanted_by_peer
+        })
     }
 
     fn leadership(&self) -> LeadershipState {

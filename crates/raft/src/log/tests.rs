@@ -1,0 +1,115 @@
+use bytes::Bytes;
+
+use super::*;
+
+/// An entry that counts 100 bytes.
+fn entry(index: u64, term: u64) -> Entry {
+    let payload = Payload::Command(Bytes::from(vec![0; 100 - ENTRY_OVERHEAD_BYTES]));
+    Entry {
+        index: LogIndex(index),
+        term: Term(term),
+        payload,
+    }
+}
+
+/// A log that keeps 500 bytes in memory, with entries 1 to `last` of term 1, none written.
+fn log(last: u64) -> Log {
+    let terms = TermRuns::restore(Vec::new(), LogIndex::ZERO).unwrap();
+    let mut log = Log::restore(terms, 500);
+    for index in 1..=last {
+        log.append(entry(index, 1));
+    }
+    log
+}
+
+fn write_all(log: &mut Log) {
+    let (id, _) = log.disk.begin_write(log.last_index());
+    log.disk.complete(id);
+    log.evict();
+}
+
+fn indexes(entries: &[Entry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.index.0).collect()
+}
+
+#[test]
+fn only_durable_entries_are_evicted() {
+    let mut log = log(8);
+    log.evict();
+    assert_eq!(
+        log.memory_bytes(),
+        800,
+        "nothing is durable, so nothing may go"
+    );
+    write_all(&mut log);
+    assert_eq!(log.memory_bytes(), 500);
+    assert_eq!(log.memory_first(), LogIndex(4));
+    assert_eq!(log.term(LogIndex(1)), Term(1), "terms are known for ever");
+}
+
+#[test]
+fn a_slice_is_bounded_by_bytes_but_never_empty() {
+    let log = log(5);
+    let slice = |max_bytes| log.slice(LogIndex(2), LogIndex(5), max_bytes).unwrap();
+    assert_eq!(indexes(&slice(299).0), [2, 3]);
+    assert_eq!(slice(300), (slice(usize::MAX).0[..3].to_vec(), 300));
+    assert_eq!(indexes(&slice(1).0), [2]);
+}
+
+#[test]
+fn a_slice_of_what_was_evicted_has_to_be_fetched() {
+    let mut log = log(8);
+    write_all(&mut log);
+    assert_eq!(log.slice(LogIndex(2), LogIndex(8), 1000), None);
+    log.fetch(LogIndex(2), LogIndex(8), 1000);
+    let wishes = log.fetcher.end_ready(|_, _| true);
+    assert_eq!(
+        wishes,
+        [Fetch {
+            first: LogIndex(2),
+            last: LogIndex(3),
+            max_bytes: 1000
+        }]
+    );
+    log.fetcher
+        .arrived(LogIndex(2), vec![entry(2, 1), entry(3, 1)], &log.terms);
+    assert_eq!(
+        indexes(&log.slice(LogIndex(2), LogIndex(8), 1000).unwrap().0),
+        [2, 3]
+    );
+}
+
+#[test]
+fn what_is_unwritten_follows_truncation() {
+    let mut log = log(5);
+    write_all(&mut log);
+    log.append(entry(6, 1));
+    assert_eq!(indexes(&log.unwritten()), [6]);
+    log.truncate_after(LogIndex(3));
+    assert!(log.unwritten().is_empty());
+    log.append(entry(4, 2));
+    assert_eq!(log.unwritten(), [entry(4, 2)]);
+    assert_eq!((log.durable(), log.memory_bytes()), (LogIndex(3), 400));
+}
+
+#[test]
+fn a_log_is_compared_by_last_term_and_then_by_length() {
+    let mut log = log(5);
+    log.append(entry(6, 3));
+    let not_ahead = |index, term| log.is_not_ahead_of(LogIndex(index), Term(term));
+    assert!(not_ahead(6, 3) && not_ahead(7, 3) && not_ahead(1, 4));
+    assert!(!not_ahead(5, 3) && !not_ahead(9, 2));
+}
+
+#[test]
+fn everything_of_a_restored_log_is_read_back() {
+    let terms = TermRuns::restore(vec![(LogIndex(1), Term(1))], LogIndex(4)).unwrap();
+    let mut log = Log::restore(terms, 500);
+    assert_eq!(log.durable(), LogIndex(4));
+    assert_eq!(log.slice(LogIndex(4), LogIndex(4), 1000), None);
+    log.append(entry(5, 2));
+    assert_eq!(
+        indexes(&log.slice(LogIndex(5), LogIndex(5), 1000).unwrap().0),
+        [5]
+    );
+}
