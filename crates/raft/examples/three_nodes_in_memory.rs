@@ -37,10 +37,7 @@ impl Node {
                 self.raft.applied(entry.index);
             }
             for read in ready.reads {
-                println!(
-                    "node {id}: read {} may be served at {}",
-                    read.id, read.index
-                );
+                println!("node {id}: {:?} may be served at {}", read.id, read.index);
             }
         }
     }
@@ -52,8 +49,7 @@ fn settle(nodes: &mut [Node], now: Instant, network: &mut Network) {
         node.carry_out(now, network);
     }
     while let Some((from, letter)) = network.pop_front() {
-        let to = nodes.iter_mut().find(|node| node.id == letter.to);
-        let node = to.expect("nodes write to members only");
+        let node = &mut nodes[letter.to.0 as usize - 1];
         let received = node.raft.receive(now, from, letter.message);
         received.expect("members write nothing illegal");
         node.carry_out(now, network);

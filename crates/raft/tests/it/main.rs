@@ -1,4 +1,6 @@
 //! The tests that see the crate as its users do.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod message_budget;
 mod script;
 mod simulation;

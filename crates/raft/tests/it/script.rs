@@ -12,6 +12,7 @@
 
 mod cluster;
 mod print;
+mod words;
 
 use std::path::Path;
 

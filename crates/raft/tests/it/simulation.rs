@@ -11,7 +11,7 @@ mod world;
 use world::World;
 
 /// How many worlds of each kind a normal test run visits.
-const WORLDS: u64 = 150;
+const WORLDS: u64 = 100;
 
 fn visit(seed: u64, nodes: u64) {
     let mut world = World::new(seed, nodes);

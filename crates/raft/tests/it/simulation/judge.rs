@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_raft::{Entry, HardState, LogIndex, Message, NodeId, Payload, Term, Write};
+use quorate_raft::{Entry, HardState, LogIndex, Message, NodeId, Payload, Ready, Term, Write};
 
 /// A log with a term and a vote, as on a disk (or as in memory, once all writes are done).
 #[derive(Clone, Debug, Default)]
@@ -178,4 +178,16 @@ impl Judge {
             }
         }
     }
+}
+
+/// Whether nothing is asked for.
+pub(super) fn is_empty(ready: &Ready) -> bool {
+    ready.send_now.is_empty()
+        && ready.write.is_none()
+        && ready.send_after.is_empty()
+        && ready.committed.is_empty()
+        && ready.fetch.is_empty()
+        && ready.reads.is_empty()
+        && ready.dropped.is_empty()
+        && ready.state.is_none()
 }

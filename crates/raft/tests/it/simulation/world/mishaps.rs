@@ -1,0 +1,93 @@
+//! What comes from outside: clients that ask, and things that break.
+
+use bytes::Bytes;
+use quorate_raft::{Instant, NodeId, ReadId};
+
+use super::{Event, MILLISECOND, World};
+
+impl World {
+    /// A client asks some node for something.
+    pub(super) fn client(&mut self) {
+        let pause = self.below(8 * MILLISECOND);
+        self.schedule(1 + pause, Event::Client);
+        let id = NodeId(1 + self.below(self.nodes.len() as u64));
+        if !self.is_up(id, None) {
+            return;
+        }
+        let now = Instant::from_nanos(self.now);
+        if self.below(3) == 0 {
+            self.next_read += 1;
+            let read = ReadId(self.next_read);
+            let floor = self.judge.committed.len() as u64;
+            let life = self.nodes[&id].life;
+            if self.machine(id).read(now, read).is_ok() {
+                self.reads.insert((id, life, read), floor);
+            }
+        } else {
+            let count = 1 + self.below(4);
+            let commands: Vec<Bytes> = (0..count).map(|_| self.command()).collect();
+            let before = self.machine(id).status().last_index;
+            if let Ok(accepted) = self.machine(id).propose(now, commands) {
+                assert_eq!(accepted.first, before.next());
+                assert_eq!(accepted.last.0, before.0 + count);
+            }
+        }
+        self.carry_out(id);
+    }
+
+    fn command(&mut self) -> Bytes {
+        self.next_command += 1;
+        let filler = [0, 8, 100, 700][self.below(4) as usize];
+        Bytes::from(format!("{}{}", self.next_command, ".".repeat(filler)))
+    }
+
+    /// Something breaks, or is mended.
+    pub(super) fn fault(&mut self) {
+        if self.healed {
+            return;
+        }
+        let pause = 20 + self.below(300);
+        self.schedule(pause * MILLISECOND, Event::Fault);
+        let id = NodeId(1 + self.below(self.nodes.len() as u64));
+        match self.below(8) {
+            0 | 1 if self.is_up(id, None) => self.crash(id),
+            0..=2 if !self.is_up(id, None) => self.start(id),
+            3 => self.cut.clear(),
+            4 => self.cut_in_two(),
+            5 => {
+                // One way only.
+                let other = NodeId(1 + self.below(self.nodes.len() as u64));
+                self.cut.insert((id, other));
+            }
+            6 => {
+                let peer = NodeId(1 + self.below(self.nodes.len() as u64));
+                self.schedule(1, Event::LinkLost { node: id, peer });
+            }
+            _ => {}
+        }
+    }
+
+    fn cut_in_two(&mut self) {
+        let side = self.random();
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for from in &ids {
+            for to in &ids {
+                if (side >> from.0) & 1 != (side >> to.0) & 1 {
+                    self.cut.insert((*from, *to));
+                }
+            }
+        }
+    }
+
+    /// Loses everything that is not on disk. Of the writes under way, some reached it.
+    fn crash(&mut self, id: NodeId) {
+        let survivors = self.below(3);
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.raft = None;
+        for (write, _) in node.writes.drain(..).take(survivors as usize) {
+            node.disk.apply(&write);
+        }
+        node.writes.clear();
+        self.reads.retain(|(node, _, _), _| *node != id);
+    }
+}
