@@ -37,6 +37,7 @@ pub struct Config {
     /// Off, a leader that was cut off goes on accepting proposals that it cannot commit.
     pub check_quorum: bool,
 
+    /// MARK
     /// Whether a new leader appends an empty entry, which lets it commit what came before
     /// without waiting for a proposal (Raft §8). Off, log indexes hold commands only, for
     /// embedders that need them dense; but then earlier entries stay uncommitted, and

@@ -6,6 +6,8 @@
 mod bench;
 // Processes are watched through /proc, and disks judged by statfs(2).
 #[cfg(target_os = "linux")]
+mod bad_requests;
+#[cfg(target_os = "linux")]
 #[allow(dead_code, unused_imports, reason = "its users come one by one")]
 mod cluster;
 mod command;
@@ -15,6 +17,8 @@ mod ctl;
 mod disk_full;
 mod etcdctl;
 #[cfg(target_os = "linux")]
+mod etcdctl_on_each_node;
+#[cfg(target_os = "linux")]
 mod failover;
 mod fake_etcd;
 #[cfg(target_os = "linux")]
@@ -23,5 +27,9 @@ mod power_cut;
 mod real_faults;
 #[cfg(target_os = "linux")]
 mod syscalls;
+#[cfg(target_os = "linux")]
+mod under_systemd;
+#[cfg(target_os = "linux")]
+mod up_and_down;
 #[cfg(target_os = "linux")]
 mod words_under_fire;

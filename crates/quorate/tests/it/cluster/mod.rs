@@ -18,6 +18,7 @@ mod shared;
 mod skip;
 mod status;
 mod turns;
+mod up;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -30,12 +31,13 @@ pub(crate) use etcdctl::Etcdctl;
 pub(crate) use http::get;
 pub(crate) use kv::{Kv, Pairs, kv, read_all, runtime};
 pub(crate) use node::{Node, signal};
-pub(crate) use ports::hold_ports;
-pub(crate) use run::{Ran, quorate, run};
+pub(crate) use ports::{free_ports, hold_ports};
+pub(crate) use run::{Ran, quorate, quorate_command, run};
 pub(crate) use shared::{shared_data, word_counts};
 pub(crate) use skip::{is_root, skip};
 pub(crate) use status::NodeStatus;
 pub(crate) use turns::Turn;
+pub(crate) use up::Up;
 pub(crate) use wait::{PATIENCE, wait_for};
 
 /// How often a cluster is founded anew because a port was taken between choosing and using it.

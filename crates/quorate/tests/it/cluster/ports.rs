@@ -35,3 +35,14 @@ pub(crate) fn hold_ports(count: usize) -> Vec<TcpListener> {
 pub(crate) fn port(held: &TcpListener) -> u16 {
     held.local_addr().expect("it is bound").port()
 }
+
+/// `count` ports in a row that are free now.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    loop {
+        let held = hold_ports(usize::from(count));
+        let ports: Vec<u16> = held.iter().map(port).collect();
+        if ports[ports.len() - 1] - ports[0] == count - 1 {
+            return ports[0];
+        }
+    }
+}

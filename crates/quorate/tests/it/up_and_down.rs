@@ -1,0 +1,232 @@
+//! `quorate up`: a cluster with one command, watched, and stopped as a whole.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::cluster::{
+    Ran, Turn, Up, free_ports, get, hold_ports, kv, quorate, real_directory, runtime, wait_for,
+};
+use quorate_proto::etcdserverpb::{PutRequest, RangeRequest};
+
+/// A node as `up` announces it: `  n1  http://127.0.0.1:12000  pid 4711  log …`.
+#[derive(Debug, Clone)]
+struct Announced {
+    name: String,
+    endpoint: String,
+    pid: u32,
+}
+
+fn announced(lines: &[String]) -> Vec<Announced> {
+    let node = |line: &String| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [name, url, "pid", pid, "log", _] = words[..] else {
+            return None;
+        };
+        Some(Announced {
+            name: name.to_owned(),
+            endpoint: url.strip_prefix("http://")?.to_owned(),
+            pid: pid.parse().ok()?,
+        })
+    };
+    lines.iter().filter_map(node).collect()
+}
+
+/// The name behind `ready: ` or before ` leads`.
+fn leader_in(line: &str) -> String {
+    let word = line.trim_start_matches("ready: ").split(' ').next();
+    word.expect("a name").to_owned()
+}
+
+fn is_alive(pid: u32) -> bool {
+    // A zombie has ended.
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| Some(!stat.rsplit_once(") ")?.1.starts_with('Z')))
+        .unwrap_or(false)
+}
+
+fn kill_node(node: &Announced) {
+    let pid = Pid::from_raw(i32::try_from(node.pid).expect("a pid")).expect("not 0");
+    kill_process(pid, Signal::KILL).expect("it runs");
+}
+
+struct Site {
+    directory: tempfile::TempDir,
+    base_port: u16,
+    _turn: Turn,
+}
+
+impl Site {
+    fn new() -> Site {
+        Site {
+            _turn: Turn::take(false),
+            directory: real_directory(),
+            base_port: free_ports(6),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn up(&self, more: &[&str]) -> Up {
+        let port = self.base_port.to_string();
+        Up::start(self.path(), &[&["--base-port", &port], more].concat())
+    }
+}
+
+#[test]
+fn up_prints_endpoints_pids_and_three_commands_that_work_and_is_ready_once_a_leader_is_there() {
+    let site = Site::new();
+    let up = site.up(&[]);
+    let ready = up.wait_for_line("ready", |line| line.starts_with("ready: "));
+    let lines = up.lines();
+    let nodes = announced(&lines);
+    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["n1", "n2", "n3"]);
+    assert!(names.contains(&leader_in(&ready).as_str()), "{ready}");
+    for (i, node) in nodes.iter().enumerate() {
+        let port = usize::from(site.base_port) + 2 * i;
+        assert_eq!(node.endpoint, format!("127.0.0.1:{port}"));
+        assert!(is_alive(node.pid));
+    }
+    let commands: Vec<&String> = lines
+        .iter()
+        .skip_while(|line| !line.starts_with("try"))
+        .filter(|line| line.starts_with("  "))
+        .collect();
+    assert_eq!(commands.len(), 3, "{lines:?}");
+    for command in commands {
+        let mut words = command.split_whitespace();
+        if words.next() == Some("quorate") {
+            let words: Vec<&str> = words.collect();
+            let Ran { code, out, error } = quorate(&words);
+            assert_eq!(code, Some(0), "{command}: {out}{error}");
+        }
+    }
+    all_stop_on_ctrl_c(up, &nodes);
+}
+
+fn all_stop_on_ctrl_c(up: Up, nodes: &[Announced]) {
+    let (how, lines) = up.end_with(Signal::INT);
+    assert_eq!(how.code(), Some(0), "{lines:?}");
+    for node in nodes {
+        assert!(!is_alive(node.pid), "{} outlives `up`", node.name);
+    }
+    let last = lines.last().expect("it says something");
+    assert!(last.starts_with("all nodes are stopped"), "{last}");
+}
+
+#[test]
+fn up_says_when_a_node_dies_and_who_leads_then() {
+    let site = Site::new();
+    let up = site.up(&[]);
+    let ready = up.wait_for_line("ready", |line| line.starts_with("ready: "));
+    let nodes = announced(&up.lines());
+    let leader = nodes.iter().find(|node| node.name == leader_in(&ready));
+    let leader = leader.expect("one of them").clone();
+    kill_node(&leader);
+    let died = up.wait_for_line("that it died", |line| {
+        line.starts_with(&format!(
+            "{}, the leader, (pid {})",
+            leader.name, leader.pid
+        ))
+    });
+    assert!(
+        died.contains("signal 9") || died.contains("SIGKILL"),
+        "{died}"
+    );
+    assert!(died.contains("2 still running"), "{died}");
+    let leads = up.wait_for_line("who leads", |line| line.contains(" leads now (term "));
+    assert_ne!(leader_in(&leads), leader.name);
+    let others: Vec<Announced> = nodes
+        .into_iter()
+        .filter(|node| node.pid != leader.pid)
+        .collect();
+    all_stop_on_ctrl_c(up, &others);
+}
+
+#[test]
+fn up_with_restart_brings_a_dead_node_back() {
+    let site = Site::new();
+    let up = site.up(&["--restart"]);
+    up.wait_for_line("ready", |line| line.starts_with("ready: "));
+    let dead = announced(&up.lines())[0].clone();
+    kill_node(&dead);
+    let back = up.wait_for_line("that it is back", |line| {
+        line.starts_with(&format!("{} is started again (pid ", dead.name))
+    });
+    assert!(!back.contains(&format!("pid {})", dead.pid)), "{back}");
+    wait_for("the node to serve again", crate::cluster::PATIENCE, || {
+        get(site.base_port, "/health").ok()
+    });
+    let (how, _) = up.end_with(Signal::INT);
+    assert_eq!(how.code(), Some(0));
+}
+
+#[test]
+fn up_run_again_finds_its_data() {
+    let site = Site::new();
+    let endpoint = format!("127.0.0.1:{}", site.base_port);
+    let up = site.up(&["--data-dir=here"]);
+    up.wait_for_line("ready", |line| line.starts_with("ready: "));
+    let put = PutRequest {
+        key: "kept".into(),
+        value: "value".into(),
+        ..Default::default()
+    };
+    let put = async { kv(&endpoint).put(put).await };
+    runtime().block_on(put).expect("a write");
+    let (how, _) = up.end_with(Signal::INT);
+    assert_eq!(how.code(), Some(0));
+
+    // Neither nodes nor ports are named again.
+    let up = Up::start(site.path(), &["--data-dir=here"]);
+    up.wait_for_line("ready", |line| line.starts_with("ready: "));
+    let range = RangeRequest {
+        key: "kept".into(),
+        ..Default::default()
+    };
+    let range = async { kv(&endpoint).range(range).await };
+    let found = runtime().block_on(range).expect("a read").into_inner();
+    assert_eq!(found.kvs[0].value, "value");
+    let (how, _) = up.end_with(Signal::TERM);
+    assert_eq!(how.code(), Some(0));
+}
+
+#[test]
+fn up_says_whose_any_of_its_ports_is_and_founds_nothing() {
+    let directory = real_directory();
+    let held = hold_ports(1);
+    let taken = held[0].local_addr().expect("bound").port();
+    // The peers' port of n1 is the one after the clients'.
+    let base = (taken - 1).to_string();
+    let ran = crate::cluster::run(
+        crate::cluster::quorate_command()
+            .args(["up", "--base-port", &base])
+            .current_dir(directory.path()),
+        "",
+    );
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let owner = format!(
+        "port {taken} (for peers of n1) is in use by process {}",
+        std::process::id()
+    );
+    assert!(ran.error.contains(&owner), "{ran:?}");
+    assert_eq!(ran.error.lines().count(), 1, "{ran:?}");
+    assert!(!directory.path().join("up.quorate/up.json").exists());
+}
+
+#[test]
+fn no_node_outlives_an_up_that_is_killed() {
+    let site = Site::new();
+    let up = site.up(&[]);
+    up.wait_for_line("ready", |line| line.starts_with("ready: "));
+    let nodes = announced(&up.lines());
+    drop(up);
+    wait_for("the nodes to end", crate::cluster::PATIENCE, || {
+        (!nodes.iter().any(|node| is_alive(node.pid))).then_some(())
+    });
+}
