@@ -137,6 +137,13 @@ fn failed_operations_are_counted_and_shown() {
 }
 
 #[test]
+fn the_run_with_the_most_work_of_others_counts() {
+    let mut pairs = three_rounds();
+    pairs[2].quorate.others_share = 0.3;
+    assert_eq!(report(&pairs).others_share(), 0.3);
+}
+
+#[test]
 fn a_cell_without_a_round_has_no_summary() {
     assert!(Summary::new(CELL, &[]).is_none());
 }
