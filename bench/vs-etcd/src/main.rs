@@ -35,6 +35,10 @@ use arguments::Arguments;
 use measure::Bench;
 use report::{Report, Versions};
 
+/// With more than this share of the machine used by others, it was not quiet. The kernel's own work for
+/// the servers' disks counts among the others and is a few hundredths.
+const OTHERS_SHARE_QUIET: f64 = 0.1;
+
 fn main() -> ExitCode {
     if let Some(refusal) = child::become_program_if_asked() {
         eprintln!("Error: {refusal:#}");
@@ -90,6 +94,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let pairs = rounds::run(&bench, &arguments.cells(), arguments.rounds)?;
     let report = Report::new(arguments, &bench, versions, &storage.description, &pairs);
     report.print(arguments)?;
+    if report.others_share() > OTHERS_SHARE_QUIET {
+        eprintln!(
+            "Warning: others used up to {:.0} % of the machine; measure again when it is quiet",
+            report.others_share() * 100.0
+        );
+    }
     Ok(if report.failed_operations() == 0 {
         ExitCode::SUCCESS
     } else {

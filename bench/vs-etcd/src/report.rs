@@ -124,6 +124,12 @@ impl Report {
         Ok(())
     }
 
+    /// The greatest share of the machine that others used in any run, from 0 to 1.
+    pub(crate) fn others_share(&self) -> f64 {
+        let of = |pair: &Pair| pair.quorate.others_share.max(pair.etcd.others_share);
+        self.runs.iter().map(of).fold(0.0, f64::max)
+    }
+
     pub(crate) fn failed_operations(&self) -> u64 {
         self.cells
             .iter()

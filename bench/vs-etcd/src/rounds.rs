@@ -31,7 +31,7 @@ pub(crate) fn run(bench: &Bench, cells: &[Cell], rounds: u32) -> anyhow::Result<
             } else {
                 let each = start.elapsed().as_secs_f64() / pairs.len() as f64;
                 let minutes = each * (total - pairs.len()) as f64 / 60.0;
-                format!(" (about {minutes:.0} min left)")
+                format!(" (about {:.0} min left)", minutes.ceil())
             };
             eprintln!(
                 "round {round} of {rounds}, {} {}{left}",

@@ -30,9 +30,9 @@ impl Report {
     /// For a terminal.
     pub(super) fn text(&self) -> String {
         format!(
-            "{}\n\nMedians of {} rounds; others: the greatest share of the machine.\n{}\nQuorate divided by etcd: median (least to greatest).\n{}",
+            "{}\n\nMedians over {}; others: the greatest share of the machine.\n{}\nQuorate divided by etcd: median (least to greatest).\n{}",
             self.circumstances(),
-            self.rounds,
+            self.rounds_told(),
             self.values(),
             self.ratios()
         )
@@ -42,10 +42,11 @@ impl Report {
     pub(super) fn markdown(&self) -> String {
         let (machine, storage) = (&self.machine, &self.storage);
         format!(
-            "Measured on {date} with `{command}`: Quorate {quorate}, etcd {etcd}; {processor}, {cores} cores, {memory} GiB,\n\
+            "Measured on {date} with `{command}`:\n\
+             Quorate {quorate}, etcd {etcd}; {processor}, {cores} cores, {memory} GiB,\n\
              Linux {kernel}; data on {filesystem}, fdatasync of 4 KiB {fdatasync} µs in the median. Windows of {seconds} s\n\
              after {warmup} s of warm-up.\n\n\
-             Medians of {rounds} rounds; \"others\" is the greatest share of the machine that others used:\n\n{values}\n\
+             Medians over {rounds}; \"others\" is the greatest share of the machine that others used:\n\n{values}\n\
              Quorate divided by etcd, round by round: median (least to greatest):\n\n{ratios}",
             date = self.date,
             command = self.command,
@@ -59,10 +60,17 @@ impl Report {
             fdatasync = storage.fdatasync_us_median,
             seconds = self.seconds,
             warmup = self.warmup_seconds,
-            rounds = self.rounds,
+            rounds = self.rounds_told(),
             values = self.values(),
             ratios = self.ratios(),
         )
+    }
+
+    fn rounds_told(&self) -> String {
+        match self.rounds {
+            1 => "1 round".to_owned(),
+            rounds => format!("{rounds} rounds"),
+        }
     }
 
     fn circumstances(&self) -> String {

@@ -103,11 +103,12 @@ fn ratios_are_taken_round_by_round() {
 #[test]
 fn the_page_says_what_was_measured_on_what() {
     let expected = "\
-Measured on 2026-01-31 with `vs-etcd --markdown`: Quorate 0.1.0, etcd 3.4.23; Some CPU, 2 cores, 8 GiB,
+Measured on 2026-01-31 with `vs-etcd --markdown`:
+Quorate 0.1.0, etcd 3.4.23; Some CPU, 2 cores, 8 GiB,
 Linux 6.1; data on ext4 (/dev/vda), fdatasync of 4 KiB 400 µs in the median. Windows of 5 s
 after 2 s of warm-up.
 
-Medians of 3 rounds; \"others\" is the greatest share of the machine that others used:
+Medians over 3 rounds; \"others\" is the greatest share of the machine that others used:
 
 | operation | clients | server  | a second | p50 ms | p99 ms | server CPU-s per 10,000 | generator CPU-s per 10,000 | others |
 | --------- | ------- | ------- | -------: | -----: | -----: | ----------------------: | -------------------------: | -----: |
@@ -134,6 +135,13 @@ fn failed_operations_are_counted_and_shown() {
         "{}",
         report.text()
     );
+}
+
+#[test]
+fn the_run_with_the_most_work_of_others_counts() {
+    let mut pairs = three_rounds();
+    pairs[2].quorate.others_share = 0.3;
+    assert_eq!(report(&pairs).others_share(), 0.3);
 }
 
 #[test]
