@@ -67,7 +67,11 @@ fn run(settings: &ServeSettings) -> anyhow::Result<()> {
 /// Runs the server until a signal asks it to stop, or until it cannot go on.
 fn serve(settings: &ServeSettings, data_dir: &DataDir) -> anyhow::Result<()> {
     end_process_on_panic();
+    // Half the cores for sockets; consensus, the log and the applier have threads of their own.
+    // On two cores one worker costs a fifth less CPU an operation than two that wake each other.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads((cores / 2).max(1))
         .enable_all()
         .build()
         .context("cannot start the runtime")?;

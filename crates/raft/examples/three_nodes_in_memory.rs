@@ -61,8 +61,8 @@ fn main() {
     let mut network = Network::new();
     let ids = [1, 2, 3].map(NodeId);
     let mut nodes = ids.map(|id| {
-        let config = Config::new(id, ids.to_vec());
-        let raft = Raft::new(config, Restored::default(), now).expect("a good configuration");
+        let raft = Raft::new(Config::new(id, ids.to_vec()), Restored::default(), now);
+        let raft = raft.expect("a good configuration");
         let applied = Vec::new();
         Node { id, raft, applied }
     });
@@ -77,18 +77,13 @@ fn main() {
 
     // The leader takes commands; every node applies them, in the same order.
     let commands = ["put a 1", "put b 2", "delete a"].map(Bytes::from);
-    let leader = nodes
-        .iter_mut()
-        .find(|node| leads(node))
-        .expect("it was just seen");
+    let leader = nodes.iter_mut().find(|node| leads(node));
+    let leader = leader.expect("one of them leads");
     let accepted = leader
         .raft
         .propose(now, commands.to_vec())
         .expect("it leads");
-    println!(
-        "node {} took {}..={}",
-        leader.id, accepted.first, accepted.last
-    );
+    println!("accepted as {accepted:?}");
     settle(&mut nodes, now, &mut network);
     assert!(nodes.iter().all(|node| node.applied == commands));
 

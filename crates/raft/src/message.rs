@@ -46,8 +46,9 @@ pub enum Message {
         commit: LogIndex,
         /// The entries, contiguous from `previous_index + 1`.
         entries: Vec<Entry>,
-        /// The leader's number for this round of contact; the answer echoes the greatest seen.
-        /// Confirms leadership for reads (thesis §6.4) and for check-quorum.
+        /// The leader's number for this round of contact. A follower answers a new one at once
+        /// (entries, otherwise, only when they are durable) and echoes the greatest it has seen
+        /// in this term. Confirms leadership for reads (thesis §6.4).
         round: u64,
     },
     /// "My log matches yours through `matched`, durably."

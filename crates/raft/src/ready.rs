@@ -24,7 +24,8 @@ pub struct Ready {
     pub reads: Vec<ReadGrant>,
     /// Proposals and reads that this node no longer answers for.
     pub dropped: Vec<Dropped>,
-    /// Role, term or leader, when any of them changed since the last call.
+    /// Role, term or leader, when any of them changed since the last call. A node starts as a
+    /// follower without a leader in its restored term; that is not told.
     pub state: Option<LeadershipState>,
 }
 

@@ -495,7 +495,7 @@ impl Consensus {
         let Route::Lead(term) = self.route() else {
             return;
         };
-        let Some(version) = self.versions.to_propose(term) else {
+        let Some(version) = self.versions.propose_in(term) else {
             return;
         };
         let body = bytes::Bytes::copy_from_slice(&version.to_le_bytes());

@@ -64,7 +64,7 @@ impl<D: Disk> Node<D> {
     /// When the log cannot be trusted or belongs to another, or the settings make no sense.
     pub fn open(
         disk: D,
-        settings: NodeSettings,
+        settings: &NodeSettings,
         now: Instant,
         wall_ms: u64,
     ) -> Result<Node<D>, OpenError> {
@@ -72,17 +72,19 @@ impl<D: Disk> Node<D> {
             cluster_id,
             member_id,
             ..
-        } = settings;
+        } = *settings;
         let mut options = Options::new(Identity {
             cluster_id,
             member_id,
             group_id: GROUP_ID,
         });
+        // No client can know it in advance, so no value it stores can pass for a batch of the log.
+        options.salt = u64::from(settings.boot_nonce);
         if let Some(bytes) = settings.segment_bytes {
             options.segment_bytes = bytes;
         }
         let opened = quorate_wal::open(disk, options)?;
-        let raft = Raft::new(raft_config(&settings), restored(&opened.recovered), now)?;
+        let raft = Raft::new(raft_config(settings), restored(&opened.recovered), now)?;
         let request_timeout = REQUEST_TIMEOUT_BASE + 2 * settings.election_timeout;
         let consensus = ConsensusSettings {
             member: NodeId(member_id),

@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use quorate_disk::ErrorKind;
+use quorate_replica::OpenError;
+use quorate_wal::WalError;
+
 /// Why a server does not start, or stops.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -26,12 +30,55 @@ pub enum ServerError {
         reason: String,
     },
     /// The node's machines cannot be built.
-    #[error("{0}")]
-    Open(#[from] quorate_replica::OpenError),
+    #[error("{0}{advice}", advice = what_to_do_at_start(.0))]
+    Open(#[from] OpenError),
     /// The log failed; nothing may be acknowledged any more.
-    #[error("{0}; the node stops, because what is on disk can no longer be believed")]
-    Log(quorate_wal::WalError),
+    #[error("{0}{advice}", advice = what_to_do(.0))]
+    Log(WalError),
     /// A committed entry cannot be applied by this version.
     #[error("{0}")]
     Apply(quorate_replica::ApplyError),
+}
+
+/// What a person can do about a log that failed under a running node. Errors that are not the
+/// disk's say so themselves.
+fn what_to_do(error: &WalError) -> &'static str {
+    match error {
+        WalError::Disk(disk) => match disk.kind {
+            ErrorKind::NoSpace => {
+                "; the node stops, and keeps all that it acknowledged: free some space on that \
+                 file system, or move the data directory to a larger one, then start it again"
+            }
+            ErrorKind::PermissionDenied => {
+                "; the node stops, and keeps all that it acknowledged: make the file writable \
+                 (is its file system mounted read-only?), then start it again"
+            }
+            ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Io => {
+                "; the node stops, because what is on disk can no longer be believed: check that \
+                 disk and the kernel's log, then start the node again; it reads and checks \
+                 everything anew"
+            }
+        },
+        _ => "",
+    }
+}
+
+/// The same for a log that cannot be opened.
+fn what_to_do_at_start(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Log(WalError::Disk(disk)) => match disk.kind {
+            ErrorKind::NoSpace => {
+                "; nothing is lost: a node needs room for a new segment of its log to start; free \
+                 some space on that file system, or move the data directory to a larger one"
+            }
+            ErrorKind::PermissionDenied => {
+                "; nothing was changed: make the file readable and writable for this user (is its \
+                 file system mounted read-only?)"
+            }
+            ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Io => {
+                "; check that disk and the kernel's log, then start the node again"
+            }
+        },
+        _ => "",
+    }
 }

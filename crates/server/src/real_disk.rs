@@ -66,7 +66,7 @@ impl Disk for RealDisk {
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
         let path = self.path(from);
         fs::rename(&path, self.path(to))
-            .map_err(|error| failed(&format!("rename to {to}"), &path, &error))
+            .map_err(|error| failed(&format!("rename (to {to})"), &path, &error))
     }
 
     fn remove(&self, name: &str) -> Result<(), DiskError> {
@@ -107,7 +107,7 @@ impl File for RealFile {
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    return Err(failed(&format!("read at {at}"), &self.path, &error));
+                    return Err(failed(&format!("read at byte {at} of"), &self.path, &error));
                 }
             }
         }
@@ -117,7 +117,7 @@ impl File for RealFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.file
             .write_all_at(bytes, offset)
-            .map_err(|error| failed(&format!("write at {offset}"), &self.path, &error))
+            .map_err(|error| failed(&format!("write at byte {offset} of"), &self.path, &error))
     }
 
     fn sync(&self) -> Result<(), DiskError> {
@@ -129,7 +129,7 @@ impl File for RealFile {
     fn truncate(&self, length: u64) -> Result<(), DiskError> {
         self.file
             .set_len(length)
-            .map_err(|error| failed(&format!("truncate to {length}"), &self.path, &error))
+            .map_err(|error| failed(&format!("truncate (to {length} bytes)"), &self.path, &error))
     }
 
     fn length(&self) -> Result<u64, DiskError> {

@@ -13,12 +13,20 @@ mod cluster;
 mod command;
 mod command_line;
 mod ctl;
+#[cfg(target_os = "linux")]
+mod disk_full;
 mod etcdctl;
 #[cfg(target_os = "linux")]
 mod etcdctl_on_each_node;
 #[cfg(target_os = "linux")]
 mod failover;
 mod fake_etcd;
+#[cfg(target_os = "linux")]
+mod power_cut;
+#[cfg(target_os = "linux")]
+mod real_faults;
+#[cfg(target_os = "linux")]
+mod syscalls;
 #[cfg(target_os = "linux")]
 mod under_systemd;
 #[cfg(target_os = "linux")]

@@ -68,6 +68,11 @@ async fn status(State(core): State<Arc<Core>>) -> Response {
     let leader = leadership
         .leader
         .map_or("", |leader| core.member_name(leader));
+    // One moment: equal applied indexes mean equal hashes.
+    let store = core.store();
+    let (applied, revision, state_hash) =
+        (core.applied_index(), store.revision(), store.state_hash());
+    drop(store);
     Json(json!({
         "member": core.settings.name,
         "member_id": format!("{:x}", core.identity.member_id),
@@ -75,9 +80,9 @@ async fn status(State(core): State<Arc<Core>>) -> Response {
         "role": role,
         "leader": leader,
         "term": leadership.term.0,
-        "applied": core.applied_index(),
-        "revision": core.store().revision(),
-        "state_hash": format!("{:016x}", core.store().state_hash()),
+        "applied": applied,
+        "revision": revision,
+        "state_hash": format!("{state_hash:016x}"),
         "version": QUORATE_VERSION,
     }))
     .into_response()

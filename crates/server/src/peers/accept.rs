@@ -102,16 +102,11 @@ async fn hear(
         core.metrics
             .peer_received_bytes
             .inc_by(frame.payload.len() as u64);
-        let messages = match wire::decode_frame(&frame) {
-            Ok((None, messages)) => messages,
-            Ok((Some(_), _)) | Err(_) => {
-                core.metrics.peer_frames_refused.inc();
-                tracing::warn!(
-                    peer = core.member_name(peer),
-                    "a peer sent an illegal frame"
-                );
-                return;
-            }
+        let Ok((None, messages)) = wire::decode_frame(&frame) else {
+            core.metrics.peer_frames_refused.inc();
+            let peer = core.member_name(peer);
+            tracing::warn!(peer, "a peer sent an illegal frame");
+            return;
         };
         let input = ConsensusInput::Received {
             from: peer,

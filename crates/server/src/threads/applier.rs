@@ -29,11 +29,15 @@ pub(super) fn run(core: &Core, mut applier: Applier, fatal: &Fatal) {
             }
         }
         loop {
-            let progress = match applier.step(&mut core.store_mut(), KEYS_PER_STEP) {
+            let mut store = core.store_mut();
+            let progress = match applier.step(&mut store, KEYS_PER_STEP) {
                 Ok(progress) => progress,
                 Err(error) => return fatal.report(ServerError::Apply(error)),
             };
+            // Under the store's lock, so that whoever holds it sees the index and the state of
+            // one moment: members are compared by them.
             publish(core, &applier);
+            drop(store);
             let more = progress.more;
             deliver(core, progress);
             if !more {

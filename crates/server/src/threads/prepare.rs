@@ -2,8 +2,8 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use quorate_disk::Disk;
-use quorate_wal::Preparer;
+use quorate_disk::{Disk, DiskError, ErrorKind};
+use quorate_wal::{Preparer, WalError};
 
 use super::{Fatal, Queues};
 use crate::error::ServerError;
@@ -56,6 +56,16 @@ pub(super) fn run<D: Disk>(queues: &Queues, preparer: &Preparer<D>, fatal: &Fata
         match preparer.prepare() {
             Ok(true) => continue,
             Ok(false) => {}
+            // The current segment goes on, and room may be made before it is full.
+            Err(WalError::Disk(
+                error @ DiskError {
+                    kind: ErrorKind::NoSpace,
+                    ..
+                },
+            )) => tracing::warn!(
+                "the log's next segment cannot be prepared: {error}; when the current one is full, \
+                 the node has to stop: free some space on that file system"
+            ),
             Err(error) => return fatal.report(ServerError::Log(error)),
         }
         if queues.prepare.wait() {

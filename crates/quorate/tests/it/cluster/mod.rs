@@ -31,8 +31,13 @@ pub(crate) use etcdctl::Etcdctl;
 pub(crate) use http::get;
 pub(crate) use kv::{Kv, Pairs, kv, read_all, runtime};
 pub(crate) use node::{Node, signal};
+<<<<<<< HEAD
 pub(crate) use ports::{free_ports, hold_ports};
 pub(crate) use run::{Ran, quorate, quorate_command, run};
+=======
+pub(crate) use ports::hold_ports;
+pub(crate) use run::{Ran, quorate, run};
+>>>>>>> main
 pub(crate) use shared::{shared_data, word_counts};
 pub(crate) use skip::{is_root, skip};
 pub(crate) use status::NodeStatus;
