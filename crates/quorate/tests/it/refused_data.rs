@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use quorate_proto::etcdserverpb::PutRequest;
 
 use crate::cluster::{
-    Cluster, Plan, Turn, contents, free_ports, hold_ports, kv, quorate_command, real_directory, run,
-    runtime, wait_for,
+    Cluster, Plan, Turn, contents, free_ports, hold_ports, kv, quorate_command, real_directory,
+    run, runtime, wait_for,
 };
 
 /// Starts node `i` with other words than its own; it must refuse. Gives its one line.
@@ -19,14 +19,20 @@ fn refusal(words: &[String], directory: &Path) -> String {
     let ran = run(quorate_command().args(words).arg("--log-level=error"), "");
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert_eq!(ran.error.lines().count(), 1, "{ran:?}");
-    assert_eq!(contents(directory), before, "something was changed: {ran:?}");
+    assert_eq!(
+        contents(directory),
+        before,
+        "something was changed: {ran:?}"
+    );
     ran.error
 }
 
 /// Words with the flag that begins like `flag` replaced by it.
 fn with(words: &[String], flag: &str) -> Vec<String> {
     let name = flag.split('=').next().expect("a name");
-    let kept = words.iter().filter(|word| word.split('=').next() != Some(name));
+    let kept = words
+        .iter()
+        .filter(|word| word.split('=').next() != Some(name));
     kept.cloned().chain([flag.to_owned()]).collect()
 }
 
@@ -80,7 +86,15 @@ fn the_data_of_another_cluster_is_refused() {
     let words = with(&node.words(), "--initial-cluster-token=another");
     let line = refusal(&words, &node.directory);
     let directory = node.directory.display().to_string();
-    assert_contains(&line, &[&directory, "belongs to cluster", "--initial-cluster-token", "--data-dir"]);
+    assert_contains(
+        &line,
+        &[
+            &directory,
+            "belongs to cluster",
+            "--initial-cluster-token",
+            "--data-dir",
+        ],
+    );
 }
 
 #[test]
@@ -92,7 +106,15 @@ fn the_data_of_another_member_is_refused() {
     let other = &cluster.nodes[1].directory;
     let flag = format!("--data-dir={}", other.display());
     let line = refusal(&with(&cluster.nodes[0].words(), &flag), other);
-    assert_contains(&line, &[&other.display().to_string(), "belongs to member", "(n2)", "--name"]);
+    assert_contains(
+        &line,
+        &[
+            &other.display().to_string(),
+            "belongs to member",
+            "(n2)",
+            "--name",
+        ],
+    );
 }
 
 #[test]
@@ -105,7 +127,13 @@ fn a_directory_of_a_newer_format_is_refused() {
         .replace("\"format_version\": 1", "\"format_version\": 2");
     fs::write(&identity, newer).expect("written");
     let line = refusal(&node.words(), &node.directory);
-    assert_contains(&line, &["format version 2", "start the version of quorate that wrote it"]);
+    assert_contains(
+        &line,
+        &[
+            "format version 2",
+            "start the version of quorate that wrote it",
+        ],
+    );
 }
 
 #[test]
@@ -142,14 +170,30 @@ fn one_flipped_bit_in_acknowledged_data_is_named_and_never_cut_away() {
         let node = &cluster.nodes[0];
         let line = refusal(&node.words(), &node.directory);
         let name = path.file_name().expect("a name").to_string_lossy();
-        assert_contains(&line, &[&name, "is damaged at byte ", "acknowledged", "nothing was cut"]);
+        assert_contains(
+            &line,
+            &[
+                &name,
+                "is damaged at byte ",
+                "acknowledged",
+                "nothing was cut",
+            ],
+        );
         let offset: usize = line
             .split("is damaged at byte ")
             .nth(1)
-            .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
+            .and_then(|rest| {
+                rest.split(|c: char| !c.is_ascii_digit())
+                    .next()?
+                    .parse()
+                    .ok()
+            })
             .expect("an offset");
         // A batch begins at a sector, with a header of 128 bytes.
-        assert!((offset..offset + 1024).contains(&place), "{offset}, not {place}: {line}");
+        assert!(
+            (offset..offset + 1024).contains(&place),
+            "{offset}, not {place}: {line}"
+        );
     }
     fs::write(&path, &sound).expect("written");
     cluster.restart(0);
@@ -197,7 +241,11 @@ fn a_directory_in_use_is_refused_and_its_user_named() {
         words = with(&words, &flag);
     }
     let ran = run(quorate_command().args(words).arg("--log-level=error"), "");
-    assert_eq!((ran.code, ran.error.lines().count()), (Some(1), 1), "{ran:?}");
+    assert_eq!(
+        (ran.code, ran.error.lines().count()),
+        (Some(1), 1),
+        "{ran:?}"
+    );
     let owner = format!("in use by process {}", node.pid());
     assert_contains(&ran.error, &[&node.directory.display().to_string(), &owner]);
     put_each(&cluster, 1);
@@ -221,7 +269,11 @@ fn a_port_in_use_is_refused_and_its_user_named() {
             "--log-level=error".to_owned(),
         ];
         let ran = run(quorate_command().args(words), "");
-        assert_eq!((ran.code, ran.error.lines().count()), (Some(1), 1), "{ran:?}");
+        assert_eq!(
+            (ran.code, ran.error.lines().count()),
+            (Some(1), 1),
+            "{ran:?}"
+        );
         let owner = format!("in use by process {}", std::process::id());
         assert_contains(&ran.error, &[&format!("127.0.0.1:{taken}"), &owner]);
         assert!(!data.join("member.json").exists(), "founded in spite of it");
@@ -239,10 +291,21 @@ fn etcds_own_data_directory_is_refused_with_how_to_migrate() {
     let mut directories = vec![made_up];
     directories.extend(real_etcds_data(scratch.path()));
     for directory in directories {
-        let words = ["serve".to_owned(), format!("--data-dir={}", directory.display())];
+        let words = [
+            "serve".to_owned(),
+            format!("--data-dir={}", directory.display()),
+        ];
         let line = refusal(&words, &directory);
         let shown = directory.display().to_string();
-        assert_contains(&line, &[&shown, "belongs to etcd", "make-mirror", "nothing was changed"]);
+        assert_contains(
+            &line,
+            &[
+                &shown,
+                "belongs to etcd",
+                "make-mirror",
+                "nothing was changed",
+            ],
+        );
     }
 }
 
@@ -279,7 +342,10 @@ fn real_etcds_data(scratch: &Path) -> Option<PathBuf> {
 fn nothing_listens_on_the_ports_of_a_node_that_refused() {
     let cluster = stopped_node(1);
     let node = &cluster.nodes[0];
-    refusal(&with(&node.words(), "--initial-cluster-token=another"), &node.directory);
+    refusal(
+        &with(&node.words(), "--initial-cluster-token=another"),
+        &node.directory,
+    );
     for port in [node.client_port, node.peer_port] {
         TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
     }
