@@ -82,9 +82,21 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => in_runtime(bench::run(arguments)),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("quorate: {error:#}");
+        eprintln!("quorate: {}", one_line(&error));
         ExitCode::FAILURE
     })
+}
+
+/// An error and its causes; a cause that has been told already, by the words of what it caused, is left out.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            let colon = if line.is_empty() { "" } else { ": " };
+            line.push_str(&format!("{colon}{cause}"));
+        }
+    }
+    line
 }
 
 fn in_runtime(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {

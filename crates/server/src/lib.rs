@@ -19,6 +19,7 @@ mod clock;
 mod core;
 mod data_dir;
 mod error;
+mod first_words;
 mod grpc;
 mod http;
 mod inbox;

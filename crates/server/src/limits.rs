@@ -44,6 +44,13 @@ pub(crate) const MAX_PEER_CONNECTIONS: usize = 256;
 /// Bytes of headers of one request.
 pub(crate) const MAX_HEADER_BYTES: u32 = 64 << 10;
 
+/// An HTTP/2 connection that is silent for so long is probed, so that one whose other side has vanished, or never
+/// meant to speak, does not count against the number of connections for ever. A probe is one small packet.
+pub(crate) const IDLE_PROBE_AFTER: Duration = Duration::from_secs(30);
+
+/// How long the answer to a probe may take (etcd: `--grpc-keepalive-timeout`).
+pub(crate) const IDLE_PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Flow-control window of a link between peers: a frame of two mebibytes and its successor.
 pub(crate) const PEER_WINDOW_BYTES: u32 = 8 << 20;
 

@@ -16,9 +16,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::core::Core;
 use crate::error::ServerError;
-use crate::limits::{MAX_HEADER_BYTES, MAX_STREAMS_PER_CONNECTION, PEER_WINDOW_BYTES};
+use crate::first_words::FirstWords;
+use crate::limits::{
+    IDLE_PROBE_AFTER, IDLE_PROBE_TIMEOUT, MAX_HEADER_BYTES, MAX_STREAMS_PER_CONNECTION,
+    PEER_WINDOW_BYTES,
+};
 
-/// How long a connection may take to say its first headers over HTTP/1.1.
+/// How long a connection may take to say which protocol it speaks, and its headers over HTTP/1.1.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pause after a failed accept (out of file descriptors, say), so that it does not spin.
@@ -91,8 +95,11 @@ async fn connection(
         .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
         .max_header_list_size(MAX_HEADER_BYTES)
         .initial_stream_window_size(PEER_WINDOW_BYTES)
-        .initial_connection_window_size(PEER_WINDOW_BYTES);
+        .initial_connection_window_size(PEER_WINDOW_BYTES)
+        .keep_alive_interval(IDLE_PROBE_AFTER)
+        .keep_alive_timeout(IDLE_PROBE_TIMEOUT);
     let service = TowerToHyperService::new(router);
+    let stream = FirstWords::within(HEADER_TIMEOUT, stream);
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let result = tokio::select! {

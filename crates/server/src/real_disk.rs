@@ -78,10 +78,8 @@ impl Disk for RealDisk {
         let list = || -> io::Result<Vec<String>> {
             let mut names = Vec::new();
             for entry in fs::read_dir(self.directory.as_path())? {
-                let entry = entry?;
-                if entry.file_type()?.is_file()
-                    && let Ok(name) = entry.file_name().into_string()
-                {
+                // Whatever it is: a directory where a segment should be must not look like an empty log.
+                if let Ok(name) = entry?.file_name().into_string() {
                     names.push(name);
                 }
             }
@@ -177,6 +175,16 @@ mod tests {
         assert_eq!(disk.list(), Ok(vec!["b".to_owned()]));
         disk.remove("b").expect("remove");
         assert_eq!(disk.list(), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_no_file_is_listed_and_cannot_be_opened() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(directory.path().join("a")).expect("made");
+        let disk = RealDisk::new(directory.path());
+        assert_eq!(disk.list(), Ok(vec!["a".to_owned()]));
+        let error = disk.open("a").expect_err("not a file");
+        assert!(error.reason.contains("Is a directory"), "{error}");
     }
 
     #[test]

@@ -3,10 +3,10 @@
 // A test that cannot go on may panic, in its helpers too.
 #![allow(clippy::unwrap_used)]
 
-mod bench;
-// Processes are watched through /proc, and disks judged by statfs(2).
+// Processes are watched through /proc, and disks judged by statfs(2), both of Linux.
 #[cfg(target_os = "linux")]
 mod bad_requests;
+mod bench;
 #[cfg(target_os = "linux")]
 #[allow(dead_code, unused_imports, reason = "its users come one by one")]
 mod cluster;
@@ -25,6 +25,8 @@ mod fake_etcd;
 mod power_cut;
 #[cfg(target_os = "linux")]
 mod real_faults;
+#[cfg(target_os = "linux")]
+mod refused_data;
 #[cfg(target_os = "linux")]
 mod syscalls;
 #[cfg(target_os = "linux")]

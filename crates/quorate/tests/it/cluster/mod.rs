@@ -7,6 +7,7 @@
 //! - What the nodes log goes to files, whose ends are printed when the test fails.
 //! - Tests that measure time ask to be [alone](Plan::alone): no other cluster runs meanwhile.
 
+mod contents;
 mod disk;
 mod etcdctl;
 mod http;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
+pub(crate) use contents::contents;
 pub(crate) use disk::{real_directory, refuse_memory};
 pub(crate) use etcdctl::Etcdctl;
 pub(crate) use http::get;
@@ -196,6 +198,12 @@ impl Cluster {
     /// Waits until all running nodes agree on a leader, which is one of them; gives its number.
     pub(crate) fn wait_for_leader(&self) -> usize {
         self.wait_for("a leader that all running nodes know", || self.leader())
+    }
+
+    /// Waits until node `i` serves a linearizable read: it has applied all that was acknowledged before.
+    pub(crate) fn wait_until_healthy(&self, i: usize) {
+        let what = format!("{} to be healthy", self.nodes[i].name);
+        self.wait_for(&what, || get(self.nodes[i].client_port, "/health").ok());
     }
 
     /// The leader that all running nodes agree on now, if they do.
