@@ -56,7 +56,7 @@ impl Server {
         let clock = Clock::start();
         let disk = RealDisk::new(&log_directory);
         let node_settings = node_settings(&settings, &identity);
-        let mut node = Node::open(disk, node_settings, clock.now(), clock.wall_ms())?;
+        let mut node = Node::open(disk, &node_settings, clock.now(), clock.wall_ms())?;
         for note in &node.notes {
             tracing::warn!("{note}");
         }
