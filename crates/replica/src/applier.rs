@@ -125,6 +125,12 @@ impl Applier {
         self.applied
     }
 
+    /// Whether no command is half applied: what [`Applier::log_time_ms`] says is then of
+    /// [`Applier::applied`], else of the entry after it.
+    pub fn is_between_commands(&self) -> bool {
+        self.current.is_none()
+    }
+
     /// The log time of the last command, milliseconds since 1970.
     pub fn log_time_ms(&self) -> u64 {
         self.log_time_ms
