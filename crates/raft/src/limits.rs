@@ -56,8 +56,9 @@ pub const MAX_NUMBER: u64 = 1 << 62;
 /// a busy cluster reads: measured on three nodes, 100 clients, two cores, 10 to 20 % less.
 pub const MAX_READ_ROUNDS_IN_FLIGHT: usize = 1;
 
-/// ReadIndexRequests of a follower under way at once, for the same reason.
-pub const MAX_READ_REQUESTS_IN_FLIGHT: usize = 1;
+/// ReadIndexRequests of a follower under way at once: one, for the same reason; and after a
+/// heartbeat interval without an answer another, since the first or its answer may be lost.
+pub const MAX_READ_REQUESTS_IN_FLIGHT: usize = 2;
 
 /// ReadIndexRequests that a leader keeps from one peer. A peer has at most
 /// [`MAX_READ_REQUESTS_IN_FLIGHT`] that it still waits for; the rest are repeats.

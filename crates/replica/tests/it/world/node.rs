@@ -10,7 +10,8 @@ use quorate_disk::SimDisk;
 use quorate_kv::Store;
 use quorate_raft::{Entry, Fetch, Instant, LogIndex, NodeId, ReadGrant, ReadId, WriteId};
 use quorate_replica::{
-    Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal, WriteRequest,
+    Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal,
+    WriteRequest,
 };
 use quorate_wal::Preparer;
 
@@ -143,7 +144,11 @@ impl Process {
     /// A write may be forwarded again only after a refusal: never a silent second try.
     pub(crate) fn note_forwarded(&mut self, sequence: u64) {
         let under_way = self.forwarded.insert(sequence, true);
-        assert_ne!(under_way, Some(true), "{sequence} is forwarded a second time");
+        assert_ne!(
+            under_way,
+            Some(true),
+            "{sequence} is forwarded a second time"
+        );
     }
 
     /// Every queue has its bound; in worlds of this size, a small one.
