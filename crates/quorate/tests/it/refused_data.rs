@@ -19,6 +19,8 @@ fn refusal(words: &[String], directory: &Path) -> String {
     let ran = run(quorate_command().args(words).arg("--log-level=error"), "");
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert_eq!(ran.error.lines().count(), 1, "{ran:?}");
+    let times_told = ran.error.matches("write-ahead log:").count();
+    assert!(times_told <= 1, "the same is told twice: {ran:?}");
     assert_eq!(
         contents(directory),
         before,

@@ -22,7 +22,6 @@ pub(crate) struct Node {
     /// Standard error and output of all its lives.
     pub(crate) log: PathBuf,
     pub(crate) initial_cluster: String,
-    pub(crate) more_flags: Vec<String>,
     pub(crate) process: Option<Child>,
 }
 
@@ -47,7 +46,6 @@ impl Node {
             format!("--initial-cluster={}", self.initial_cluster),
             format!("--exit-with-parent={}", std::process::id()),
         ];
-        words.extend(self.more_flags.iter().cloned());
         words
     }
 
