@@ -37,6 +37,13 @@ pub struct Config {
     /// Off, a leader that was cut off goes on accepting proposals that it cannot commit.
     pub check_quorum: bool,
 
+    /// A follower whose link to the leader is lost doubts it: it campaigns soon, and gives votes,
+    /// unless the leader is heard again first. A leader whose process dies is then replaced in a
+    /// fraction of the election timeout; one that lives is not disturbed, since a candidate
+    /// needs a quorum of doubters. Must be off where a leader serves reads on a lease, which
+    /// counts on votes being withheld for a whole election timeout.
+    pub doubt_leader_on_lost_link: bool,
+
     /// Whether a new leader appends an empty entry, which lets it commit what came before
     /// without waiting for a proposal (Raft §8). Off, log indexes hold commands only, for
     /// embedders that need them dense; but then earlier entries stay uncommitted, and
@@ -88,6 +95,7 @@ impl Config {
             heartbeat_interval: limits::DEFAULT_HEARTBEAT_INTERVAL,
             pre_vote: true,
             check_quorum: true,
+            doubt_leader_on_lost_link: true,
             empty_entry_on_election: true,
             max_append_bytes: limits::DEFAULT_MAX_APPEND_BYTES,
             max_inflight_bytes: limits::DEFAULT_MAX_INFLIGHT_BYTES,

@@ -133,9 +133,9 @@ impl Raft {
     pub(crate) fn leader_is_well(&self) -> bool {
         match &self.role {
             RoleState::Leader(_) => true, // It steps down by itself when it is not.
-            RoleState::Follower(follower) => follower
-                .leader
-                .is_some_and(|(_, heard)| self.now < heard + self.config.election_timeout),
+            RoleState::Follower(follower) => follower.leader.is_some_and(|(_, heard)| {
+                !follower.doubts_leader && self.now < heard + self.config.election_timeout
+            }),
             RoleState::PreCandidate(_) | RoleState::Candidate(_) => false,
         }
     }

@@ -69,6 +69,7 @@ impl Raft {
         match &mut self.role {
             RoleState::Follower(follower) => {
                 follower.leader = Some((leader, self.now));
+                follower.doubts_leader = false;
                 follower.election_deadline = deadline;
             }
             _ => self.become_follower(self.persistent.term(), Some(leader)),

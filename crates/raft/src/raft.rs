@@ -236,6 +236,13 @@ impl Raft {
                 let asked = std::mem::take(&mut follower.asked);
                 let reads = asked.into_iter().flat_map(|(_, reads)| reads);
                 self.reads.drop_all(reads, DropReason::LeaderChanged);
+                if self.config.doubt_leader_on_lost_link {
+                    // A leader that lives is heard again within a heartbeat interval.
+                    let patience = self.random.jittered(2 * self.config.heartbeat_interval);
+                    follower.doubts_leader = true;
+                    follower.election_deadline =
+                        follower.election_deadline.min(self.now + patience);
+                }
             }
             _ => {}
         }

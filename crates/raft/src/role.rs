@@ -26,6 +26,8 @@ pub(crate) enum RoleState {
 pub(crate) struct Follower {
     /// The term's leader, and when it was last heard.
     pub(crate) leader: Option<(NodeId, Instant)>,
+    /// The link to the leader was lost since it was last heard.
+    pub(crate) doubts_leader: bool,
     /// When to campaign.
     pub(crate) election_deadline: Instant,
     /// Our log equals the term's leader's through here: as far as its Appends have shown, which
@@ -47,6 +49,7 @@ impl Follower {
     pub(crate) fn new(leader: Option<(NodeId, Instant)>, election_deadline: Instant) -> Follower {
         Follower {
             leader,
+            doubts_leader: false,
             election_deadline,
             verified: LogIndex::ZERO,
             round: 0,

@@ -6,6 +6,7 @@
 //! the order of their ids. The shell feeds in all that is queued before it takes the effects,
 //! so that everything waiting becomes one batch at every hop.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId, peek_request_id};
@@ -92,6 +93,8 @@ pub struct Consensus {
     versions: ClusterVersions,
     log_clock: LogClock,
     state: LeadershipState,
+    /// Peers that can be spoken to.
+    links: BTreeSet<NodeId>,
     /// The leader, and its term, that says it is none: nothing is forwarded to it again.
     refused_by: Option<(NodeId, quorate_raft::Term)>,
     committed: LogIndex,
@@ -122,6 +125,7 @@ impl Consensus {
             read_retry_at: None,
             log_clock: LogClock::new(now, wall_ms),
             state,
+            links: BTreeSet::new(),
             refused_by: None,
             committed: LogIndex::ZERO,
             applied: LogIndex::ZERO,
@@ -176,13 +180,15 @@ impl Consensus {
         }
     }
 
-    /// A handshake with `peer` told the highest protocol version that it speaks.
+    /// There is a link to `peer`, whose handshake told the highest protocol version it speaks.
     pub fn link_up(&mut self, peer: NodeId, highest_protocol_version: u32) {
+        self.links.insert(peer);
         self.versions.heard(peer, highest_protocol_version);
     }
 
     /// The link to `peer` was lost: what was sent may or may not have arrived.
     pub fn link_lost(&mut self, now: Instant, peer: NodeId) {
+        self.links.remove(&peer);
         self.raft.link_lost(now, peer);
         for sequence in self.proposals.take_forwarded_to(peer) {
             self.fail(sequence, RequestError::LeaderLost);
@@ -346,13 +352,15 @@ impl Consensus {
     fn route(&self) -> Route {
         match (self.state.role, self.state.leader) {
             (Role::Leader, _) => Route::Lead(self.state.term),
-            (Role::Follower, Some(leader))
-                if self.refused_by != Some((leader, self.state.term)) =>
-            {
-                Route::Forward(leader)
-            }
+            (Role::Follower, Some(leader)) if self.may_forward_to(leader) => Route::Forward(leader),
             _ => Route::Wait,
         }
+    }
+
+    /// Whether what is sent to `leader` would be on its way: else requests wait, and may still be
+    /// sent to it, or to its successor, when there is a link.
+    fn may_forward_to(&self, leader: NodeId) -> bool {
+        self.links.contains(&leader) && self.refused_by != Some((leader, self.state.term))
     }
 
     /// Sends every waiting request to where it belongs.

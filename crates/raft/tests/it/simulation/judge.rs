@@ -57,17 +57,22 @@ pub(super) struct Judge {
     entries: BTreeMap<(LogIndex, Term), (Payload, Term)>,
     /// The committed log.
     pub(super) committed: Vec<Entry>,
+    /// For each entry of it, the term of the node that was first handed it: a leader of that
+    /// term, or of an earlier one, committed it.
+    committed_by: Vec<Term>,
 }
 
 impl Judge {
-    /// Election Safety and Leader Completeness (Raft, Figure 3).
+    /// Election Safety and Leader Completeness (Raft, Figure 3): a leader has all that leaders of
+    /// earlier terms committed. (One of a later term may commit older entries that this one
+    /// lacks, before this one learns of it.)
     pub(super) fn leads(&mut self, node: NodeId, term: Term, log: &Image) {
         let leader = *self.leaders.entry(term).or_insert(node);
         assert_eq!(leader, node, "two leaders in term {term}");
-        for entry in self.committed.iter().filter(|entry| entry.term < term) {
+        for (entry, by) in self.committed.iter().zip(&self.committed_by) {
             assert!(
-                log.holds(entry),
-                "leader {node} of term {term} lacks committed {entry:?}"
+                *by >= term || log.holds(entry),
+                "leader {node} of term {term} lacks {entry:?}, committed by term {by}"
             );
         }
     }
@@ -151,7 +156,7 @@ impl Judge {
     /// that a quorum has on disk.
     pub(super) fn handed_out(
         &mut self,
-        node: NodeId,
+        (node, term): (NodeId, Term),
         entry: &Entry,
         disks: &[&Image],
         own: &Image,
@@ -175,6 +180,7 @@ impl Judge {
                     "{entry:?} committed on {holders} disks"
                 );
                 self.committed.push(entry.clone());
+                self.committed_by.push(term);
             }
         }
     }

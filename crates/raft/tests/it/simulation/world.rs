@@ -381,15 +381,17 @@ impl World {
             node.writes.push_back((write, ready.send_after));
             self.schedule(delay, done);
         }
+        let term = self.machine(id).status().term;
         for entry in &ready.committed {
             let disks: Vec<&Image> = self.nodes.values().map(|node| &node.disk).collect();
             let own = &self.nodes[&id];
+            let by = (id, term);
             assert_eq!(
                 entry.index,
                 own.handed_out.next(),
                 "{id} is handed entries out of order"
             );
-            self.judge.handed_out(id, entry, &disks, &own.disk);
+            self.judge.handed_out(by, entry, &disks, &own.disk);
             self.nodes.get_mut(&id).unwrap().handed_out = entry.index;
         }
         if let Some(entry) = ready.committed.last() {
