@@ -204,6 +204,19 @@ fn one_flipped_bit_in_acknowledged_data_is_named_and_never_cut_away() {
 }
 
 #[test]
+fn a_member_whose_log_is_gone_does_not_come_back_as_a_new_one() {
+    let cluster = stopped_node(1);
+    let node = &cluster.nodes[0];
+    fs::remove_file(segment(&node.directory)).expect("removed");
+    let line = refusal(&node.words(), &node.directory);
+    let directory = node.directory.display().to_string();
+    assert_contains(
+        &line,
+        &[&directory, "its log is gone", "put the segments back"],
+    );
+}
+
+#[test]
 fn what_cannot_be_read_is_named() {
     let cluster = stopped_node(1);
     let node = &cluster.nodes[0];
