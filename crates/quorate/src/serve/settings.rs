@@ -154,7 +154,7 @@ impl ServeSettings {
             .collect();
         vec![
             format!(
-                "member {} of {} ({}), token {}{}",
+                "member {} of {} ({}), token {}, cluster {}",
                 self.name,
                 self.initial_cluster.len(),
                 members.join(", "),
