@@ -52,11 +52,12 @@ pub const ENTRY_OVERHEAD_BYTES: usize = 48;
 pub const MAX_NUMBER: u64 = 1 << 62;
 
 /// Read rounds of a leader under way at once. One round serves every read that waited when it
-/// began; the second lets a read that just missed the first go on at once; more would only cost
-/// messages.
-pub const MAX_READ_ROUNDS_IN_FLIGHT: usize = 2;
+/// began, and those that just missed it share the next. With two, batches halve and so does what
+/// a busy cluster reads: measured on three nodes, 100 clients, two cores, 10 to 20 % less.
+pub const MAX_READ_ROUNDS_IN_FLIGHT: usize = 1;
 
-/// ReadIndexRequests of a follower under way at once, for the same reason.
+/// ReadIndexRequests of a follower under way at once: one, for the same reason; and after a
+/// heartbeat interval without an answer another, since the first or its answer may be lost.
 pub const MAX_READ_REQUESTS_IN_FLIGHT: usize = 2;
 
 /// ReadIndexRequests that a leader keeps from one peer. A peer has at most

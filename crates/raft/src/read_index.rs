@@ -258,10 +258,17 @@ impl Raft {
 
     /// Whether the follower would ask its leader now.
     pub(crate) fn may_ask_leader(&self) -> bool {
-        matches!(&self.role, RoleState::Follower(follower)
-            if follower.leader.is_some()
-                && follower.asked.len() < MAX_READ_REQUESTS_IN_FLIGHT
-                && !self.reads.waiting.is_empty())
+        let RoleState::Follower(follower) = &self.role else {
+            return false;
+        };
+        let asked_in_vain = |(_, reads): &(u64, Vec<PendingRead>)| {
+            let asked = reads.iter().map(|read| read.asked).max();
+            asked.is_none_or(|asked| asked + self.config.heartbeat_interval <= self.now)
+        };
+        follower.leader.is_some()
+            && follower.asked.len() < MAX_READ_REQUESTS_IN_FLIGHT
+            && follower.asked.iter().all(asked_in_vain)
+            && !self.reads.waiting.is_empty()
     }
 
     /// Sends the waiting reads to the leader, as one request.

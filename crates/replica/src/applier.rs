@@ -15,6 +15,7 @@ use quorate_raft::{Entry, LogIndex, Payload, ReadGrant, ReadId};
 
 use crate::duplicates::Duplicates;
 use crate::error::{ApplyError, RequestError};
+use crate::limits::FIRST_KEYS_OF_A_COMMAND;
 
 /// The answer to a request that this node took.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ struct Current {
     index: LogIndex,
     answer_to: Option<u64>,
     application: Application,
+    /// How many keys it may touch in its first step.
+    first_keys: usize,
 }
 
 /// Applies committed entries to a store.
@@ -83,7 +86,8 @@ impl Applier {
         self.waiting_reads.push_back(grant);
     }
 
-    /// Applies entries until about `max_keys` keys were handled or nothing is left.
+    /// Applies entries until `max_keys` keys may have been touched or nothing is left. What a
+    /// command touched is not known, only what it was allowed to, so that is what counts.
     ///
     /// # Errors
     /// When an entry cannot be applied by this version: the node must stop.
@@ -91,23 +95,25 @@ impl Applier {
         let mut progress = Progress::default();
         let mut budget = max_keys;
         while budget > 0 {
-            budget -= 1;
             if let Some(current) = &mut self.current {
-                if let Step::Done(result) = store.advance(&mut current.application, max_keys) {
+                let keys = budget.min(current.first_keys);
+                budget -= keys;
+                current.first_keys = usize::MAX;
+                if let Step::Done(result) = store.advance(&mut current.application, keys) {
                     if let Some(sequence) = current.answer_to {
                         let result = result.map_err(RequestError::Refused);
                         progress.answers.push(Answer { sequence, result });
                     }
                     self.applied = current.index;
                     self.current = None;
-                    continue;
                 }
-                break; // the step's keys are used up
+                continue;
             }
             let Some(entry) = self.queue.pop_front() else {
                 break;
             };
             self.begin(store, entry, &mut progress)?;
+            budget -= usize::from(self.current.is_none());
         }
         self.release_reads(&mut progress);
         progress.more = self.current.is_some() || !self.queue.is_empty();
@@ -117,6 +123,12 @@ impl Applier {
     /// The last index applied.
     pub fn applied(&self) -> LogIndex {
         self.applied
+    }
+
+    /// Whether no command is half applied: what [`Applier::log_time_ms`] says is then of
+    /// [`Applier::applied`], else of the entry after it.
+    pub fn is_between_commands(&self) -> bool {
+        self.current.is_none()
     }
 
     /// The log time of the last command, milliseconds since 1970.
@@ -157,6 +169,12 @@ impl Applier {
         if !self.duplicates.admit(envelope.request_id) {
             self.duplicate_count += 1;
             self.skip(store, index);
+            if let Some(sequence) = answer_to {
+                // The first time has been answered, and nobody waits any more. Should somebody
+                // wait all the same, then for a request whose fate this node does not know.
+                let result = Err(RequestError::LeaderLost);
+                progress.answers.push(Answer { sequence, result });
+            }
             return Ok(());
         }
         match decode_command(envelope.kind, &envelope.body) {
@@ -166,11 +184,16 @@ impl Applier {
                 } else {
                     Wanted::Discard
                 };
+                let first_keys = match command {
+                    Command::Put(_) => 1,
+                    _ => FIRST_KEYS_OF_A_COMMAND,
+                };
                 let application = store.begin(index.0, command, wanted);
                 self.current = Some(Current {
                     index,
                     answer_to,
                     application,
+                    first_keys,
                 });
             }
             Decoded::ClusterVersion(version) => {

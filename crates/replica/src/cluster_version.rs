@@ -48,8 +48,13 @@ impl ClusterVersions {
         self.applied
     }
 
+    /// The proposal was refused: it is to be made again.
+    pub(crate) fn refused(&mut self) {
+        self.proposed = None;
+    }
+
     /// What a leader in `term` should propose now, at most once a term for each version.
-    pub(crate) fn propose_in(&mut self, term: Term) -> Option<u32> {
+    pub(crate) fn next_proposal(&mut self, term: Term) -> Option<u32> {
         if self.highest.len() < self.others {
             return None;
         }
@@ -74,23 +79,23 @@ mod tests {
     fn nothing_is_proposed_before_every_member_was_heard() {
         let mut versions = ClusterVersions::new(2);
         versions.heard(NodeId(2), 1);
-        assert_eq!(versions.propose_in(Term(1)), None);
+        assert_eq!(versions.next_proposal(Term(1)), None);
         versions.heard(NodeId(3), 1);
-        assert_eq!(versions.propose_in(Term(1)), Some(1));
-        assert_eq!(versions.propose_in(Term(1)), None, "once a term");
+        assert_eq!(versions.next_proposal(Term(1)), Some(1));
+        assert_eq!(versions.next_proposal(Term(1)), None, "once a term");
         assert_eq!(
-            versions.propose_in(Term(2)),
+            versions.next_proposal(Term(2)),
             Some(1),
             "again by the next leader"
         );
         versions.applied(1);
-        assert_eq!(versions.propose_in(Term(3)), None);
+        assert_eq!(versions.next_proposal(Term(3)), None);
     }
 
     #[test]
     fn the_slowest_member_decides() {
         let mut versions = ClusterVersions::new(1);
         versions.heard(NodeId(2), 0);
-        assert_eq!(versions.propose_in(Term(1)), None);
+        assert_eq!(versions.next_proposal(Term(1)), None);
     }
 }

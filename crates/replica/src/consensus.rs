@@ -6,10 +6,11 @@
 //! the order of their ids. The shell feeds in all that is queued before it takes the effects,
 //! so that everything waiting becomes one batch at every hop.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId, peek_request_id};
+use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{
     Dropped, Entry, Envelope, Fetch, Instant, LeadershipState, LogIndex, NodeId, Payload,
     ProposeError, Raft, ReadGrant, ReadId, Ready, Role, Status, Write, WriteId,
@@ -17,7 +18,7 @@ use quorate_raft::{
 
 use crate::cluster_version::ClusterVersions;
 use crate::error::RequestError;
-use crate::limits::{MAX_COMMAND_BYTES, MAX_UNAPPLIED_ENTRIES};
+use crate::limits::{MAX_COMMAND_BYTES, MAX_UNAPPLIED_ENTRIES, MAX_UNWRITTEN_BYTES};
 use crate::log_clock::LogClock;
 use crate::proposals::{Proposal, Proposals, Route};
 use crate::reads::Reads;
@@ -34,8 +35,9 @@ pub struct ConsensusSettings {
     pub other_members: usize,
     /// How long a request may take.
     pub request_timeout: Duration,
-    /// How long to wait before a dropped read is asked for again.
-    pub read_retry: Duration,
+    /// How long to wait before a dropped read is asked for again, and before a write is sent
+    /// again to a leader that said it is none.
+    pub retry_after: Duration,
 }
 
 /// A batch for the log, and what may be said once it is durable.
@@ -93,12 +95,16 @@ pub struct Consensus {
     versions: ClusterVersions,
     log_clock: LogClock,
     state: LeadershipState,
-    /// Peers that can be spoken to.
+    /// The peers that what is sent now may reach.
     links: BTreeSet<NodeId>,
-    /// The leader, and its term, that says it is none: nothing is forwarded to it again.
-    refused_by: Option<(NodeId, quorate_raft::Term)>,
+    /// A leader that says it is none, and until when nothing is forwarded to it. Not for ever:
+    /// it may have been elected again while it said so.
+    refused_by: Option<(NodeId, Instant)>,
     committed: LogIndex,
     applied: LogIndex,
+    /// Writes that are not known durable, and the bytes of their entries.
+    unwritten: VecDeque<(WriteId, usize)>,
+    unwritten_bytes: usize,
     refused_messages: u64,
     effects: Effects,
 }
@@ -129,6 +135,8 @@ impl Consensus {
             refused_by: None,
             committed: LogIndex::ZERO,
             applied: LogIndex::ZERO,
+            unwritten: VecDeque::new(),
+            unwritten_bytes: 0,
             refused_messages: 0,
             effects: Effects::default(),
         }
@@ -174,13 +182,15 @@ impl Consensus {
                 sequences,
             } => {
                 if boot_nonce == self.settings.boot_nonce {
-                    self.forward_refused(from, reason, &sequences);
+                    self.forward_refused(now, from, reason, &sequences);
                 }
             }
         }
     }
 
-    /// There is a link to `peer`, whose handshake told the highest protocol version it speaks.
+    /// What is sent to `peer` from now on may reach it. The handshake told the highest protocol
+    /// version that it speaks. Before this, and after a loss, writes wait: they are forwarded
+    /// once, so not into nothing.
     pub fn link_up(&mut self, peer: NodeId, highest_protocol_version: u32) {
         self.links.insert(peer);
         self.versions.heard(peer, highest_protocol_version);
@@ -198,6 +208,9 @@ impl Consensus {
     /// This write and all before it are durable.
     pub fn wrote(&mut self, now: Instant, id: WriteId) {
         self.raft.wrote(now, id);
+        while let Some((_, bytes)) = self.unwritten.pop_front_if(|(first, _)| *first <= id) {
+            self.unwritten_bytes -= bytes;
+        }
     }
 
     /// Entries read back from the log.
@@ -209,6 +222,7 @@ impl Consensus {
     /// it has seen.
     pub fn applied(&mut self, index: LogIndex, log_time_ms: u64, cluster_version: u32) {
         self.applied = self.applied.max(index);
+        self.reads.applied(self.applied);
         self.raft.applied(index);
         self.log_clock.observe(log_time_ms);
         self.versions.applied(cluster_version);
@@ -227,6 +241,7 @@ impl Consensus {
             self.read_retry_at = None;
             self.ask_reads(now);
         }
+        self.refused_by = self.refused_by.filter(|(_, until)| *until > now);
     }
 
     /// When [`Consensus::tick`] is next due.
@@ -236,6 +251,7 @@ impl Consensus {
             self.proposals.deadline(),
             self.reads.deadline(),
             self.read_retry_at,
+            self.refused_by.map(|(_, until)| until),
         ]
         .into_iter()
         .flatten()
@@ -245,6 +261,7 @@ impl Consensus {
     /// Everything to be done since the last call. `wall_ms` is the wall clock, milliseconds
     /// since 1970.
     pub fn take_effects(&mut self, now: Instant, wall_ms: u64) -> Effects {
+        self.see_leadership(now);
         self.dispatch(now, wall_ms);
         self.propose_cluster_version(now, wall_ms);
         let ready = self.raft.ready();
@@ -276,7 +293,7 @@ impl Consensus {
     }
 
     fn carry_out(&mut self, now: Instant, ready: Ready) {
-        if let Some(state) = ready.state {
+        if let Some(state) = ready.state.filter(|state| *state != self.state) {
             self.leadership_changed(now, state);
         }
         for dropped in ready.dropped {
@@ -284,7 +301,7 @@ impl Consensus {
         }
         self.note_committed(&ready.committed);
         for grant in ready.reads {
-            if self.reads.granted(grant.id) {
+            if self.reads.granted(grant.id, grant.index) {
                 self.effects.grant.push(grant);
             }
         }
@@ -298,6 +315,7 @@ impl Consensus {
         );
         assert!(self.effects.write.is_none(), "one write is taken at a time");
         self.effects.write = ready.write.map(|write| WriteRequest { write, then_send });
+        self.note_unwritten();
         self.effects.apply.extend(ready.committed);
         self.effects.fetch.extend(ready.fetch);
     }
@@ -317,19 +335,52 @@ impl Consensus {
         }
     }
 
+    fn note_unwritten(&mut self) {
+        let Some(WriteRequest { write, .. }) = &self.effects.write else {
+            return;
+        };
+        let entries = write.entries.iter();
+        let bytes = entries.map(|entry| entry.payload.len() + ENTRY_OVERHEAD_BYTES);
+        let bytes = bytes.sum();
+        self.unwritten.push_back((write.id, bytes));
+        self.unwritten_bytes += bytes;
+    }
+
     fn is_overloaded(&self) -> bool {
         self.committed.0.saturating_sub(self.applied.0) > MAX_UNAPPLIED_ENTRIES
+            || self.unwritten_bytes > MAX_UNWRITTEN_BYTES
     }
 
     fn is_ours(&self, request: RequestId) -> bool {
         request.member == self.settings.member.0 && request.boot_nonce == self.settings.boot_nonce
     }
 
+    /// What was heard since the last call may have changed who leads. Writes that still wait are
+    /// better not sent to a leader that is known to be gone.
+    fn see_leadership(&mut self, now: Instant) {
+        if !self.proposals.has_waiting() {
+            return; // The next `Ready` tells.
+        }
+        let status = self.raft.status();
+        let state = LeadershipState {
+            role: status.role,
+            term: status.term,
+            leader: status.leader,
+        };
+        if state != self.state {
+            self.leadership_changed(now, state);
+        }
+    }
+
+    /// A leader of another term does not know what its former self was sent.
     fn leadership_changed(&mut self, now: Instant, state: LeadershipState) {
-        self.state = state;
+        let before = std::mem::replace(&mut self.state, state);
         self.effects.state = Some(state);
-        for sequence in self.proposals.take_forwarded_except(state.leader) {
-            self.fail(sequence, RequestError::LeaderLost);
+        if (before.term, before.leader) != (state.term, state.leader) {
+            self.refused_by = None;
+            for sequence in self.proposals.take_forwarded() {
+                self.fail(sequence, RequestError::LeaderLost);
+            }
         }
         self.ask_reads(now);
     }
@@ -344,7 +395,7 @@ impl Consensus {
             Dropped::Read { id, .. } => {
                 self.reads.dropped(id);
                 self.read_retry_at
-                    .get_or_insert(now + self.settings.read_retry);
+                    .get_or_insert(now + self.settings.retry_after);
             }
         }
     }
@@ -352,15 +403,14 @@ impl Consensus {
     fn route(&self) -> Route {
         match (self.state.role, self.state.leader) {
             (Role::Leader, _) => Route::Lead(self.state.term),
-            (Role::Follower, Some(leader)) if self.may_forward_to(leader) => Route::Forward(leader),
+            (Role::Follower, Some(leader))
+                if self.links.contains(&leader)
+                    && self.refused_by.is_none_or(|(peer, _)| peer != leader) =>
+            {
+                Route::Forward(leader)
+            }
             _ => Route::Wait,
         }
-    }
-
-    /// Whether what is sent to `leader` would be on its way: else requests wait, and may still be
-    /// sent to it, or to its successor, when there is a link.
-    fn may_forward_to(&self, leader: NodeId) -> bool {
-        self.links.contains(&leader) && self.refused_by != Some((leader, self.state.term))
     }
 
     /// Sends every waiting request to where it belongs.
@@ -468,20 +518,25 @@ impl Consensus {
         }
     }
 
-    fn forward_refused(&mut self, from: NodeId, reason: RefusalReason, sequences: &[u64]) {
+    fn forward_refused(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        reason: RefusalReason,
+        sequences: &[u64],
+    ) {
         for sequence in sequences.iter().copied() {
             let error = match reason {
                 RefusalReason::NotLeader => {
-                    if self.state.leader == Some(from) {
-                        self.refused_by = Some((from, self.state.term));
+                    if self.proposals.refused_by(from, sequence) {
+                        self.refused_by = Some((from, now + self.settings.retry_after));
                     }
-                    self.proposals.refused_by(from, sequence);
                     continue;
                 }
                 RefusalReason::Overloaded => RequestError::TooManyRequests,
                 RefusalReason::Illegal => RequestError::TooLarge,
             };
-            if self.proposals.take(sequence) {
+            if self.proposals.take_refused_by(from, sequence) {
                 self.fail(sequence, error);
             }
         }
@@ -495,7 +550,7 @@ impl Consensus {
         }
         if self.reads.has_unasked() {
             self.read_retry_at
-                .get_or_insert(now + self.settings.read_retry);
+                .get_or_insert(now + self.settings.retry_after);
         }
     }
 
@@ -503,15 +558,16 @@ impl Consensus {
         let Route::Lead(term) = self.route() else {
             return;
         };
-        let Some(version) = self.versions.propose_in(term) else {
+        let Some(version) = self.versions.next_proposal(term) else {
             return;
         };
         let body = bytes::Bytes::copy_from_slice(&version.to_le_bytes());
         let origin = (self.settings.member.0, self.settings.boot_nonce);
         let log_time_ms = self.log_clock.stamp(now, wall_ms);
         let command = seal(origin, 0, CommandKind::ClusterVersion, body, log_time_ms).encode();
-        // A refusal only means that a later leader proposes it.
-        let _ = self.raft.propose(now, vec![command]);
+        if self.raft.propose(now, vec![command]).is_err() {
+            self.versions.refused();
+        }
     }
 
     fn fail(&mut self, sequence: u64, error: RequestError) {

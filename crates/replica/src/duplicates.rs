@@ -63,7 +63,7 @@ impl Window {
     }
 
     fn admit(&mut self, sequence: u64) -> bool {
-        if sequence + DUPLICATE_WINDOW <= self.greatest {
+        if self.greatest.saturating_sub(sequence) >= DUPLICATE_WINDOW {
             return false;
         }
         if sequence > self.greatest {
@@ -121,6 +121,15 @@ mod tests {
         assert!(duplicates.admit(request(9, DUPLICATE_WINDOW + 10)));
         assert!(!duplicates.admit(request(9, 10)));
         assert!(duplicates.admit(request(9, 11)));
+    }
+
+    #[test]
+    fn the_greatest_number_there_is_does_not_overflow_the_window() {
+        let mut duplicates = Duplicates::default();
+        assert!(duplicates.admit(request(9, u64::MAX)));
+        assert!(!duplicates.admit(request(9, u64::MAX)));
+        assert!(duplicates.admit(request(9, u64::MAX - 1)));
+        assert!(!duplicates.admit(request(9, 1)), "far below the window");
     }
 
     #[test]

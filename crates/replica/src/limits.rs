@@ -18,6 +18,14 @@ pub const MAX_PENDING_READS: usize = 4_096;
 /// machine is felt by those who load it (etcd: `maxGapBetweenApplyAndCommitIndex`, 5,000).
 pub const MAX_UNAPPLIED_ENTRIES: u64 = 20_000;
 
+/// Bytes of entries on their way to this node's disk at which new proposals are refused. A
+/// leader's followers may commit without it, so a disk that stalls is seen here and nowhere else.
+pub const MAX_UNWRITTEN_BYTES: usize = 64 << 20;
+
+/// Keys that a command other than a put may touch in the step in which its turn comes, before
+/// anything is known of its size: small ones end here, large ones get whole steps from then on.
+pub const FIRST_KEYS_OF_A_COMMAND: usize = 16;
+
 /// Proposals go to Raft, and to a leader, in groups of about this many bytes.
 pub const MAX_PROPOSAL_BATCH_BYTES: usize = 1 << 20;
 

@@ -6,6 +6,7 @@
 //! has to stop (pitfall 20).
 
 use quorate_disk::Disk;
+use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{Write, WriteId};
 use quorate_wal::{Batch, WalError, Writer};
 
@@ -84,9 +85,10 @@ fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
         }
         for entry in write.entries {
             let (kind, data) = entry_parts(entry.payload);
-            batch_bytes += data.len();
+            let entry_bytes = data.len() + ENTRY_OVERHEAD_BYTES;
+            batch_bytes += entry_bytes;
             if !batch.entries.is_empty() && batch_bytes > MAX_LOG_BATCH_BYTES {
-                batch_bytes = data.len();
+                batch_bytes = entry_bytes;
                 batches.push(std::mem::take(&mut batch));
             }
             let (index, term) = (entry.index.0, entry.term.0);

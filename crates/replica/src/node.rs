@@ -91,7 +91,7 @@ impl<D: Disk> Node<D> {
             boot_nonce: settings.boot_nonce,
             other_members: settings.member_ids.len() - 1,
             request_timeout,
-            read_retry: settings.heartbeat_interval,
+            retry_after: settings.heartbeat_interval,
         };
         Ok(Node {
             consensus: Consensus::new(consensus, raft, now, wall_ms),
@@ -142,7 +142,9 @@ pub struct LogReader<D: Disk> {
 }
 
 impl<D: Disk> LogReader<D> {
-    /// The entries of `fetch`, or the first of them that fit its limit of bytes.
+    /// The entries of `fetch`, or the first of them that fit its limit of bytes. None when they
+    /// have left the log since they were asked for: a new leader's entries replace those that
+    /// were never committed.
     ///
     /// # Errors
     /// Any error is final for the process: entries that were durable cannot be read.
@@ -150,9 +152,13 @@ impl<D: Disk> LogReader<D> {
         &self,
         fetch: quorate_raft::Fetch,
     ) -> Result<Vec<quorate_raft::Entry>, quorate_wal::WalError> {
-        let entries = self
+        let read = self
             .reader
-            .read(fetch.first.0, fetch.last.0, fetch.max_bytes)?;
+            .read(fetch.first.0, fetch.last.0, fetch.max_bytes);
+        let entries = match read {
+            Err(quorate_wal::WalError::BeyondEnd { .. }) => Vec::new(),
+            read => read?,
+        };
         Ok(entries
             .into_iter()
             .map(|entry| quorate_raft::Entry {

@@ -110,15 +110,25 @@ impl Proposals {
         }
     }
 
-    /// The node it was forwarded to refused it for want of being leader: it waits again.
-    pub(crate) fn refused_by(&mut self, from: NodeId, sequence: u64) {
+    /// The node it was forwarded to refused it for want of being leader: it waits again. False
+    /// if it is not there (any more).
+    pub(crate) fn refused_by(&mut self, from: NodeId, sequence: u64) -> bool {
         if let Some(Place::Forwarded { to, proposal }) = self.pending.get(&sequence)
             && *to == from
         {
             let proposal = proposal.clone();
             self.waiting.push_back(sequence);
             self.pending.insert(sequence, Place::Waiting(proposal));
+            return true;
         }
+        false
+    }
+
+    /// Takes a request that the node it was forwarded to refused for good; false if it is not
+    /// there (any more).
+    pub(crate) fn take_refused_by(&mut self, from: NodeId, sequence: u64) -> bool {
+        let place = self.pending.get(&sequence);
+        matches!(place, Some(Place::Forwarded { to, .. }) if *to == from) && self.take(sequence)
     }
 
     /// Forgets a request that has been committed or answered; false if it was not held.
@@ -143,9 +153,9 @@ impl Proposals {
         self.take_where(|place| matches!(place, Place::Forwarded { to, .. } if *to == peer))
     }
 
-    /// Takes the requests forwarded to anyone but `leader`.
-    pub(crate) fn take_forwarded_except(&mut self, leader: Option<NodeId>) -> Vec<u64> {
-        self.take_where(|place| matches!(place, Place::Forwarded { to, .. } if Some(*to) != leader))
+    /// Takes all requests that were forwarded: whoever led then leads no more, or anew.
+    pub(crate) fn take_forwarded(&mut self) -> Vec<u64> {
+        self.take_where(|place| matches!(place, Place::Forwarded { .. }))
     }
 
     /// Takes the requests whose time is over.
@@ -159,6 +169,12 @@ impl Proposals {
             if self.take(sequence) {
                 expired.push(sequence);
             }
+        }
+        // While there is no leader nobody else empties the line, and clients go on trying.
+        while let Some(front) = self.waiting.front()
+            && !matches!(self.pending.get(front), Some(Place::Waiting(_)))
+        {
+            self.waiting.pop_front();
         }
         expired
     }

@@ -10,6 +10,7 @@ use quorate_proto::envelope::CommandKind;
 use quorate_proto::peer;
 use quorate_proto::peer::forward_refused::Reason;
 use quorate_proto::peer::peer_message::Body;
+use quorate_raft::limits::MAX_NUMBER;
 use quorate_raft::{Entry, LogIndex, Message, Payload, Term};
 
 use crate::limits::{MAX_FRAME_BYTES, MAX_INCOMING_FRAME_BYTES, MAX_MESSAGES_PER_FRAME};
@@ -317,80 +318,99 @@ fn from_wire(message: peer::PeerMessage) -> Result<PeerMessage, WireError> {
 }
 
 fn forwarded_from_wire(proposal: peer::ForwardedProposal) -> Result<ForwardedProposal, WireError> {
+    let kind = CommandKind::from_number(proposal.kind).ok_or(WireError::Illegal)?;
+    // Sequence 0 and the cluster version are a leader's own: neither is ever forwarded, and the
+    // first would get past the windows that keep a request from being applied twice.
+    if kind == CommandKind::ClusterVersion || proposal.sequence == 0 {
+        return Err(WireError::Illegal);
+    }
     Ok(ForwardedProposal {
         boot_nonce: proposal.boot_nonce,
-        sequence: proposal.sequence,
-        kind: CommandKind::from_number(proposal.kind).ok_or(WireError::Illegal)?,
+        sequence: number(proposal.sequence)?,
+        kind,
         body: proposal.body,
     })
+}
+
+/// A number that may be counted on from without overflow. No cluster reaches a greater one, so
+/// whoever sends one is broken or hostile.
+fn number(value: u64) -> Result<u64, WireError> {
+    if value > MAX_NUMBER {
+        return Err(WireError::Illegal);
+    }
+    Ok(value)
+}
+
+fn index(value: u64) -> Result<LogIndex, WireError> {
+    number(value).map(LogIndex)
+}
+
+fn term(value: u64) -> Result<Term, WireError> {
+    number(value).map(Term)
 }
 
 fn raft_from_wire(body: Body) -> Result<Message, WireError> {
     Ok(match body {
         Body::RequestVote(m) => Message::RequestVote {
-            term: Term(m.term),
-            last_index: LogIndex(m.last_index),
-            last_term: Term(m.last_term),
+            term: term(m.term)?,
+            last_index: index(m.last_index)?,
+            last_term: term(m.last_term)?,
             pre: m.pre,
         },
         Body::Vote(m) => Message::Vote {
-            term: Term(m.term),
+            term: term(m.term)?,
             granted: m.granted,
             pre: m.pre,
         },
         Body::Append(m) => append_from_wire(m)?,
         Body::AppendAccepted(m) => Message::AppendAccepted {
-            term: Term(m.term),
-            matched: LogIndex(m.matched),
-            round: m.round,
+            term: term(m.term)?,
+            matched: index(m.matched)?,
+            round: number(m.round)?,
         },
         Body::AppendRejected(m) => Message::AppendRejected {
-            term: Term(m.term),
-            previous_index: LogIndex(m.previous_index),
-            hint_index: LogIndex(m.hint_index),
-            hint_term: Term(m.hint_term),
-            round: m.round,
+            term: term(m.term)?,
+            previous_index: index(m.previous_index)?,
+            hint_index: index(m.hint_index)?,
+            hint_term: term(m.hint_term)?,
+            round: number(m.round)?,
         },
         Body::ReadIndexRequest(m) => Message::ReadIndexRequest {
-            term: Term(m.term),
+            term: term(m.term)?,
             sequence: m.sequence,
         },
         Body::ReadIndexResponse(m) => Message::ReadIndexResponse {
-            term: Term(m.term),
+            term: term(m.term)?,
             sequence: m.sequence,
-            index: m.index.map(LogIndex),
+            index: m.index.map(index).transpose()?,
         },
         Body::Forward(_) | Body::ForwardRefused(_) => return Err(WireError::Illegal),
     })
 }
 
 fn append_from_wire(append: peer::Append) -> Result<Message, WireError> {
+    let previous_index = index(append.previous_index)?;
     let count = append.entries.len() as u64;
-    if append
-        .previous_index
-        .checked_add(count)
-        .is_none_or(|last| last == u64::MAX)
-    {
-        return Err(WireError::Illegal);
-    }
-    let entries = (append.previous_index + 1..)
+    let indexes = (previous_index.0 + 1..).take(append.entries.len());
+    number(previous_index.0 + count)?;
+    let entries = indexes
         .zip(append.entries)
-        .map(|(index, entry)| {
+        .map(|(at, entry)| {
             let payload = entry_payload(entry.kind, entry.data).ok_or(WireError::Illegal)?;
             Ok(Entry {
-                index: LogIndex(index),
-                term: Term(entry.term),
+                index: LogIndex(at),
+                term: term(entry.term)?,
                 payload,
             })
         })
         .collect::<Result<_, _>>()?;
     Ok(Message::Append {
-        term: Term(append.term),
-        previous_index: LogIndex(append.previous_index),
-        previous_term: Term(append.previous_term),
-        commit: LogIndex(append.commit),
+        term: term(append.term)?,
+        previous_index,
+        previous_term: term(append.previous_term)?,
+        commit: index(append.commit)?,
         entries,
-        round: append.round,
+        round: number(append.round)?,
     })
 }
 

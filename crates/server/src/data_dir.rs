@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! <data-dir>/            0700
-//!   member.json          cluster, member, name, format version; written once, atomically
+//!   member.json          cluster, member, name, format version, whether the log has begun
 //!   wal/                 the log's segments
 //! ```
 //!
 //! `member.json` is there so that a directory that was mixed up is refused with a reason before
-//! anything in it is touched; the log checks its own segments again.
+//! anything in it is touched; the log checks its own segments again. It is written atomically,
+//! twice: before the log begins, and when its first segment is durable. From then on a directory
+//! without any segment is one that lost its log, and is refused: the member may have voted and
+//! acknowledged, and must not come back as one that has not.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -25,6 +28,10 @@ const FORMAT_VERSION: u64 = 1;
 const IDENTITY_FILE: &str = "member.json";
 const LOG_DIRECTORY: &str = "wal";
 
+/// In the identity file: set once the log's first segment is durable.
+const LOG_FIELD: &str = "log";
+const LOG_BEGUN: &str = "begun";
+
 /// Opens `path` for this member, making it if it is absent; gives the log's directory.
 pub(crate) fn open(
     path: &Path,
@@ -39,7 +46,9 @@ pub(crate) fn open(
     let identity_path = path.join(IDENTITY_FILE);
     let log_directory = path.join(LOG_DIRECTORY);
     match fs::read(&identity_path) {
-        Ok(bytes) => check_identity(&bytes, cluster_id, member_id).map_err(fault)?,
+        Ok(bytes) => check_identity(&bytes, cluster_id, member_id)
+            .and_then(|identity| check_log(&identity, &log_directory))
+            .map_err(fault)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if log_directory.exists() {
                 return Err(fault(format!(
@@ -49,7 +58,7 @@ pub(crate) fn open(
             }
             let make = || -> io::Result<()> {
                 make_directory(path)?;
-                write_identity(path, cluster_id, member_id, name)
+                write_identity(path, &identity(cluster_id, member_id, name))
             };
             make().map_err(|error| fault(format!("cannot be made ready: {error}")))?;
         }
@@ -63,7 +72,44 @@ pub(crate) fn open(
     Ok(log_directory)
 }
 
-fn check_identity(bytes: &[u8], cluster_id: u64, member_id: u64) -> Result<(), String> {
+/// Notes that the log has begun: its first segment is durable. To be called whenever the log is open.
+pub(crate) fn note_log(path: &Path) -> Result<(), ServerError> {
+    let note = || -> io::Result<()> {
+        let mut identity: Value = serde_json::from_slice(&fs::read(path.join(IDENTITY_FILE))?)?;
+        if identity[LOG_FIELD] == LOG_BEGUN {
+            return Ok(());
+        }
+        identity[LOG_FIELD] = LOG_BEGUN.into();
+        write_identity(path, &identity)
+    };
+    note().map_err(|error| ServerError::DataDir {
+        path: path.to_owned(),
+        reason: format!("cannot write {IDENTITY_FILE}: {error}"),
+    })
+}
+
+/// Whether a log that has begun is still there; which of its segments must be, the log knows.
+fn check_log(identity: &Value, log_directory: &Path) -> Result<(), String> {
+    let is_segment = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| Path::new(&entry.file_name()).extension() == Some("wal".as_ref()))
+    };
+    let is_there = match fs::read_dir(log_directory) {
+        Ok(mut entries) => entries.any(is_segment),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        // Whoever opens the log will say what is wrong.
+        Err(_) => true,
+    };
+    if identity[LOG_FIELD] == LOG_BEGUN && !is_there {
+        return Err(format!(
+            "its log is gone: {LOG_DIRECTORY}/ holds no segment, though this member has begun one. \
+             What it voted and acknowledged would be forgotten, and with it perhaps a write; put \
+             the segments back, from this very disk"
+        ));
+    }
+    Ok(())
+}
+
+fn check_identity(bytes: &[u8], cluster_id: u64, member_id: u64) -> Result<Value, String> {
     let identity: Value = serde_json::from_slice(bytes)
         .map_err(|error| format!("{IDENTITY_FILE} cannot be read: {error}"))?;
     let version = identity["format_version"].as_u64().unwrap_or(0);
@@ -93,7 +139,7 @@ fn check_identity(bytes: &[u8], cluster_id: u64, member_id: u64) -> Result<(), S
             identity["name"].as_str().unwrap_or("unnamed")
         ));
     }
-    Ok(())
+    Ok(identity)
 }
 
 fn hex(id: u64) -> String {
@@ -104,14 +150,17 @@ fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn write_identity(path: &Path, cluster_id: u64, member_id: u64, name: &str) -> io::Result<()> {
-    let identity = json!({
+fn identity(cluster_id: u64, member_id: u64, name: &str) -> Value {
+    json!({
         "format_version": FORMAT_VERSION,
         "cluster_id": hex(cluster_id),
         "member_id": hex(member_id),
         "name": name,
         "quorate": QUORATE_VERSION,
-    });
+    })
+}
+
+fn write_identity(path: &Path, identity: &Value) -> io::Result<()> {
     let part = path.join(format!("{IDENTITY_FILE}.part"));
     let mut file = File::create(&part)?;
     writeln!(file, "{identity:#}")?;
@@ -157,6 +206,24 @@ mod tests {
             of_member.contains("belongs to member 0000000000000002 (n1)"),
             "{of_member}"
         );
+    }
+
+    #[test]
+    fn a_log_that_has_begun_must_be_there() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("data");
+        let log = open(&path, 1, 2, "n1").expect("made");
+        open(&path, 1, 2, "n1").expect("a crash before the first segment is no loss");
+        let segment = log.join("00000000-0000000000000001.wal");
+        fs::write(&segment, "").expect("written");
+        for _ in 0..2 {
+            note_log(&path).expect("noted");
+            open(&path, 1, 2, "n1").expect("found");
+        }
+        fs::remove_file(&segment).expect("removed");
+        assert!(refusal(open(&path, 1, 2, "n1")).contains("its log is gone"));
+        fs::remove_dir(&log).expect("removed");
+        assert!(refusal(open(&path, 1, 2, "n1")).contains("its log is gone"));
     }
 
     #[test]

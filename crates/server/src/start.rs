@@ -57,6 +57,7 @@ impl Server {
         let disk = RealDisk::new(&log_directory);
         let node_settings = node_settings(&settings, &identity);
         let mut node = Node::open(disk, &node_settings, clock.now(), clock.wall_ms())?;
+        data_dir::note_log(&settings.data_dir)?;
         for note in &node.notes {
             tracing::warn!("{note}");
         }

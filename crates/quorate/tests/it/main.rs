@@ -5,10 +5,11 @@
 
 // Processes are watched through /proc, and disks judged by statfs(2), both of Linux.
 #[cfg(target_os = "linux")]
+mod absent_follower;
+#[cfg(target_os = "linux")]
 mod bad_requests;
 mod bench;
 #[cfg(target_os = "linux")]
-#[allow(dead_code, unused_imports, reason = "its users come one by one")]
 mod cluster;
 mod command;
 mod command_line;
@@ -22,11 +23,15 @@ mod etcdctl_on_each_node;
 mod failover;
 mod fake_etcd;
 #[cfg(target_os = "linux")]
+mod garbage_on_ports;
+#[cfg(target_os = "linux")]
 mod power_cut;
 #[cfg(target_os = "linux")]
 mod real_faults;
 #[cfg(target_os = "linux")]
 mod refused_data;
+#[cfg(target_os = "linux")]
+mod strangers_as_peers;
 #[cfg(target_os = "linux")]
 mod syscalls;
 #[cfg(target_os = "linux")]

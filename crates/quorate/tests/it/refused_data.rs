@@ -19,6 +19,8 @@ fn refusal(words: &[String], directory: &Path) -> String {
     let ran = run(quorate_command().args(words).arg("--log-level=error"), "");
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert_eq!(ran.error.lines().count(), 1, "{ran:?}");
+    let times_told = ran.error.matches("write-ahead log:").count();
+    assert!(times_told <= 1, "the same is told twice: {ran:?}");
     assert_eq!(
         contents(directory),
         before,
@@ -199,6 +201,19 @@ fn one_flipped_bit_in_acknowledged_data_is_named_and_never_cut_away() {
     cluster.restart(0);
     cluster.wait_until_healthy(0);
     assert_eq!(cluster.read_all(0).len(), 20);
+}
+
+#[test]
+fn a_member_whose_log_is_gone_does_not_come_back_as_a_new_one() {
+    let cluster = stopped_node(1);
+    let node = &cluster.nodes[0];
+    fs::remove_file(segment(&node.directory)).expect("removed");
+    let line = refusal(&node.words(), &node.directory);
+    let directory = node.directory.display().to_string();
+    assert_contains(
+        &line,
+        &[&directory, "its log is gone", "put the segments back"],
+    );
 }
 
 #[test]

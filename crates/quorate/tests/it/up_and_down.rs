@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cluster::{
-    Ran, Turn, Up, free_ports, get, hold_ports, kv, quorate, real_directory, runtime, wait_for,
+    Etcdctl, PATIENCE, Turn, Up, free_ports, get, hold_ports, kv, quorate, quorate_command,
+    real_directory, run, runtime, wait_for,
 };
 use quorate_proto::etcdserverpb::{PutRequest, RangeRequest};
 
@@ -99,12 +101,20 @@ fn up_prints_endpoints_pids_and_three_commands_that_work_and_is_ready_once_a_lea
         .collect();
     assert_eq!(commands.len(), 3, "{lines:?}");
     for command in commands {
-        let mut words = command.split_whitespace();
-        if words.next() == Some("quorate") {
-            let words: Vec<&str> = words.collect();
-            let Ran { code, out, error } = quorate(&words);
-            assert_eq!(code, Some(0), "{command}: {out}{error}");
-        }
+        let (program, words) = command.trim().split_once(' ').expect("words");
+        let words: Vec<&str> = words.split(' ').collect();
+        let ran = if program == "etcdctl" {
+            if !Etcdctl::is_installed() {
+                continue;
+            }
+            run(
+                Command::new(program).env("ETCDCTL_API", "3").args(words),
+                "",
+            )
+        } else {
+            quorate(&words)
+        };
+        assert_eq!(ran.code, Some(0), "{command}: {ran:?}");
     }
     all_stop_on_ctrl_c(up, &nodes);
 }
@@ -159,7 +169,7 @@ fn up_with_restart_brings_a_dead_node_back() {
         line.starts_with(&format!("{} is started again (pid ", dead.name))
     });
     assert!(!back.contains(&format!("pid {})", dead.pid)), "{back}");
-    wait_for("the node to serve again", crate::cluster::PATIENCE, || {
+    wait_for("the node to serve again", PATIENCE, || {
         get(site.base_port, "/health").ok()
     });
     let (how, _) = up.end_with(Signal::INT);
@@ -203,8 +213,8 @@ fn up_says_whose_any_of_its_ports_is_and_founds_nothing() {
     let taken = held[0].local_addr().expect("bound").port();
     // The peers' port of n1 is the one after the clients'.
     let base = (taken - 1).to_string();
-    let ran = crate::cluster::run(
-        crate::cluster::quorate_command()
+    let ran = run(
+        quorate_command()
             .args(["up", "--base-port", &base])
             .current_dir(directory.path()),
         "",
@@ -226,7 +236,7 @@ fn no_node_outlives_an_up_that_is_killed() {
     up.wait_for_line("ready", |line| line.starts_with("ready: "));
     let nodes = announced(&up.lines());
     drop(up);
-    wait_for("the nodes to end", crate::cluster::PATIENCE, || {
+    wait_for("the nodes to end", PATIENCE, || {
         (!nodes.iter().any(|node| is_alive(node.pid))).then_some(())
     });
 }

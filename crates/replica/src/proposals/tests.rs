@@ -38,9 +38,10 @@ fn a_refusal_counts_only_from_the_node_it_was_forwarded_to() {
     assert!(proposals.admit(proposal(1), after(100)));
     let batch = proposals.next_batch();
     proposals.forwarded(&batch, NodeId(2));
-    proposals.refused_by(NodeId(3), 1);
+    assert!(!proposals.refused_by(NodeId(3), 1));
+    assert!(!proposals.take_refused_by(NodeId(3), 1));
     assert!(!proposals.has_waiting());
-    proposals.refused_by(NodeId(2), 1);
+    assert!(proposals.refused_by(NodeId(2), 1));
     assert_eq!(proposals.next_batch().len(), 1);
 }
 
@@ -105,4 +106,19 @@ fn a_batch_is_bounded_but_never_empty_while_something_waits() {
     for _ in 0..3 {
         assert_eq!(proposals.next_batch().len(), 1);
     }
+}
+
+#[test]
+fn the_line_of_waiting_requests_does_not_grow_while_there_is_no_leader() {
+    let mut proposals = Proposals::default();
+    for sequence in 1..=100_000 {
+        assert!(proposals.admit(proposal(sequence), after(sequence + 10)));
+        proposals.take_expired(after(sequence));
+    }
+    assert!(
+        proposals.waiting.len() <= 11 && proposals.deadlines.len() <= 11,
+        "{} wait, {} deadlines",
+        proposals.waiting.len(),
+        proposals.deadlines.len()
+    );
 }

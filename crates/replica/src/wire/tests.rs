@@ -173,3 +173,93 @@ fn a_frame_holds_two_mebibytes_or_one_message() {
     assert_eq!(encode_messages(vec![forward(1); 100]).len(), 1);
     assert!(encode_messages(Vec::new()).is_empty());
 }
+
+#[test]
+fn numbers_that_nobody_reaches_are_refused_before_anyone_counts_on_from_them() {
+    let most = u64::MAX;
+    let entry = |term| peer::Entry {
+        term,
+        ..Default::default()
+    };
+    let append = |change: fn(&mut peer::Append)| {
+        let mut append = peer::Append::default();
+        change(&mut append);
+        Body::Append(append)
+    };
+    let mut late = peer::Append {
+        previous_index: MAX_NUMBER,
+        ..Default::default()
+    };
+    late.entries.push(entry(1));
+    let forward = |sequence, kind: CommandKind| {
+        Body::Forward(peer::Forward {
+            proposals: vec![peer::ForwardedProposal {
+                sequence,
+                kind: kind as u32,
+                ..Default::default()
+            }],
+        })
+    };
+    let bodies = vec![
+        append(|a| a.term = u64::MAX),
+        append(|a| a.previous_index = u64::MAX - 1),
+        append(|a| a.previous_index = u64::MAX),
+        append(|a| a.previous_term = u64::MAX),
+        append(|a| a.commit = u64::MAX),
+        append(|a| a.round = u64::MAX),
+        append(|a| {
+            a.entries = vec![
+                peer::Entry::default(),
+                peer::Entry {
+                    term: u64::MAX,
+                    kind: 0,
+                    data: Bytes::new(),
+                },
+            ];
+        }),
+        Body::Append(late),
+        Body::AppendRejected(peer::AppendRejected {
+            previous_index: most,
+            ..Default::default()
+        }),
+        Body::AppendRejected(peer::AppendRejected {
+            hint_index: most,
+            ..Default::default()
+        }),
+        Body::AppendAccepted(peer::AppendAccepted {
+            matched: most,
+            ..Default::default()
+        }),
+        Body::AppendAccepted(peer::AppendAccepted {
+            round: most,
+            ..Default::default()
+        }),
+        Body::RequestVote(peer::RequestVote {
+            last_index: most,
+            ..Default::default()
+        }),
+        Body::Vote(peer::Vote {
+            term: most,
+            ..Default::default()
+        }),
+        Body::ReadIndexResponse(peer::ReadIndexResponse {
+            index: Some(most),
+            ..Default::default()
+        }),
+        forward(most, CommandKind::Put),
+        forward(0, CommandKind::Put),
+        forward(1, CommandKind::ClusterVersion),
+    ];
+    for body in bodies {
+        let message = peer::PeerMessage {
+            group_id: 0,
+            body: Some(body),
+        };
+        let said = format!("{message:?}");
+        assert_eq!(
+            decode_frame(&seal(None, vec![message])),
+            Err(WireError::Illegal),
+            "{said}"
+        );
+    }
+}

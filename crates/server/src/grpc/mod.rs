@@ -9,6 +9,7 @@ mod kv;
 mod maintenance;
 mod reading;
 mod status;
+mod too_large;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use axum::Router;
 use quorate_proto::etcdserverpb::ResponseHeader;
 use tonic::service::Routes;
 use tonic::{Response, Status};
+use tower::util::MapResponseLayer;
 
 use crate::core::Core;
 use crate::limits::GRPC_OVERHEAD_BYTES;
@@ -40,6 +42,9 @@ pub(crate) fn routes(core: &Arc<Core>) -> Router {
         .add_service(cluster)
         .add_service(maintenance)
         .into_axum_router()
+        .layer(MapResponseLayer::new(
+            too_large::reworded::<axum::body::Body>,
+        ))
 }
 
 /// The header of an answer that reflects `revision`.

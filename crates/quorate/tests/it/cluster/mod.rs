@@ -25,7 +25,6 @@ mod wait;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::Duration;
 
 pub(crate) use contents::contents;
 pub(crate) use disk::{real_directory, refuse_memory};
@@ -52,8 +51,6 @@ pub(crate) struct Plan {
     pub(crate) nodes: usize,
     /// A data directory for each node; empty: in a temporary directory on a real disk.
     pub(crate) directories: Vec<PathBuf>,
-    /// Flags for every node, besides those that found the cluster.
-    pub(crate) flags: Vec<String>,
     /// No other cluster may run at the same time, because the test measures.
     pub(crate) alone: bool,
 }
@@ -64,7 +61,6 @@ impl Plan {
         Plan {
             nodes,
             directories: Vec::new(),
-            flags: Vec::new(),
             alone: false,
         }
     }
@@ -72,12 +68,6 @@ impl Plan {
     /// No other cluster may run meanwhile.
     pub(crate) fn alone(mut self) -> Plan {
         self.alone = true;
-        self
-    }
-
-    /// One more flag for every node.
-    pub(crate) fn flag(mut self, flag: &str) -> Plan {
-        self.flags.push(flag.to_owned());
         self
     }
 
@@ -132,7 +122,6 @@ impl Plan {
                 },
                 log: scratch.join(format!("{name}.log")),
                 initial_cluster: members.join(","),
-                more_flags: self.flags.clone(),
                 process: None,
             })
             .collect();
@@ -297,6 +286,3 @@ impl Drop for Cluster {
         }
     }
 }
-
-/// A deadline short enough to be noticed and long enough for a loaded machine.
-pub(crate) const SHORTLY: Duration = Duration::from_secs(10);

@@ -22,7 +22,6 @@ pub(crate) struct Node {
     /// Standard error and output of all its lives.
     pub(crate) log: PathBuf,
     pub(crate) initial_cluster: String,
-    pub(crate) more_flags: Vec<String>,
     pub(crate) process: Option<Child>,
 }
 
@@ -36,7 +35,7 @@ impl Node {
     pub(crate) fn words(&self) -> Vec<String> {
         let client = format!("http://127.0.0.1:{}", self.client_port);
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
-        let mut words = vec![
+        vec![
             "serve".to_owned(),
             format!("--name={}", self.name),
             format!("--data-dir={}", self.directory.display()),
@@ -46,9 +45,7 @@ impl Node {
             format!("--initial-advertise-peer-urls={peer}"),
             format!("--initial-cluster={}", self.initial_cluster),
             format!("--exit-with-parent={}", std::process::id()),
-        ];
-        words.extend(self.more_flags.iter().cloned());
-        words
+        ]
     }
 
     /// Starts the process; it may not serve yet.

@@ -5,8 +5,6 @@
 pub(crate) struct NodeStatus {
     /// Its name.
     pub(crate) member: String,
-    /// `leader`, `follower`, …
-    pub(crate) role: String,
     /// The leader's name, empty when it knows none.
     pub(crate) leader: String,
     /// Its term.

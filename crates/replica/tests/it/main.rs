@@ -1,0 +1,7 @@
+//! Nodes as their shell sees them: driven by events in virtual time, on a disk and a network that
+//! fail. `world` is the simulation; the other modules say what must hold in it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod random_worlds;
+mod world;

@@ -1,0 +1,148 @@
+//! What must be true of the nodes, whatever goes wrong.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use quorate_proto::etcdserverpb::RangeRequest;
+
+use super::World;
+use super::clients::{Asked, unique_key};
+
+/// From healing to all being well: an election, a catch-up, and the longest pause of a dialler,
+/// with room for requests of the bad time to time out.
+const RECOVERY: Duration = Duration::from_secs(15);
+
+#[derive(Default)]
+pub(crate) struct Judge {
+    /// State hash, revision and (where known) log time at each applied index, from whoever was
+    /// there first.
+    states: BTreeMap<u64, (u64, i64, Option<u64>)>,
+    /// The last index that each node was seen at.
+    seen: BTreeMap<usize, u64>,
+    /// The greatest revision that any client was told of.
+    pub(crate) greatest_revision: i64,
+    /// Acknowledged writes of unique keys.
+    pub(crate) acknowledged: Vec<usize>,
+}
+
+impl Judge {
+    pub(super) fn started(&mut self, node: usize) {
+        self.seen.insert(node, 0);
+    }
+}
+
+impl World {
+    /// After each step of an applier: equal index, equal state; log time never goes back.
+    pub(super) fn judge_applied(&mut self, node: usize) {
+        let process = self.members[node].process.as_ref().expect("it applied");
+        let (store, index) = (&process.store, process.applied.index);
+        assert_eq!(store.applied_index(), index);
+        let seen = self.judge.seen.insert(node, index).unwrap_or_default();
+        assert!(
+            seen <= index,
+            "member {node} went back from {seen} to {index}"
+        );
+        if index == 0 {
+            return;
+        }
+        // In the midst of a command its log time is known, and its effect is not yet visible.
+        let between_commands = process.applier.is_between_commands();
+        let log_time = between_commands.then_some(process.applied.log_time_ms);
+        let state = (store.state_hash(), store.revision(), log_time);
+        self.hash ^= state.0;
+        let states = &mut self.judge.states;
+        let first = states.entry(index).or_insert(state);
+        assert_eq!(
+            (first.0, first.1),
+            (state.0, state.1),
+            "two members differ at index {index}"
+        );
+        let Some(time) = log_time else { return };
+        assert_eq!(*first.2.get_or_insert(time), time, "log time at {index}");
+        let timed = |(_, state): (&u64, &(u64, i64, Option<u64>))| state.2;
+        let before = states.range(..index).rev().find_map(timed);
+        let after = states.range(index + 1..).find_map(timed);
+        assert!(
+            before.is_none_or(|before| before <= time) && after.is_none_or(|after| time <= after),
+            "log time at index {index} is {time}, between {before:?} and {after:?}"
+        );
+    }
+
+    /// Heals the world, and then all must be well within bounded time: every node takes a write
+    /// and a read, the cluster version is agreed, all are equal and nothing acknowledged is lost.
+    pub(crate) fn heal_and_judge(&mut self) {
+        self.heal();
+        let nodes = self.members.len();
+        let mut tried: Vec<Vec<usize>> = vec![Vec::new(); nodes];
+        let until = self.now + RECOVERY;
+        while !self.is_well(&tried) {
+            assert!(
+                self.now < until,
+                "not well {RECOVERY:?} after healing\n{}",
+                self.describe()
+            );
+            for (node, tried) in tried.iter_mut().enumerate() {
+                let waits = tried
+                    .last()
+                    .is_some_and(|op| self.ops[*op].outcome.is_none());
+                let done = tried.iter().any(|op| self.ops[*op].is_acknowledged());
+                if !waits && !done {
+                    tried.push(self.ask(node, None, Asked::PutUnique));
+                    self.ask(node, None, Asked::Read);
+                }
+            }
+            self.run_for(Duration::from_millis(100));
+        }
+        self.judge_stores();
+    }
+
+    fn is_well(&self, tried: &[Vec<usize>]) -> bool {
+        let written = |ops: &Vec<usize>| ops.iter().any(|op| self.ops[*op].is_acknowledged());
+        let answered = self.ops.iter().all(|op| op.outcome.is_some());
+        let first = self.process(0).applied.index;
+        let equal = (0..self.members.len()).all(|node| {
+            let process = self.process(node);
+            process.applied.index == first && process.consensus.status().cluster_version == 1
+        });
+        tried.iter().all(written) && answered && equal
+    }
+
+    fn judge_stores(&self) {
+        let first = &self.process(0).store;
+        for node in 0..self.members.len() {
+            let store = &self.process(node).store;
+            assert_eq!(store.state_hash(), first.state_hash());
+            for op in 0..self.ops.len() {
+                self.judge_write(node, op);
+            }
+        }
+    }
+
+    /// Acknowledged: there, once. Refused: not there. Unknown: there at most once.
+    fn judge_write(&self, node: usize, op: usize) {
+        let asked = &self.ops[op];
+        if !matches!(asked.asked, Asked::PutUnique) {
+            return;
+        }
+        let found = self.process(node).store.range(&RangeRequest {
+            key: unique_key(op).into(),
+            ..RangeRequest::default()
+        });
+        let found = found.expect("a read of now is always allowed").kvs;
+        if asked.is_acknowledged() {
+            assert_eq!(
+                found.len(),
+                1,
+                "operation {op} is lost on {node}: {asked:?}"
+            );
+        }
+        if asked.had_no_effect() && self.network.duplicated == 0 {
+            assert!(found.is_empty(), "operation {op} was refused: {asked:?}");
+        }
+        for kv in found {
+            assert_eq!(kv.version, 1, "operation {op} was applied twice: {asked:?}");
+            let value = format!("{op:0width$}", width = self.plan.value_bytes);
+            assert_eq!(kv.value, value.as_bytes());
+        }
+    }
+}

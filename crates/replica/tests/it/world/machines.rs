@@ -1,0 +1,336 @@
+//! Runs the machines of a node: each event is one turn of one of the server's threads.
+
+use std::time::Duration;
+
+use quorate_disk::Crash;
+use quorate_raft::LogIndex;
+use quorate_replica::{Effects, PeerMessage};
+
+use super::node::ApplyInput;
+use super::{Event, Input, Outcome, World};
+
+/// As in the server: applied bytes after which consensus is told.
+const APPLIED_NOTICE_BYTES: usize = 1 << 20;
+const COVER_AFTER: Duration = Duration::from_millis(100);
+
+impl World {
+    /// Tells consensus something, which wakes its thread.
+    pub(crate) fn tell(&mut self, node: usize, input: Input) {
+        if let Some(process) = &mut self.members[node].process {
+            process.inbox.push(input);
+            self.wake(node);
+        }
+    }
+
+    /// The consensus thread runs soon.
+    pub(crate) fn wake(&mut self, node: usize) {
+        let delay = self.random.micros(0, 200);
+        self.wake_at(node, self.now + delay);
+    }
+
+    fn wake_at(&mut self, node: usize, time: quorate_raft::Instant) {
+        let life = self.members[node].life;
+        let Some(process) = &mut self.members[node].process else {
+            return;
+        };
+        if process.wakes_at.is_some_and(|at| at <= time) {
+            return;
+        }
+        process.wakes_at = Some(time);
+        process.wake_token += 1;
+        let token = process.wake_token;
+        self.at(time, Event::Consensus { node, life, token });
+    }
+
+    pub(super) fn on_consensus(&mut self, node: usize, life: u64, token: u64) {
+        let (now, wall_ms) = (self.now, self.wall_ms(node));
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        if process.wake_token != token {
+            return;
+        }
+        process.wakes_at = None;
+        process.check_bounds();
+        let applied = process.applied;
+        let consensus = &mut process.consensus;
+        consensus.applied(
+            LogIndex(applied.index),
+            applied.log_time_ms,
+            applied.cluster_version,
+        );
+        let mut proposals = Vec::new();
+        let mut reads_wait = false;
+        for input in std::mem::take(&mut process.inbox) {
+            match input {
+                Input::Propose(proposal) => proposals.push(proposal),
+                Input::ReadsWait => reads_wait = true,
+                Input::Received(from, messages) => {
+                    for message in messages {
+                        if let PeerMessage::ForwardRefused { sequences, .. } = &message {
+                            for sequence in sequences {
+                                process.forwarded.insert(*sequence, false);
+                            }
+                        }
+                        consensus.receive(now, wall_ms, from, message);
+                    }
+                }
+                Input::LinkUp(peer, version) => consensus.link_up(peer, version),
+                Input::LinkLost(peer) => consensus.link_lost(now, peer),
+                Input::Wrote(id) => consensus.wrote(now, id),
+                Input::Fetched(first, entries) => consensus.fetched(now, first, entries),
+            }
+        }
+        if !proposals.is_empty() {
+            consensus.propose(now, proposals);
+        }
+        if reads_wait && let Some(id) = process.take_reads() {
+            process.consensus.read(now, id);
+        }
+        let consensus = &mut process.consensus;
+        consensus.tick(now);
+        let effects = consensus.take_effects(now, wall_ms);
+        let again = consensus.has_effects();
+        let deadline = consensus.deadline();
+        self.carry_out(node, life, effects);
+        if again {
+            self.wake(node);
+        } else if let Some(deadline) = deadline {
+            self.wake_at(node, deadline.max(now));
+        }
+    }
+
+    fn carry_out(&mut self, node: usize, life: u64, effects: Effects) {
+        for (peer, message) in effects.send {
+            self.send(node, peer, message);
+        }
+        if let Some(request) = effects.write {
+            let process = self.process_mut(node);
+            process.log_queue.push(request);
+            if !process.log_busy {
+                process.log_busy = true;
+                let delay = self.random.micros(0, 100);
+                self.after(delay, Event::LogBegin { node, life });
+            }
+        }
+        if !effects.apply.is_empty() {
+            self.tell_applier(node, ApplyInput::Entries(effects.apply));
+        }
+        for grant in effects.grant {
+            if self.process(node).applied.index >= grant.index.0 {
+                self.release(node, grant.id, None);
+            } else {
+                self.tell_applier(node, ApplyInput::Granted(grant));
+            }
+        }
+        for fetch in effects.fetch {
+            self.process_mut(node).fetch_queue.push_back(fetch);
+            let delay = self.disk_delay();
+            self.after(delay, Event::Fetch { node, life });
+        }
+        for (sequence, error) in effects.failed_proposals {
+            self.answer(node, sequence, Err(error));
+        }
+        for (id, error) in effects.failed_reads {
+            self.release(node, id, Some(error));
+        }
+    }
+
+    fn disk_delay(&mut self) -> Duration {
+        let delay = self.random.micros(50, self.plan.disk_us);
+        if self.chaos && self.random.percent(self.plan.slow_disk_percent) {
+            return delay + self.random.micros(1_000, 900_000);
+        }
+        delay
+    }
+
+    /// The log's thread takes what is queued. It becomes durable now or at the end of its time;
+    /// a crash in between must not matter, since nobody was told.
+    pub(super) fn on_log_begin(&mut self, node: usize, life: u64) {
+        let delay = self.disk_delay();
+        let at_once = self.random.percent(50);
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        if process.log_queue.is_empty() {
+            process.log_busy = false;
+            return;
+        }
+        if at_once {
+            self.write_group(node);
+        }
+        self.after(delay, Event::LogEnd { node, life });
+    }
+
+    /// Writes what is queued as one group. When the power goes on the way, so does the process.
+    fn write_group(&mut self, node: usize) {
+        let process = self.process_mut(node);
+        let mut writes = Vec::new();
+        let mut then_send = Vec::new();
+        for request in std::mem::take(&mut process.log_queue) {
+            writes.push(request.write);
+            then_send.extend(request.then_send);
+        }
+        match process.log_writer.write(writes) {
+            Ok(last) => process.log_group = Some((last, then_send)),
+            Err(error) => {
+                self.power_failed(node, &error);
+            }
+        }
+    }
+
+    pub(super) fn on_log_end(&mut self, node: usize, life: u64) {
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        if process.log_group.is_none() {
+            self.write_group(node);
+        }
+        let Some((last, then_send)) = self
+            .alive(node, life)
+            .and_then(|process| process.log_group.take())
+        else {
+            return;
+        };
+        if let Some(last) = last {
+            self.tell(node, Input::Wrote(last));
+        }
+        for (peer, message) in then_send {
+            self.send(node, peer, message);
+        }
+        let process = self.process_mut(node);
+        process.log_busy = !process.log_queue.is_empty();
+        if process.log_busy {
+            self.after(Duration::ZERO, Event::LogBegin { node, life });
+        } else if process.log_writer.needs_cover() {
+            self.after(COVER_AFTER, Event::LogQuiet { node, life });
+        }
+    }
+
+    pub(super) fn on_log_quiet(&mut self, node: usize, life: u64) {
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        if process.log_busy || !process.log_writer.needs_cover() {
+            return;
+        }
+        let covered = process.log_writer.cover();
+        let prepared = covered.and_then(|()| process.preparer.prepare());
+        if let Err(error) = prepared {
+            self.power_failed(node, &error);
+        }
+    }
+
+    pub(super) fn on_fetch(&mut self, node: usize, life: u64) {
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        let Some(fetch) = process.fetch_queue.pop_front() else {
+            return;
+        };
+        match process.log_reader.read(fetch) {
+            Ok(entries) => self.tell(node, Input::Fetched(fetch.first, entries)),
+            Err(error) => {
+                self.power_failed(node, &error);
+            }
+        }
+    }
+
+    fn tell_applier(&mut self, node: usize, input: ApplyInput) {
+        let life = self.members[node].life;
+        let process = self.process_mut(node);
+        process.apply_inbox.push(input);
+        if !process.apply_busy {
+            process.apply_busy = true;
+            let delay = self.random.micros(0, 100);
+            self.after(delay, Event::Apply { node, life });
+        }
+    }
+
+    /// One turn of the applier: what arrived if it has finished what came before, and one step.
+    pub(super) fn on_apply(&mut self, node: usize, life: u64) {
+        let keys = self.plan.keys_per_step;
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        for input in std::mem::take(&mut process.apply_inbox) {
+            match input {
+                ApplyInput::Entries(entries) => {
+                    let bytes = entries.iter().map(|entry| entry.payload.len());
+                    process.unnoticed_bytes += bytes.sum::<usize>();
+                    process.applier.committed(entries);
+                }
+                ApplyInput::Granted(grant) => process.applier.granted(grant),
+            }
+        }
+        let progress = process
+            .applier
+            .step(&mut process.store, keys)
+            .expect("every entry of this world is known");
+        process.applied.index = process.applier.applied().0;
+        process.applied.log_time_ms = process.applier.log_time_ms();
+        process.applied.cluster_version = process.applier.cluster_version();
+        if !progress.more {
+            process.store.free_step(keys);
+        }
+        if process.unnoticed_bytes >= APPLIED_NOTICE_BYTES {
+            process.unnoticed_bytes = 0;
+            self.wake(node);
+        }
+        self.judge_applied(node);
+        for answer in progress.answers {
+            self.answer(node, answer.sequence, answer.result);
+        }
+        for id in progress.released {
+            self.release(node, id, None);
+        }
+        let process = self.process_mut(node);
+        process.apply_busy = progress.more || !process.apply_inbox.is_empty();
+        if process.apply_busy {
+            let mut delay = self.random.micros(5, 100);
+            if self.chaos && self.random.percent(self.plan.slow_applier_percent) {
+                delay += self.random.micros(1_000, 100_000);
+            }
+            self.after(delay, Event::Apply { node, life });
+        }
+    }
+
+    /// The disk is only allowed to fail when its power is gone; the process goes with it.
+    pub(super) fn power_failed(&mut self, node: usize, error: &dyn std::error::Error) {
+        assert!(self.members[node].disk.power_is_off(), "{error}");
+        let seed = self.random.next();
+        self.crash(node, Crash::Random(seed));
+        let pause = self.random.micros(1_000, 1_000_000);
+        self.after(pause, Event::Restart { node });
+    }
+
+    /// The process is gone, and with it what its clients waited for.
+    pub(crate) fn crash(&mut self, node: usize, how: Crash<'_>) {
+        let member = &mut self.members[node];
+        member.disk.crash(how);
+        self.bury(node);
+    }
+
+    /// `kill -9`: what was written is still in the page cache.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.members[node].disk.kill_process();
+        self.bury(node);
+    }
+
+    fn bury(&mut self, node: usize) {
+        let Some(process) = self.members[node].process.take() else {
+            return;
+        };
+        let reads = process.read_batches.into_values().flatten();
+        let cut_off: Vec<usize> = process
+            .answers
+            .into_values()
+            .chain(process.reads_waiting)
+            .chain(reads)
+            .collect();
+        for op in cut_off {
+            self.ended(op, Outcome::Unknown);
+        }
+        self.links_of_the_dead(node);
+    }
+}

@@ -1,0 +1,169 @@
+//! One node and its shell: the threads of the server as events.
+//!
+//! What `crates/server/src/threads` does with real threads, locks and inboxes happens here in the
+//! same order, but each hand-over from one machine to the next is an event with a delay of its
+//! own, so that everything that threads can do to each other is done by some seed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use quorate_disk::SimDisk;
+use quorate_kv::Store;
+use quorate_raft::{Entry, Fetch, Instant, LogIndex, NodeId, ReadGrant, ReadId, WriteId};
+use quorate_replica::{
+    Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal,
+    WriteRequest,
+};
+use quorate_wal::Preparer;
+
+/// What consensus is told (the server's `ConsensusInput`).
+#[derive(Debug)]
+pub(crate) enum Input {
+    Propose(Proposal),
+    ReadsWait,
+    Received(NodeId, Vec<PeerMessage>),
+    LinkUp(NodeId, u32),
+    LinkLost(NodeId),
+    Wrote(WriteId),
+    Fetched(LogIndex, Vec<Entry>),
+}
+
+/// What the applier is told (the server's `ApplyInput`).
+pub(crate) enum ApplyInput {
+    Entries(Vec<Entry>),
+    Granted(ReadGrant),
+}
+
+/// How far the applier is, as it has told the others.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Applied {
+    pub(crate) index: u64,
+    pub(crate) log_time_ms: u64,
+    pub(crate) cluster_version: u32,
+}
+
+/// A process that runs.
+pub(crate) struct Process {
+    pub(crate) consensus: Consensus,
+    pub(crate) log_writer: LogWriter<SimDisk>,
+    pub(crate) log_reader: quorate_replica::LogReader<SimDisk>,
+    pub(crate) preparer: Preparer<SimDisk>,
+    pub(crate) applier: Applier,
+    pub(crate) store: Store,
+    pub(crate) inbox: Vec<Input>,
+    /// When consensus runs next, and the token of the event that makes it.
+    pub(crate) wakes_at: Option<Instant>,
+    pub(crate) wake_token: u64,
+    pub(crate) log_queue: Vec<WriteRequest>,
+    /// The group being written, when it was written at the beginning of its time.
+    pub(crate) log_busy: bool,
+    pub(crate) log_group: Option<(Option<WriteId>, Vec<(NodeId, PeerMessage)>)>,
+    pub(crate) fetch_queue: VecDeque<Fetch>,
+    pub(crate) apply_inbox: Vec<ApplyInput>,
+    pub(crate) apply_busy: bool,
+    pub(crate) applied: Applied,
+    pub(crate) unnoticed_bytes: usize,
+    /// Reads in line, and the batches that were asked for: numbers of operations.
+    pub(crate) reads_waiting: Vec<usize>,
+    pub(crate) read_batches: BTreeMap<ReadId, Vec<usize>>,
+    pub(crate) last_read_id: u64,
+    /// Writes that wait for their answers: operation by sequence.
+    pub(crate) answers: BTreeMap<u64, usize>,
+    pub(crate) next_sequence: u64,
+    /// Sequences that were forwarded and not refused since.
+    pub(crate) forwarded: BTreeMap<u64, bool>,
+}
+
+/// A member: its disk, and its process while it lives.
+pub(crate) struct Member {
+    pub(crate) id: NodeId,
+    pub(crate) disk: SimDisk,
+    pub(crate) process: Option<Process>,
+    /// Counts processes; events of an earlier one find no one.
+    pub(crate) life: u64,
+    /// What its wall clock shows beyond the true time, in milliseconds.
+    pub(crate) wall_skew_ms: i64,
+}
+
+impl Process {
+    /// Opens the node as the server does at its start.
+    pub(crate) fn open(
+        disk: &SimDisk,
+        settings: &NodeSettings,
+        now: Instant,
+        wall_ms: u64,
+    ) -> Result<Process, OpenError> {
+        let node = Node::open(disk.clone(), settings, now, wall_ms)?;
+        let Node {
+            consensus,
+            log_writer,
+            log_reader,
+            preparer,
+            applier,
+            store,
+            ..
+        } = node;
+        Ok(Process {
+            consensus,
+            log_writer,
+            log_reader,
+            preparer,
+            applier,
+            store,
+            inbox: Vec::new(),
+            wakes_at: None,
+            wake_token: 0,
+            log_queue: Vec::new(),
+            log_busy: false,
+            log_group: None,
+            fetch_queue: VecDeque::new(),
+            apply_inbox: Vec::new(),
+            apply_busy: false,
+            applied: Applied::default(),
+            unnoticed_bytes: 0,
+            reads_waiting: Vec::new(),
+            read_batches: BTreeMap::new(),
+            last_read_id: 0,
+            answers: BTreeMap::new(),
+            next_sequence: 1,
+            forwarded: BTreeMap::new(),
+        })
+    }
+
+    /// The read queue's `take_batch`.
+    pub(crate) fn take_reads(&mut self) -> Option<ReadId> {
+        if self.reads_waiting.is_empty() {
+            return None;
+        }
+        self.last_read_id += 1;
+        let id = ReadId(self.last_read_id);
+        let batch = std::mem::take(&mut self.reads_waiting);
+        self.read_batches.insert(id, batch);
+        Some(id)
+    }
+
+    /// A write may be forwarded again only after a refusal: never a silent second try.
+    pub(crate) fn note_forwarded(&mut self, sequence: u64) {
+        let under_way = self.forwarded.insert(sequence, true);
+        assert_ne!(
+            under_way,
+            Some(true),
+            "{sequence} is forwarded a second time"
+        );
+    }
+
+    /// Every queue has its bound; in worlds of this size, a small one.
+    pub(crate) fn check_bounds(&self) {
+        let waiting: usize = self.read_batches.values().map(Vec::len).sum();
+        let sizes = [
+            ("inbox", self.inbox.len(), 10_000),
+            ("log queue", self.log_queue.len(), 10_000),
+            ("fetch queue", self.fetch_queue.len(), 8),
+            ("apply inbox", self.apply_inbox.len(), 10_000),
+            ("reads", waiting + self.reads_waiting.len(), 1_000),
+            ("answers", self.answers.len(), 1_000),
+        ];
+        for (queue, size, bound) in sizes {
+            assert!(size <= bound, "{queue} holds {size}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What kind of world a seed makes: how many nodes, how bad the network, how slow the disks.
+
+use super::random::Random;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) nodes: usize,
+    pub(crate) clients: usize,
+    /// Virtual time during which things go wrong; then everything heals.
+    pub(crate) chaos_ms: u64,
+    /// The mean time between two faults; none if zero.
+    pub(crate) fault_every_ms: u64,
+    pub(crate) loss_percent: u64,
+    pub(crate) duplication_percent: u64,
+    pub(crate) reordering: bool,
+    /// The longest a frame takes when all is well, in microseconds.
+    pub(crate) latency_us: u64,
+    pub(crate) disk_us: u64,
+    pub(crate) slow_disk_percent: u64,
+    pub(crate) slow_applier_percent: u64,
+    /// Keys in one step of the applier.
+    pub(crate) keys_per_step: usize,
+    pub(crate) think_ms: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) value_bytes: usize,
+    pub(crate) pre_vote: bool,
+}
+
+impl Plan {
+    /// A world in which nothing goes wrong unless a test makes it.
+    pub(crate) fn quiet(nodes: usize) -> Plan {
+        Plan {
+            nodes,
+            clients: 0,
+            chaos_ms: 0,
+            fault_every_ms: 0,
+            loss_percent: 0,
+            duplication_percent: 0,
+            reordering: false,
+            latency_us: 1_000,
+            disk_us: 1_000,
+            slow_disk_percent: 0,
+            slow_applier_percent: 0,
+            keys_per_step: 1_000,
+            think_ms: 10,
+            segment_bytes: 64 << 10,
+            value_bytes: 16,
+            pre_vote: true,
+        }
+    }
+
+    pub(crate) fn from_seed(random: &mut Random) -> Plan {
+        let sometimes = |random: &mut Random, percent, most| {
+            if random.percent(percent) {
+                1 + random.below(most)
+            } else {
+                0
+            }
+        };
+        Plan {
+            nodes: random.pick(&[1, 2, 3, 3, 3, 3, 3, 5]),
+            clients: 2 + random.below(5) as usize,
+            chaos_ms: 2_000 + random.below(6_000),
+            fault_every_ms: random.pick(&[150, 400, 900]),
+            loss_percent: sometimes(random, 40, 10),
+            duplication_percent: sometimes(random, 40, 10),
+            reordering: random.percent(30),
+            latency_us: random.pick(&[300, 2_000, 20_000]),
+            disk_us: random.pick(&[200, 2_000, 10_000]),
+            slow_disk_percent: sometimes(random, 40, 8),
+            slow_applier_percent: sometimes(random, 40, 8),
+            keys_per_step: random.pick(&[1, 2, 10, 1_000]),
+            think_ms: random.pick(&[5, 20, 60]),
+            segment_bytes: random.pick(&[8 << 10, 16 << 10, 64 << 10]),
+            value_bytes: random.pick(&[4, 64, 2_000]),
+            pre_vote: random.percent(85),
+        }
+    }
+}
