@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 
-use crate::cluster::{Plan, real_directory};
+use crate::cluster::Plan;
 use crate::real_faults::{
-    Acknowledged, FILE_SYSTEM_PROGRAMS, LoopFileSystem, Writer, find_lost, only_line_of_its_own,
-    requirements,
+    Acknowledged, FILE_SYSTEM_PROGRAMS, LoopFileSystem, Writer, directory_for_mounts, find_lost,
+    only_line_of_its_own, requirements,
 };
 
 /// Room for two segments of the log and not for a third, beside the ballast.
@@ -22,7 +22,7 @@ fn a_node_whose_disk_is_full_stops_with_one_line_and_goes_on_with_everything_onc
     if !requirements::are_met(&FILE_SYSTEM_PROGRAMS) {
         return;
     }
-    let directory = real_directory();
+    let directory = directory_for_mounts();
     let file_system = LoopFileSystem::make(directory.path(), "disk", FILE_SYSTEM_BYTES);
     let ballast = file_system.path().join("ballast");
     let file = File::create(&ballast).expect("a ballast");

@@ -7,10 +7,10 @@
 
 use std::sync::Barrier;
 
-use crate::cluster::{Cluster, Plan, real_directory};
+use crate::cluster::{Cluster, Plan};
 use crate::real_faults::{
     Acknowledged, Dice, FILE_SYSTEM_PROGRAMS, Load, LoopFileSystem, STRACE, Strace, Witness,
-    Writer, find_lost, only_line_of_its_own, requirements,
+    Writer, directory_for_mounts, find_lost, only_line_of_its_own, requirements,
 };
 
 mod one_node;
@@ -19,7 +19,7 @@ mod one_node;
 const FILE_SYSTEM_BYTES: u64 = 600 << 20;
 
 /// Cuts in a test of a cluster.
-const CUTS: u64 = 4;
+const CUTS: u64 = 6;
 
 /// A cut comes after so many acknowledged writes under load, at most.
 const MAX_WRITES_BEFORE_CUT: u64 = 800;
@@ -38,7 +38,7 @@ struct Machines {
 
 impl Machines {
     fn start(nodes: usize) -> Machines {
-        let directory = real_directory();
+        let directory = directory_for_mounts();
         let file_systems: Vec<LoopFileSystem> = (1..=nodes)
             .map(|i| LoopFileSystem::make(directory.path(), &format!("disk{i}"), FILE_SYSTEM_BYTES))
             .collect();

@@ -193,8 +193,13 @@ pub(crate) fn find_lost<'a>(
         range_end: Bytes::from_static(&[0]),
         ..Default::default()
     };
+    let read = async {
+        let mut client = kv(endpoint);
+        tokio::time::timeout(PATIENCE, client.range(everything)).await
+    };
     let answer = runtime()
-        .block_on(async { kv(endpoint).range(everything).await })
+        .block_on(read)
+        .unwrap_or_else(|_| panic!("no linearizable read at {endpoint} within {PATIENCE:?}"))
         .unwrap_or_else(|error| panic!("a linearizable read at {endpoint}: {error}"));
     let found: HashMap<Bytes, (Bytes, i64)> = answer
         .into_inner()
@@ -203,9 +208,9 @@ pub(crate) fn find_lost<'a>(
         .map(|pair| (pair.key, (pair.value, pair.mod_revision)))
         .collect();
     let is_lost = |write: &&Acknowledged| {
-        !found
+        found
             .get(&write.key)
-            .is_some_and(|(value, revision)| (value, *revision) == (&write.value, write.revision))
+            .is_none_or(|(value, revision)| (value, *revision) != (&write.value, write.revision))
     };
     acknowledged.iter().filter(is_lost).collect()
 }

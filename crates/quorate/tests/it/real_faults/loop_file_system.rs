@@ -11,8 +11,59 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tempfile::TempDir;
+
 /// What [`LoopFileSystem`] runs.
 pub(crate) const PROGRAMS: [&str; 5] = ["losetup", "mkfs.ext4", "mount", "umount", "xfs_io"];
+
+/// The names of directories with mount points begin with this, and go on with the process id.
+const DIRECTORY_PREFIX: &str = "mounted-by-";
+
+/// A temporary directory for images and mount points. Clears away those of test processes that
+/// were killed and could not do so themselves.
+pub(crate) fn directory_for_mounts() -> TempDir {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    fs::create_dir_all(parent).expect("cargo's directory for tests");
+    for entry in fs::read_dir(parent).expect("a directory").flatten() {
+        if is_left_behind(&entry.file_name().to_string_lossy()) {
+            clear_away(&entry.path());
+        }
+    }
+    let prefix = format!("{DIRECTORY_PREFIX}{}-", std::process::id());
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix(&prefix)
+        .tempdir_in(parent)
+        .expect("a temporary directory")
+}
+
+/// Whether a directory of this name was made by a process that is gone.
+fn is_left_behind(name: &str) -> bool {
+    let process = name
+        .strip_prefix(DIRECTORY_PREFIX)
+        .and_then(|rest| rest.split('-').next());
+    process.is_some_and(|process| !Path::new("/proc").join(process).exists())
+}
+
+/// Another test process may be at the same work, so that any of these steps may find nothing.
+fn clear_away(directory: &Path) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mount_points = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir());
+    let still_used = mount_points
+        .filter(|mount_point| {
+            // What is not mounted any more is refused, and needs nothing.
+            let _ = run(Command::new("umount").arg(mount_point));
+            fs::remove_dir(mount_point).is_err() && mount_point.exists()
+        })
+        .count();
+    if still_used == 0 {
+        let _ = fs::remove_dir_all(directory);
+    } else {
+        eprintln!("left behind, and in use: {}", directory.display());
+    }
+}
 
 /// A file system of its own, mounted below a directory of the test. Unmounted, and its image
 /// removed, when dropped, be it by a panic.

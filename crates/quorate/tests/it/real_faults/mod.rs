@@ -12,6 +12,8 @@ mod witness;
 pub(crate) use dice::Dice;
 pub(crate) use last_line::only_line_of_its_own;
 pub(crate) use load::{Acknowledged, Load, Writer, find_lost};
-pub(crate) use loop_file_system::{LoopFileSystem, PROGRAMS as FILE_SYSTEM_PROGRAMS};
+pub(crate) use loop_file_system::{
+    LoopFileSystem, PROGRAMS as FILE_SYSTEM_PROGRAMS, directory_for_mounts,
+};
 pub(crate) use strace::{PROGRAM as STRACE, Strace};
 pub(crate) use witness::Witness;

@@ -4,9 +4,6 @@ use std::path::PathBuf;
 
 use crate::cluster::{is_root, skip};
 
-/// Debian's directories for root's programs, which are not in everyone's `PATH`.
-const ROOTS_DIRECTORIES: [&str; 2] = ["/usr/sbin", "/sbin"];
-
 /// Whether the machine has what a test needs; where it has not, the test says that it is skipped
 /// (in CI it fails).
 #[must_use]
@@ -23,9 +20,7 @@ fn what_is_missing(programs: &[&str]) -> Option<String> {
         return Some("only root may mount file systems and trace processes".to_owned());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories: Vec<PathBuf> = std::env::split_paths(&path)
-        .chain(ROOTS_DIRECTORIES.map(PathBuf::from))
-        .collect();
+    let directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let is_there = |program: &str| {
         let mut places = directories.iter().map(|directory| directory.join(program));
         places.any(|place| place.is_file())
@@ -37,7 +32,7 @@ fn what_is_missing(programs: &[&str]) -> Option<String> {
         .collect();
     (!missing.is_empty()).then(|| {
         format!(
-            "there is no {} (Debian: apt-get install e2fsprogs mount strace xfsprogs)",
+            "there is no {} in the PATH (Debian: apt-get install e2fsprogs mount strace xfsprogs)",
             missing.join(", no ")
         )
     })
