@@ -1,10 +1,12 @@
-//! Makes the tonic client stubs of every service in `quorate-proto`'s files; the messages are that crate's types.
+//! Makes the tonic client stubs of etcd's services; the messages are `quorate-proto`'s types.
 
-use std::path::{Path, PathBuf};
-use std::{env, error, fs, io};
+use std::{env, error, fs};
 
-/// Packages of etcd's API: directories of the tree, and modules of `quorate_proto`. Peer messages are no client's
-/// business.
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+
+/// etcd's packages, whose types live in `quorate_proto` in a module of the same name. Peer messages
+/// are no client's business.
 const PACKAGES: [&str; 5] = [
     "authpb",
     "etcdserverpb",
@@ -15,15 +17,13 @@ const PACKAGES: [&str; 5] = [
 
 fn main() -> Result<(), Box<dyn error::Error>> {
     // Set by the build script of `quorate-proto`, through its `links` key.
-    let root = PathBuf::from(env::var("DEP_QUORATE_PROTO_DIR")?);
-    println!("cargo::rerun-if-changed={}", root.display());
+    let path = env::var("DEP_QUORATE_PROTO_DESCRIPTORS")?;
+    println!("cargo::rerun-if-changed={path}");
+    let mut descriptors = FileDescriptorSet::decode(&*fs::read(path)?)?;
+    descriptors
+        .file
+        .retain(|file| PACKAGES.contains(&file.package()));
 
-    let mut files = Vec::new();
-    for package in PACKAGES {
-        collect_protos(&root.join(package), &mut files)?;
-    }
-    files.sort();
-    let descriptors = protox::compile(&files, [&root])?;
     let mut builder = tonic_prost_build::configure()
         .build_client(true)
         .build_server(false);
@@ -31,20 +31,5 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         builder = builder.extern_path(format!(".{package}"), format!("::quorate_proto::{package}"));
     }
     builder.compile_fds(descriptors)?;
-    Ok(())
-}
-
-fn collect_protos(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect_protos(&path, files)?;
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "proto")
-        {
-            files.push(path);
-        }
-    }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Turns every `.proto` file of the tree into plain prost types, without `protoc`.
 //!
 //! No service code is made here, so that this crate knows no transport. Crates that serve or call the services
-//! make their stubs from the same files: cargo hands them the directory as `DEP_QUORATE_PROTO_DIR`.
+//! make their stubs from the same descriptors: cargo hands them a file as `DEP_QUORATE_PROTO_DESCRIPTORS`.
 
 // A build script works on files; the walls of the core are for the code it makes.
 #![allow(clippy::disallowed_methods)]
@@ -9,15 +9,19 @@
 use std::path::{Path, PathBuf};
 use std::{env, error, fs, io};
 
+use prost::Message as _;
+
 fn main() -> Result<(), Box<dyn error::Error>> {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("proto");
     println!("cargo::rerun-if-changed={}", root.display());
-    println!("cargo::metadata=DIR={}", root.display());
+    let descriptors_path = Path::new(&env::var("OUT_DIR")?).join("descriptors.bin");
+    println!("cargo::metadata=DESCRIPTORS={}", descriptors_path.display());
 
     let mut files = Vec::new();
     collect_protos(&root, &mut files)?;
     files.sort();
     let descriptors = protox::compile(&files, [&root])?;
+    fs::write(descriptors_path, descriptors.encode_to_vec())?;
     prost_build::Config::new()
         // Keys and values are slices of the buffer they came in: no copy on decoding.
         .bytes(["."])

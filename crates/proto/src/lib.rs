@@ -9,7 +9,7 @@
 //! a `oneof` is an enum in a module named after its message ([`etcdserverpb::request_op::Request`]).
 //!
 //! There is no service code here. A crate that needs stubs generates them in its own build script from the
-//! directory in `DEP_QUORATE_PROTO_DIR`, with each package mapped to the module here by `extern_path`.
+//! descriptors in `DEP_QUORATE_PROTO_DESCRIPTORS`, with each package mapped to the module here by `extern_path`.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
