@@ -33,7 +33,10 @@ fn run(seed: u64) -> World {
     world
 }
 
-#[expect(clippy::disallowed_methods, reason = "a person repeats a failure by it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a person repeats a failure by it"
+)]
 fn number(variable: &str) -> Option<u64> {
     let value = std::env::var(variable).ok()?;
     Some(value.parse().expect("a number"))
@@ -79,7 +82,11 @@ fn the_same_seed_makes_the_same_world() {
     let mut hashes = std::collections::BTreeSet::new();
     for seed in 1_000..1_010 {
         let (one, two) = (run(seed), run(seed));
-        assert_eq!((one.events, one.hash), (two.events, two.hash), "seed {seed}");
+        assert_eq!(
+            (one.events, one.hash),
+            (two.events, two.hash),
+            "seed {seed}"
+        );
         hashes.insert(one.hash);
     }
     assert_eq!(hashes.len(), 10, "and another seed another one");

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use quorate_proto::etcdserverpb::RangeRequest;
 
-use super::clients::{Asked, unique_key};
 use super::World;
+use super::clients::{Asked, unique_key};
 
 /// From healing to all being well: an election, a catch-up, and the longest pause of a dialler,
 /// with room for requests of the bad time to time out.
@@ -38,7 +38,10 @@ impl World {
         let (store, index) = (&process.store, process.applied.index);
         assert_eq!(store.applied_index(), index);
         let seen = self.judge.seen.insert(node, index).unwrap_or_default();
-        assert!(seen <= index, "member {node} went back from {seen} to {index}");
+        assert!(
+            seen <= index,
+            "member {node} went back from {seen} to {index}"
+        );
         if index == 0 {
             return;
         }
@@ -79,7 +82,9 @@ impl World {
                 self.describe()
             );
             for (node, tried) in tried.iter_mut().enumerate() {
-                let waits = tried.last().is_some_and(|op| self.ops[*op].outcome.is_none());
+                let waits = tried
+                    .last()
+                    .is_some_and(|op| self.ops[*op].outcome.is_none());
                 let done = tried.iter().any(|op| self.ops[*op].is_acknowledged());
                 if !waits && !done {
                     tried.push(self.ask(node, None, Asked::PutUnique));
@@ -125,7 +130,11 @@ impl World {
         });
         let found = found.expect("a read of now is always allowed").kvs;
         if asked.is_acknowledged() {
-            assert_eq!(found.len(), 1, "operation {op} is lost on {node}: {asked:?}");
+            assert_eq!(
+                found.len(),
+                1,
+                "operation {op} is lost on {node}: {asked:?}"
+            );
         }
         if asked.had_no_effect() && self.network.duplicated == 0 {
             assert!(found.is_empty(), "operation {op} was refused: {asked:?}");

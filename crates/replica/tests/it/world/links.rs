@@ -25,7 +25,14 @@ impl World {
         let number = link.number;
         if !std::mem::replace(&mut link.flush_due, true) {
             let delay = self.random.micros(0, 50);
-            self.after(delay, Event::Flush { from, to, link: number });
+            self.after(
+                delay,
+                Event::Flush {
+                    from,
+                    to,
+                    link: number,
+                },
+            );
         }
     }
 

@@ -41,21 +41,66 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 /// What happens at a point of time. Members are named by their position.
 #[derive(Debug)]
 pub(crate) enum Event {
-    Consensus { node: usize, life: u64, token: u64 },
-    LogBegin { node: usize, life: u64 },
-    LogEnd { node: usize, life: u64 },
-    LogQuiet { node: usize, life: u64 },
-    Apply { node: usize, life: u64 },
-    Fetch { node: usize, life: u64 },
-    Flush { from: usize, to: usize, link: u64 },
-    Deliver { from: usize, to: usize, to_life: u64, frame: peer::Frame },
-    Dial { from: usize, life: u64, to: usize },
-    LinkDown { from: usize, life: u64, to: usize, link: u64 },
-    Restart { node: usize },
+    Consensus {
+        node: usize,
+        life: u64,
+        token: u64,
+    },
+    LogBegin {
+        node: usize,
+        life: u64,
+    },
+    LogEnd {
+        node: usize,
+        life: u64,
+    },
+    LogQuiet {
+        node: usize,
+        life: u64,
+    },
+    Apply {
+        node: usize,
+        life: u64,
+    },
+    Fetch {
+        node: usize,
+        life: u64,
+    },
+    Flush {
+        from: usize,
+        to: usize,
+        link: u64,
+    },
+    Deliver {
+        from: usize,
+        to: usize,
+        to_life: u64,
+        frame: peer::Frame,
+    },
+    Dial {
+        from: usize,
+        life: u64,
+        to: usize,
+    },
+    LinkDown {
+        from: usize,
+        life: u64,
+        to: usize,
+        link: u64,
+    },
+    Restart {
+        node: usize,
+    },
     Fault,
-    FaultEnds { node: usize },
-    Client { client: usize },
-    Overdue { op: usize },
+    FaultEnds {
+        node: usize,
+    },
+    Client {
+        client: usize,
+    },
+    Overdue {
+        op: usize,
+    },
 }
 
 pub(crate) struct World {
@@ -160,7 +205,14 @@ impl World {
         self.judge.started(node);
         for to in (0..self.members.len()).filter(|to| *to != node) {
             let delay = self.random.micros(100, 20_000);
-            self.after(delay, Event::Dial { from: node, life, to });
+            self.after(
+                delay,
+                Event::Dial {
+                    from: node,
+                    life,
+                    to,
+                },
+            );
         }
         self.wake(node);
     }
@@ -230,7 +282,11 @@ impl World {
 
     pub(crate) fn run_for(&mut self, time: Duration) {
         let until = self.now + time;
-        while self.queue.first_key_value().is_some_and(|(key, _)| key.0 <= until) {
+        while self
+            .queue
+            .first_key_value()
+            .is_some_and(|(key, _)| key.0 <= until)
+        {
             self.step();
         }
         self.now = until;

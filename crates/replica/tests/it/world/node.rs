@@ -10,7 +10,8 @@ use quorate_disk::SimDisk;
 use quorate_kv::Store;
 use quorate_raft::{Entry, Fetch, Instant, LogIndex, NodeId, ReadGrant, ReadId, WriteId};
 use quorate_replica::{
-    Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal, WriteRequest,
+    Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal,
+    WriteRequest,
 };
 use quorate_wal::Preparer;
 
@@ -40,6 +41,9 @@ pub(crate) struct Applied {
     pub(crate) cluster_version: u32,
 }
 
+/// What was written, and what may now be said.
+pub(crate) type Group = (Option<WriteId>, Vec<(NodeId, PeerMessage)>);
+
 /// A process that runs.
 pub(crate) struct Process {
     pub(crate) consensus: Consensus,
@@ -55,7 +59,7 @@ pub(crate) struct Process {
     pub(crate) log_queue: Vec<WriteRequest>,
     /// The group being written, when it was written at the beginning of its time.
     pub(crate) log_busy: bool,
-    pub(crate) log_group: Option<(Option<WriteId>, Vec<(NodeId, PeerMessage)>)>,
+    pub(crate) log_group: Option<Group>,
     pub(crate) fetch_queue: VecDeque<Fetch>,
     pub(crate) apply_inbox: Vec<ApplyInput>,
     pub(crate) apply_busy: bool,
@@ -143,7 +147,11 @@ impl Process {
     /// A write may be forwarded again only after a refusal: never a silent second try.
     pub(crate) fn note_forwarded(&mut self, sequence: u64) {
         let under_way = self.forwarded.insert(sequence, true);
-        assert_ne!(under_way, Some(true), "{sequence} is forwarded a second time");
+        assert_ne!(
+            under_way,
+            Some(true),
+            "{sequence} is forwarded a second time"
+        );
     }
 
     /// Every queue has its bound; in worlds of this size, a small one.
