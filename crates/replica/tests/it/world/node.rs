@@ -83,6 +83,8 @@ pub(crate) struct Member {
     pub(crate) process: Option<Process>,
     /// Counts processes; events of an earlier one find no one.
     pub(crate) life: u64,
+    /// Until when its process stands still (SIGSTOP, a virtual machine that is moved).
+    pub(crate) paused_until: Instant,
     /// What its wall clock shows beyond the true time, in milliseconds.
     pub(crate) wall_skew_ms: i64,
 }
