@@ -1,7 +1,9 @@
 //! What is on disk is all that a node needs (pitfall 10).
 
+use std::time::Duration;
+
 use quorate_disk::{Crash, SimDisk};
-use quorate_raft::{Fetch, Instant, LogIndex};
+use quorate_raft::{Fetch, Instant, LogIndex, Message, Term};
 use quorate_replica::PeerMessage;
 
 use crate::support::{SOON, cluster, roles, run_until_settled, tap, versions};
@@ -110,4 +112,25 @@ fn entries_that_left_the_log_while_they_were_to_be_read_back_are_no_reason_to_st
         max_bytes: 1_000,
     };
     assert_eq!(node.log_reader.read(fetch).unwrap(), []);
+}
+
+/// Else it could vote twice in one term (pitfall 2).
+#[test]
+fn a_vote_outlives_a_power_cut() {
+    let mut world = World::quiet(3);
+    world.kill(1);
+    world.kill(2);
+    let asks = Message::RequestVote {
+        term: Term(40),
+        last_index: LogIndex::ZERO,
+        last_term: Term::ZERO,
+        pre: false,
+    };
+    let candidate = world.members[1].id;
+    world.tell(0, Input::Received(candidate, vec![PeerMessage::Raft(asks)]));
+    world.run_for(Duration::from_millis(50));
+    world.crash(0, Crash::LoseUnsynced);
+    world.start(0);
+    let raft = world.process(0).consensus.status().raft;
+    assert_eq!((raft.term, raft.vote), (Term(40), Some(candidate)));
 }

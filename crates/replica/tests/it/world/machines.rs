@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate_disk::Crash;
-use quorate_raft::LogIndex;
+use quorate_raft::{LogIndex, Role};
 use quorate_replica::{Effects, PeerMessage};
 
 use super::node::ApplyInput;
@@ -103,6 +103,9 @@ impl World {
     }
 
     fn carry_out(&mut self, node: usize, life: u64, effects: Effects) {
+        if let Some(state) = effects.state.filter(|state| state.role == Role::Leader) {
+            self.judge.leads(node, state.term);
+        }
         for (peer, message) in effects.send {
             self.send(node, peer, message);
         }
