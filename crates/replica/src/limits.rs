@@ -36,6 +36,10 @@ pub const MAX_FRAME_BYTES: usize = 2 << 20;
 /// Whoever sends more is cut off.
 pub const MAX_INCOMING_FRAME_BYTES: usize = 16 << 20;
 
+/// The largest handshake a node will read: ids and a few URLs. It comes from who is not known
+/// yet, so it is not worth more.
+pub const MAX_HANDSHAKE_BYTES: usize = 64 << 10;
+
 /// Messages in one frame that a node will read.
 pub const MAX_MESSAGES_PER_FRAME: usize = 65_536;
 

@@ -13,7 +13,9 @@ use quorate_proto::peer::peer_message::Body;
 use quorate_raft::limits::MAX_NUMBER;
 use quorate_raft::{Entry, LogIndex, Message, Payload, Term};
 
-use crate::limits::{MAX_FRAME_BYTES, MAX_INCOMING_FRAME_BYTES, MAX_MESSAGES_PER_FRAME};
+use crate::limits::{
+    MAX_FRAME_BYTES, MAX_HANDSHAKE_BYTES, MAX_INCOMING_FRAME_BYTES, MAX_MESSAGES_PER_FRAME,
+};
 
 /// The Raft group that messages belong to; there is one.
 pub const GROUP_ID: u32 = 0;
@@ -83,6 +85,9 @@ pub enum WireError {
         "a frame is larger than {MAX_INCOMING_FRAME_BYTES} bytes or has over {MAX_MESSAGES_PER_FRAME} messages"
     )]
     TooLarge,
+    /// A link begins with something else.
+    #[error("the first frame on a link is no handshake")]
+    NoHandshake,
     /// For a Raft group that this node does not have.
     #[error("a message is for an unknown group")]
     UnknownGroup,
@@ -126,6 +131,20 @@ fn seal(handshake: Option<peer::Handshake>, messages: Vec<peer::PeerMessage>) ->
     peer::Frame {
         checksum: crc32c::crc32c(&payload),
         payload,
+    }
+}
+
+/// Reads the frame that opens a link.
+///
+/// # Errors
+/// When it is anything but a handshake.
+pub fn decode_handshake(frame: &peer::Frame) -> Result<peer::Handshake, WireError> {
+    if frame.payload.len() > MAX_HANDSHAKE_BYTES {
+        return Err(WireError::TooLarge);
+    }
+    match decode_frame(frame)? {
+        (Some(handshake), messages) if messages.is_empty() => Ok(handshake),
+        _ => Err(WireError::NoHandshake),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::answers::Answers;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
-use crate::limits::CONSENSUS_INBOX;
+use crate::limits::{CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES};
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::read_queue::ReadQueue;
@@ -102,8 +102,8 @@ impl Core {
             settings,
             identity,
             clock,
-            consensus: Inbox::new(CONSENSUS_INBOX),
-            applier: Inbox::new(usize::MAX),
+            consensus: Inbox::new(CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES),
+            applier: Inbox::new(usize::MAX, usize::MAX),
             answers: Answers::new(),
             reads: ReadQueue::new(),
             peers,
@@ -123,6 +123,7 @@ impl Core {
         body: Bytes,
     ) -> Result<Reply, RequestError> {
         let (sequence, answer) = self.answers.open();
+        let bytes = body.len();
         let proposal = Proposal {
             sequence,
             kind,
@@ -130,7 +131,7 @@ impl Core {
         };
         if self
             .consensus
-            .offer(ConsensusInput::Propose(proposal))
+            .offer(ConsensusInput::Propose(proposal), bytes)
             .is_err()
         {
             self.answers

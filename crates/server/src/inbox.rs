@@ -12,19 +12,24 @@ pub(crate) struct Inbox<T> {
     state: Mutex<State<T>>,
     arrived: Condvar,
     capacity: usize,
+    max_bytes: usize,
 }
 
 struct State<T> {
     queue: Vec<T>,
+    /// What the offers in the queue said that they weigh.
+    bytes: usize,
     reader_sleeps: bool,
     woken: bool,
 }
 
 impl<T> Inbox<T> {
-    /// An inbox that refuses more than `capacity` items from [`Inbox::offer`].
-    pub(crate) fn new(capacity: usize) -> Inbox<T> {
+    /// An inbox that refuses more than `capacity` items, or more than `max_bytes` of them, from
+    /// [`Inbox::offer`].
+    pub(crate) fn new(capacity: usize, max_bytes: usize) -> Inbox<T> {
         let state = State {
             queue: Vec::new(),
+            bytes: 0,
             reader_sleeps: false,
             woken: false,
         };
@@ -32,15 +37,19 @@ impl<T> Inbox<T> {
             state: Mutex::new(state),
             arrived: Condvar::new(),
             capacity,
+            max_bytes,
         }
     }
 
-    /// Puts an item in, unless the inbox is full: then gives it back.
-    pub(crate) fn offer(&self, item: T) -> Result<(), T> {
+    /// Puts an item that keeps `bytes` of memory in, unless the inbox is full: then gives it
+    /// back. An item that is larger than all the room there is goes in when no other is there.
+    pub(crate) fn offer(&self, item: T, bytes: usize) -> Result<(), T> {
         let mut state = self.lock();
-        if state.queue.len() >= self.capacity {
+        let heavy = state.bytes > 0 && state.bytes.saturating_add(bytes) > self.max_bytes;
+        if heavy || state.queue.len() >= self.capacity {
             return Err(item);
         }
+        state.bytes += bytes;
         self.put(&mut state, item);
         Ok(())
     }
@@ -76,6 +85,7 @@ impl<T> Inbox<T> {
             state.reader_sleeps = false;
         }
         state.woken = false;
+        state.bytes = 0;
         into.append(&mut state.queue);
     }
 
@@ -105,7 +115,7 @@ mod tests {
 
     #[test]
     fn everything_waiting_is_taken_at_once_in_order() {
-        let inbox = Inbox::new(10);
+        let inbox = Inbox::new(10, 0);
         for item in 0..3 {
             inbox.push(item);
         }
@@ -116,19 +126,31 @@ mod tests {
 
     #[test]
     fn a_full_inbox_gives_the_item_back() {
-        let inbox = Inbox::new(1);
-        assert_eq!(inbox.offer(1), Ok(()));
-        assert_eq!(inbox.offer(2), Err(2));
+        let inbox = Inbox::new(1, 0);
+        assert_eq!(inbox.offer(1, 0), Ok(()));
+        assert_eq!(inbox.offer(2, 0), Err(2));
         inbox.push(3);
         let mut taken = Vec::new();
         inbox.take(None, &mut taken);
         assert_eq!(taken, [1, 3]);
-        assert_eq!(inbox.offer(2), Ok(()));
+        assert_eq!(inbox.offer(2, 0), Ok(()));
+    }
+
+    #[test]
+    fn an_inbox_is_full_by_bytes_too_but_takes_any_one_item() {
+        let inbox = Inbox::new(10, 100);
+        assert_eq!(inbox.offer("large", 500), Ok(()));
+        assert_eq!(inbox.offer("small", 1), Err("small"));
+        inbox.take(None, &mut Vec::new());
+        assert_eq!(inbox.offer("half", 50), Ok(()));
+        assert_eq!(inbox.offer("half", 50), Ok(()));
+        assert_eq!(inbox.offer("small", 1), Err("small"));
+        assert_eq!(inbox.offer("weightless", 0), Ok(()));
     }
 
     #[test]
     fn a_sleeping_reader_is_woken() {
-        let inbox = Arc::new(Inbox::new(1));
+        let inbox = Arc::new(Inbox::new(1, 0));
         let reader = std::thread::spawn({
             let inbox = Arc::clone(&inbox);
             move || {
@@ -145,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_wake_without_an_item_ends_the_wait() {
-        let inbox: Inbox<u8> = Inbox::new(1);
+        let inbox: Inbox<u8> = Inbox::new(1, 0);
         inbox.wake();
         let mut taken = Vec::new();
         inbox.take(None, &mut taken);

@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
-/// Inputs waiting for consensus beyond which clients' requests are refused and peers' messages
-/// dropped (Raft repeats what matters).
+/// Inputs waiting for consensus beyond which clients' requests are refused and peers' links are
+/// not read, so that the peers' own queues fill.
 pub(crate) const CONSENSUS_INBOX: usize = 65_536;
+
+/// Bytes of requests and frames waiting for consensus, likewise.
+pub(crate) const CONSENSUS_INBOX_BYTES: usize = 64 << 20;
+
+/// How long a link is not read when consensus has no room for what came on it: a few of its
+/// turns.
+pub(crate) const PEER_PAUSE: Duration = Duration::from_millis(2);
 
 /// Linearizable reads waiting on one node; beyond it clients hear "too many requests".
 pub(crate) const MAX_WAITING_READS: usize = 65_536;

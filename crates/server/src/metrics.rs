@@ -48,7 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_broken: Counter,
     pub(crate) peer_handshakes_refused: Counter,
     pub(crate) peer_frames_refused: Counter,
-    pub(crate) peer_frames_dropped: Counter,
+    pub(crate) peer_frames_delayed: Counter,
     pub(crate) peer_received_bytes: Bytes,
     has_leader: Gauge,
     is_leader: Gauge,
@@ -81,7 +81,7 @@ impl Metrics {
             connections_broken: Counter::default(),
             peer_handshakes_refused: Counter::default(),
             peer_frames_refused: Counter::default(),
-            peer_frames_dropped: Counter::default(),
+            peer_frames_delayed: Counter::default(),
             peer_received_bytes: Bytes::default(),
             has_leader: Gauge::default(),
             is_leader: Gauge::default(),
@@ -222,9 +222,9 @@ impl Metrics {
             self.peer_frames_refused.clone(),
         );
         r.register(
-            "quorate_peer_frames_dropped",
-            "Frames from peers that found no room",
-            self.peer_frames_dropped.clone(),
+            "quorate_peer_frames_delayed",
+            "Frames from peers that had to wait for room",
+            self.peer_frames_delayed.clone(),
         );
         r.register(
             "etcd_network_peer_received_bytes",

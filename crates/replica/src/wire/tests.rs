@@ -263,3 +263,20 @@ fn numbers_that_nobody_reaches_are_refused_before_anyone_counts_on_from_them() {
         );
     }
 }
+
+#[test]
+fn a_link_begins_with_a_handshake_of_modest_size_and_nothing_else() {
+    let handshake = |urls: usize| peer::Handshake {
+        member_id: 7,
+        client_urls: vec!["http://127.0.0.1:2379".to_owned(); urls],
+        ..Default::default()
+    };
+    let sound = encode_handshake(handshake(3));
+    assert_eq!(decode_handshake(&sound), Ok(handshake(3)));
+    let large = encode_handshake(handshake(10_000));
+    assert_eq!(decode_handshake(&large), Err(WireError::TooLarge));
+    let other = encode_messages(every_kind_of_message()).remove(0);
+    assert_eq!(decode_handshake(&other), Err(WireError::NoHandshake));
+    let empty = seal(None, Vec::new());
+    assert_eq!(decode_handshake(&empty), Err(WireError::NoHandshake));
+}

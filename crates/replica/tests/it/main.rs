@@ -3,5 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod applying;
+mod forwarding;
+mod limits;
 mod random_worlds;
+mod reads;
+mod restarts;
+mod support;
+mod versions;
 mod world;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::world::World;
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 800;
 
 /// Names the seed if the world it made ends badly.
 struct Naming(u64);

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::handshake;
 use crate::core::{ConsensusInput, Core};
-use crate::limits::PEER_DIAL_TIMEOUT;
+use crate::limits::{PEER_DIAL_TIMEOUT, PEER_PAUSE};
 use crate::stubs::peer_server::Peer;
 
 /// The service on the peer port.
@@ -44,9 +44,8 @@ impl Peer for PeerService {
             .await
             .map_err(|_| self.refused("no handshake in time"))??
             .ok_or_else(|| self.refused("no handshake"))?;
-        let (theirs, _) =
-            wire::decode_frame(&first).map_err(|error| self.refused(&error.to_string()))?;
-        let theirs = theirs.ok_or_else(|| self.refused("the first frame is no handshake"))?;
+        let theirs =
+            wire::decode_handshake(&first).map_err(|error| self.refused(&error.to_string()))?;
         let (answers, stream) = mpsc::channel(1);
         let urls = &self.core.settings.advertise_client_urls;
         let answer =
@@ -104,16 +103,28 @@ async fn hear(
             .inc_by(frame.payload.len() as u64);
         let Ok((None, messages)) = wire::decode_frame(&frame) else {
             core.metrics.peer_frames_refused.inc();
-            let peer = core.member_name(peer);
-            tracing::warn!(peer, "a peer sent an illegal frame");
+            tracing::warn!(
+                peer = core.member_name(peer),
+                "a peer sent an illegal frame"
+            );
             return;
         };
-        let input = ConsensusInput::Received {
+        let mut input = ConsensusInput::Received {
             from: peer,
             messages,
         };
-        if core.consensus.offer(input).is_err() {
-            core.metrics.peer_frames_dropped.inc();
+        let mut delayed = false;
+        // What a peer forwarded is not said again, so it waits rather than being dropped.
+        while let Err(refused) = core.consensus.offer(input, frame.payload.len()) {
+            input = refused;
+            if !std::mem::replace(&mut delayed, true) {
+                core.metrics.peer_frames_delayed.inc();
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PEER_PAUSE) => {}
+                _ = &mut replacement => return,
+                () = answers.closed() => return,
+            }
         }
     }
 }

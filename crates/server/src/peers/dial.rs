@@ -90,9 +90,8 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
         Ok(Err(status)) => return down(status.message().to_owned()),
         Err(_) => return down("the peer does not answer the handshake".to_owned()),
     };
-    let theirs = match wire::decode_frame(&first) {
-        Ok((Some(theirs), _)) => theirs,
-        Ok((None, _)) => return down("the peer sent no handshake".to_owned()),
+    let theirs = match wire::decode_handshake(&first) {
+        Ok(theirs) => theirs,
         Err(error) => return down(error.to_string()),
     };
     match handshake::check(&core.identity, &theirs) {

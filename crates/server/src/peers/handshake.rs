@@ -77,10 +77,7 @@ mod tests {
 
     fn theirs(change: impl Fn(&mut Handshake)) -> Result<NodeId, String> {
         let frame = ours(&identity(2), &[], 1, String::new());
-        let mut handshake = wire::decode_frame(&frame)
-            .expect("sound")
-            .0
-            .expect("a handshake");
+        let mut handshake = wire::decode_handshake(&frame).expect("sound");
         change(&mut handshake);
         check(&identity(1), &handshake)
     }

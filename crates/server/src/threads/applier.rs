@@ -2,6 +2,7 @@
 //! answers between them.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use quorate_replica::{Applier, Progress};
 
@@ -13,8 +14,12 @@ use crate::limits::{APPLIED_NOTICE_BYTES, KEYS_PER_STEP};
 pub(super) fn run(core: &Core, mut applier: Applier, fatal: &Fatal) {
     let mut inputs = Vec::new();
     let mut unnoticed_bytes = 0;
+    let mut more_to_free = false;
     loop {
-        core.applier.take(None, &mut inputs);
+        // What a compaction left to be freed is freed between batches, not before the next one.
+        let wait = more_to_free.then_some(Duration::ZERO);
+        core.applier.take(wait, &mut inputs);
+        let version = applier.cluster_version();
         for input in inputs.drain(..) {
             match input {
                 ApplyInput::Entries(entries) => {
@@ -44,8 +49,9 @@ pub(super) fn run(core: &Core, mut applier: Applier, fatal: &Fatal) {
                 break;
             }
         }
-        while core.store_mut().free_step(KEYS_PER_STEP) {}
-        if unnoticed_bytes >= APPLIED_NOTICE_BYTES {
+        more_to_free = core.store_mut().free_step(KEYS_PER_STEP);
+        // On an idle node without peers nothing else would wake consensus to hear of a version.
+        if unnoticed_bytes >= APPLIED_NOTICE_BYTES || version != applier.cluster_version() {
             unnoticed_bytes = 0;
             core.consensus.wake();
         }

@@ -71,8 +71,8 @@ impl Threads {
     /// Starts them on a node's machines.
     pub(crate) fn start<D: Disk>(core: &Arc<Core>, node: Node<D>, fatal: &Fatal) -> Threads {
         let queues = Arc::new(Queues {
-            log: Inbox::new(usize::MAX),
-            fetch: Inbox::new(usize::MAX),
+            log: Inbox::new(usize::MAX, usize::MAX),
+            fetch: Inbox::new(usize::MAX, usize::MAX),
             prepare: prepare::Signal::default(),
         });
         let Node {

@@ -20,7 +20,7 @@ const SLACK: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What was asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked {
     /// A key that nobody else ever writes, named for the operation.
     PutUnique,
@@ -121,7 +121,7 @@ impl World {
 
     /// A client asks; gives the number of the operation.
     pub(crate) fn ask(&mut self, node: usize, client: Option<usize>, asked: Asked) -> usize {
-        let op = self.begin(node, client, asked.clone());
+        let op = self.begin(node, client, asked);
         let body = self.body_of(op, &asked);
         match body {
             None => self.line_up(op),
@@ -244,10 +244,10 @@ impl World {
     }
 
     /// A batch of reads may read, or hears why not.
-    pub(super) fn release(&mut self, node: usize, id: ReadId, error: Option<RequestError>) {
+    pub(super) fn release(&mut self, node: usize, id: ReadId, error: Option<&RequestError>) {
         let batch = self.process_mut(node).read_batches.remove(&id);
         for op in batch.unwrap_or_default() {
-            let outcome = match &error {
+            let outcome = match error {
                 Some(error) => Outcome::Failed(error.clone()),
                 None => Outcome::ReadAt(self.read(op)),
             };

@@ -15,7 +15,7 @@ impl World {
         let node = self.random.below(nodes) as usize;
         let other = self.random.below(nodes) as usize;
         let lasts = self.random.micros(20_000, 1_500_000);
-        match self.random.below(10) {
+        match self.random.below(12) {
             0 => {
                 let seed = self.random.next();
                 self.crash(node, Crash::Random(seed));
@@ -32,8 +32,15 @@ impl World {
                 self.after(lasts, Event::Restart { node });
             }
             4 => {
-                self.network.isolate(node, nodes as usize);
-                self.after(lasts, Event::FaultEnds { node });
+                // Two sides, of any sizes.
+                let side = self.random.next();
+                let apart = |(from, to): &(usize, usize)| (side >> from ^ side >> to) & 1 == 1;
+                let all =
+                    (0..nodes as usize).flat_map(|a| (0..nodes as usize).map(move |b| (a, b)));
+                self.network.blocked.extend(all.filter(apart));
+                for node in 0..nodes as usize {
+                    self.after(lasts, Event::FaultEnds { node });
+                }
             }
             5 | 6 => {
                 self.network.blocked.insert((node, other));
@@ -46,7 +53,19 @@ impl World {
                     }
                 }
             }
-            8 => {
+            8 | 9 => {
+                let often = self.random.percent(60);
+                let leader = self.leader().filter(|_| often);
+                let node = leader.unwrap_or(node);
+                self.members[node].paused_until = self.now + 2 * lasts;
+                if self.random.percent(50) {
+                    // What was on its way arrives; what the others do meanwhile it never hears.
+                    let soon = self.random.micros(1_000, 100_000);
+                    self.after(soon, Event::CutOff { node });
+                    self.after(3 * lasts, Event::FaultEnds { node });
+                }
+            }
+            10 => {
                 let skew = self.random.below(7_200_000) as i64 - 3_600_000;
                 self.members[node].wall_skew_ms = skew;
             }
@@ -99,6 +118,7 @@ impl World {
         self.network.blocked.clear();
         for node in 0..self.members.len() {
             self.members[node].wall_skew_ms = 0;
+            self.members[node].paused_until = self.now;
             self.members[node].disk.power_off_after(u64::MAX);
             let running = self.members[node].process.is_some();
             if running && self.members[node].disk.power_is_off() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quorate_proto::etcdserverpb::RangeRequest;
+use quorate_raft::Term;
 
 use super::World;
 use super::clients::{Asked, unique_key};
@@ -19,6 +20,8 @@ pub(crate) struct Judge {
     states: BTreeMap<u64, (u64, i64, Option<u64>)>,
     /// The last index that each node was seen at.
     seen: BTreeMap<usize, u64>,
+    /// Who led in each term.
+    leaders: BTreeMap<Term, usize>,
     /// The greatest revision that any client was told of.
     pub(crate) greatest_revision: i64,
     /// Acknowledged writes of unique keys.
@@ -26,6 +29,11 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
+    pub(super) fn leads(&mut self, node: usize, term: Term) {
+        let first = *self.leaders.entry(term).or_insert(node);
+        assert_eq!(first, node, "two leaders in {term:?}");
+    }
+
     pub(super) fn started(&mut self, node: usize) {
         self.seen.insert(node, 0);
     }

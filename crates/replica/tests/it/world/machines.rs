@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate_disk::Crash;
-use quorate_raft::LogIndex;
+use quorate_raft::{LogIndex, Role};
 use quorate_replica::{Effects, PeerMessage};
 
 use super::node::ApplyInput;
@@ -43,7 +43,7 @@ impl World {
     }
 
     pub(super) fn on_consensus(&mut self, node: usize, life: u64, token: u64) {
-        let (now, wall_ms) = (self.now, self.wall_ms(node));
+        let (now, wall_ms, chaos) = (self.now, self.wall_ms(node), self.chaos);
         let Some(process) = self.alive(node, life) else {
             return;
         };
@@ -51,7 +51,9 @@ impl World {
             return;
         }
         process.wakes_at = None;
-        process.check_bounds();
+        if chaos {
+            process.check_bounds();
+        }
         let applied = process.applied;
         let consensus = &mut process.consensus;
         consensus.applied(
@@ -101,6 +103,9 @@ impl World {
     }
 
     fn carry_out(&mut self, node: usize, life: u64, effects: Effects) {
+        if let Some(state) = effects.state.filter(|state| state.role == Role::Leader) {
+            self.judge.leads(node, state.term);
+        }
         for (peer, message) in effects.send {
             self.send(node, peer, message);
         }
@@ -132,7 +137,7 @@ impl World {
             self.answer(node, sequence, Err(error));
         }
         for (id, error) in effects.failed_reads {
-            self.release(node, id, Some(error));
+            self.release(node, id, Some(&error));
         }
     }
 
@@ -267,13 +272,15 @@ impl World {
             .applier
             .step(&mut process.store, keys)
             .expect("every entry of this world is known");
+        let version = process.applied.cluster_version;
         process.applied.index = process.applier.applied().0;
         process.applied.log_time_ms = process.applier.log_time_ms();
         process.applied.cluster_version = process.applier.cluster_version();
         if !progress.more {
             process.store.free_step(keys);
         }
-        if process.unnoticed_bytes >= APPLIED_NOTICE_BYTES {
+        let notice = version != process.applied.cluster_version;
+        if notice || process.unnoticed_bytes >= APPLIED_NOTICE_BYTES {
             process.unnoticed_bytes = 0;
             self.wake(node);
         }

@@ -91,6 +91,10 @@ pub(crate) enum Event {
     Restart {
         node: usize,
     },
+    /// Nothing passes to or from it any more.
+    CutOff {
+        node: usize,
+    },
     Fault,
     FaultEnds {
         node: usize,
@@ -145,6 +149,7 @@ impl World {
             disk: SimDisk::new(),
             process: None,
             life: 0,
+            paused_until: Instant::ZERO,
             wall_skew_ms: 0,
         });
         let mut world = World {
@@ -239,6 +244,10 @@ impl World {
         self.now = time;
         self.events += 1;
         self.absorb(time.as_nanos());
+        if let Some(resumes) = self.paused(&event) {
+            self.at(resumes, event);
+            return true;
+        }
         match event {
             Event::Consensus { node, life, token } => {
                 self.absorb(node as u64);
@@ -267,12 +276,32 @@ impl World {
                 link,
             } => self.on_link_down(from, life, to, link),
             Event::Restart { node } => self.on_restart(node),
+            Event::CutOff { node } => {
+                let nodes = self.members.len();
+                self.network.isolate(node, nodes);
+            }
             Event::Fault => self.on_fault(),
             Event::FaultEnds { node } => self.on_fault_ends(node),
             Event::Client { client } => self.on_client(client),
             Event::Overdue { op } => self.on_overdue(op),
         }
         true
+    }
+
+    /// When the process whose turn it is goes on, if it stands still.
+    fn paused(&self, event: &Event) -> Option<Instant> {
+        let (Event::Consensus { node, life, .. }
+        | Event::LogBegin { node, life }
+        | Event::LogEnd { node, life }
+        | Event::LogQuiet { node, life }
+        | Event::Apply { node, life }
+        | Event::Fetch { node, life }) = event
+        else {
+            return None;
+        };
+        let member = &self.members[*node];
+        let stands_still = member.life == *life && member.paused_until > self.now;
+        stands_still.then_some(member.paused_until)
     }
 
     pub(crate) fn absorb(&mut self, word: u64) {

@@ -41,6 +41,9 @@ pub(crate) struct Applied {
     pub(crate) cluster_version: u32,
 }
 
+/// What was written, and what may now be said.
+pub(crate) type Group = (Option<WriteId>, Vec<(NodeId, PeerMessage)>);
+
 /// A process that runs.
 pub(crate) struct Process {
     pub(crate) consensus: Consensus,
@@ -56,7 +59,7 @@ pub(crate) struct Process {
     pub(crate) log_queue: Vec<WriteRequest>,
     /// The group being written, when it was written at the beginning of its time.
     pub(crate) log_busy: bool,
-    pub(crate) log_group: Option<(Option<WriteId>, Vec<(NodeId, PeerMessage)>)>,
+    pub(crate) log_group: Option<Group>,
     pub(crate) fetch_queue: VecDeque<Fetch>,
     pub(crate) apply_inbox: Vec<ApplyInput>,
     pub(crate) apply_busy: bool,
@@ -80,6 +83,8 @@ pub(crate) struct Member {
     pub(crate) process: Option<Process>,
     /// Counts processes; events of an earlier one find no one.
     pub(crate) life: u64,
+    /// Until when its process stands still (SIGSTOP, a virtual machine that is moved).
+    pub(crate) paused_until: Instant,
     /// What its wall clock shows beyond the true time, in milliseconds.
     pub(crate) wall_skew_ms: i64,
 }

@@ -1,0 +1,198 @@
+//! Where writes go: into our own log if we lead, to the leader if we do not, nowhere while there
+//! is none or none that can be reached.
+//!
+//! A write makes one hop at most, once. What says that it had no effect (a refusal by the node
+//! that has it) lets it wait again, or fails it with that reason; whatever leaves its fate open
+//! (a lost link, another leader or term) fails it with "possibly due to previous leader failure".
+
+use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
+use quorate_raft::{Instant, NodeId, ProposeError, Role};
+
+use super::Consensus;
+use crate::error::RequestError;
+use crate::limits::MAX_COMMAND_BYTES;
+use crate::proposals::{Proposal, Route};
+use crate::wire::{ForwardedProposal, PeerMessage, RefusalReason};
+
+impl Consensus {
+    pub(super) fn route(&self) -> Route {
+        match (self.state.role, self.state.leader) {
+            (Role::Leader, _) => Route::Lead(self.state.term),
+            (Role::Follower, Some(leader))
+                if self.links.contains(&leader)
+                    && self.refused_by.is_none_or(|(peer, _)| peer != leader) =>
+            {
+                Route::Forward(leader)
+            }
+            _ => Route::Wait,
+        }
+    }
+
+    /// Sends every waiting request to where it belongs.
+    pub(super) fn dispatch(&mut self, now: Instant, wall_ms: u64) {
+        while self.proposals.has_waiting() {
+            let route = self.route();
+            if route == Route::Wait {
+                return;
+            }
+            let batch = self.proposals.next_batch();
+            if batch.is_empty() {
+                return;
+            }
+            match route {
+                Route::Lead(_) => {
+                    if !self.append_own(now, wall_ms, batch) {
+                        return;
+                    }
+                }
+                Route::Forward(leader) => self.forward(leader, &batch),
+                Route::Wait => unreachable!("checked above"),
+            }
+        }
+    }
+
+    /// Appends a batch of our own requests; false when they have to wait on.
+    fn append_own(&mut self, now: Instant, wall_ms: u64, batch: Vec<Proposal>) -> bool {
+        let log_time_ms = self.log_clock.stamp(now, wall_ms);
+        let origin = (self.settings.member.0, self.settings.boot_nonce);
+        let commands = batch
+            .iter()
+            .map(|p| seal(origin, p.sequence, p.kind, p.body.clone(), log_time_ms).encode());
+        match self.raft.propose(now, commands.collect()) {
+            Ok(accepted) => self.proposals.appended(&batch, accepted.first),
+            Err(ProposeError::NotLeader { .. }) => {
+                self.proposals.wait_again(batch);
+                return false;
+            }
+            Err(_) => {
+                for proposal in batch {
+                    self.proposals.take(proposal.sequence);
+                    self.fail(proposal.sequence, RequestError::TooManyRequests);
+                }
+            }
+        }
+        true
+    }
+
+    fn forward(&mut self, leader: NodeId, batch: &[Proposal]) {
+        self.proposals.forwarded(batch, leader);
+        let forwarded = batch
+            .iter()
+            .map(|proposal| ForwardedProposal {
+                boot_nonce: self.settings.boot_nonce,
+                sequence: proposal.sequence,
+                kind: proposal.kind,
+                body: proposal.body.clone(),
+            })
+            .collect();
+        self.effects
+            .send
+            .push((leader, PeerMessage::Forward(forwarded)));
+    }
+
+    /// A follower's requests: into our log if we lead, back to it if we do not. They are never
+    /// sent on: one hop, so that a request cannot travel in circles.
+    pub(super) fn take_forwarded(
+        &mut self,
+        now: Instant,
+        wall_ms: u64,
+        from: NodeId,
+        proposals: Vec<ForwardedProposal>,
+    ) {
+        let Some(boot_nonce) = proposals.first().map(|proposal| proposal.boot_nonce) else {
+            return;
+        };
+        let sequences: Vec<u64> = proposals.iter().map(|proposal| proposal.sequence).collect();
+        let log_time_ms = self.log_clock.stamp(now, wall_ms);
+        let too_large = proposals
+            .iter()
+            .any(|proposal| proposal.body.len() > MAX_COMMAND_BYTES);
+        let outcome = if too_large {
+            Err(RefusalReason::Illegal)
+        } else if self.is_overloaded() {
+            Err(RefusalReason::Overloaded)
+        } else {
+            let commands = proposals.into_iter().map(|p| {
+                let origin = (from.0, p.boot_nonce);
+                seal(origin, p.sequence, p.kind, p.body, log_time_ms).encode()
+            });
+            self.raft
+                .propose(now, commands.collect())
+                .map_err(|error| match error {
+                    ProposeError::NotLeader { .. } => RefusalReason::NotLeader,
+                    _ => RefusalReason::Overloaded,
+                })
+        };
+        if let Err(reason) = outcome {
+            let refused = PeerMessage::ForwardRefused {
+                reason,
+                boot_nonce,
+                sequences,
+            };
+            self.effects.send.push((from, refused));
+        }
+    }
+
+    pub(super) fn forward_refused(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        reason: RefusalReason,
+        sequences: &[u64],
+    ) {
+        for sequence in sequences.iter().copied() {
+            let error = match reason {
+                RefusalReason::NotLeader => {
+                    if self.proposals.refused_by(from, sequence) {
+                        self.refused_by = Some((from, now + self.settings.retry_after));
+                    }
+                    continue;
+                }
+                RefusalReason::Overloaded => RequestError::TooManyRequests,
+                RefusalReason::Illegal => RequestError::TooLarge,
+            };
+            if self.proposals.take_refused_by(from, sequence) {
+                self.fail(sequence, error);
+            }
+        }
+    }
+
+    pub(super) fn propose_cluster_version(&mut self, now: Instant, wall_ms: u64) {
+        let Route::Lead(term) = self.route() else {
+            return;
+        };
+        let Some(version) = self.versions.next_proposal(term) else {
+            return;
+        };
+        let body = bytes::Bytes::copy_from_slice(&version.to_le_bytes());
+        let origin = (self.settings.member.0, self.settings.boot_nonce);
+        let log_time_ms = self.log_clock.stamp(now, wall_ms);
+        let command = seal(origin, 0, CommandKind::ClusterVersion, body, log_time_ms).encode();
+        if self.raft.propose(now, vec![command]).is_err() {
+            self.versions.refused();
+        }
+    }
+}
+
+fn seal(
+    (member, boot_nonce): (u64, u32),
+    sequence: u64,
+    kind: CommandKind,
+    body: bytes::Bytes,
+    log_time_ms: u64,
+) -> CommandEnvelope {
+    CommandEnvelope {
+        request_id: RequestId {
+            member,
+            boot_nonce,
+            sequence,
+        },
+        kind,
+        log_time_ms,
+        user: String::new(),
+        auth_revision: 0,
+        session: 0,
+        session_sequence: 0,
+        body,
+    }
+}
