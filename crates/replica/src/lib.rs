@@ -16,7 +16,7 @@
 //!
 //! What must hold:
 //! - A request is answered with success only by the node that took it, after that node applied
-//!   it (DESIGN: "answers when *it* has applied it").
+//!   it.
 //! - A proposal leaves a follower at most once. When its fate cannot be known any more the
 //!   client is told so; there is never a silent second try.
 //! - No request id is applied twice, whatever the network did ([`Applier`] keeps the windows).

@@ -29,7 +29,7 @@ pub const FIRST_KEYS_OF_A_COMMAND: usize = 16;
 /// Proposals go to Raft, and to a leader, in groups of about this many bytes.
 pub const MAX_PROPOSAL_BATCH_BYTES: usize = 1 << 20;
 
-/// A frame between peers holds at most this many bytes, or one message (DESIGN §8).
+/// A frame between peers holds at most this many bytes, or one message.
 pub const MAX_FRAME_BYTES: usize = 2 << 20;
 
 /// The largest frame a node will read: one entry of the greatest legal size and its company.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::answers::Answers;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
-use crate::limits::{CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES};
+use crate::limits::{CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES};
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::read_queue::ReadQueue;
@@ -72,6 +72,9 @@ pub(crate) struct Core {
     pub(crate) metrics: Metrics,
     pub(crate) applied: Applied,
     pub(crate) stopping: AtomicBool,
+    /// Whether the store, rebuilt from the log since the start, has once been as new as a
+    /// linearizable read would have it.
+    caught_up: AtomicBool,
     store: RwLock<Store>,
     leadership: watch::Sender<LeadershipState>,
     status: Mutex<Option<ConsensusStatus>>,
@@ -110,6 +113,7 @@ impl Core {
             metrics: Metrics::new(),
             applied: Applied::default(),
             stopping: AtomicBool::new(false),
+            caught_up: AtomicBool::new(false),
             store: RwLock::new(store),
             leadership: watch::Sender::new(leadership),
             status: Mutex::new(None),
@@ -164,6 +168,20 @@ impl Core {
             self.metrics.read_indexes_failed.inc();
         }
         result
+    }
+
+    /// Waits until this member has caught up since its start. Until then its store may lack
+    /// what it had before: it would show a past that its clients have already left behind.
+    pub(crate) async fn catch_up(&self) {
+        while self.read_barrier().await.is_err() {
+            tokio::time::sleep(CATCH_UP_PAUSE).await;
+        }
+        self.caught_up.store(true, Ordering::Release);
+    }
+
+    /// Whether this member may serve reads from its own store without asking anyone.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        self.caught_up.load(Ordering::Acquire)
     }
 
     /// Fails what waits and refuses what comes: the server stops.

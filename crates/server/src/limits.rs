@@ -23,13 +23,13 @@ pub(crate) const MAX_PEER_QUEUE_BYTES: usize = 64 << 20;
 /// What one message costs in that account besides its payload.
 pub(crate) const PEER_MESSAGE_OVERHEAD_BYTES: usize = 64;
 
-/// Keys that are read or written under one hold of the store's lock: well under a millisecond.
-pub(crate) const KEYS_PER_STEP: usize = 1_000;
+/// The pause before a member that could not catch up tries again.
+pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_millis(100);
 
 /// Applied bytes after which consensus is told, so that it hands out more.
 pub(crate) const APPLIED_NOTICE_BYTES: usize = 1 << 20;
 
-/// After this much quiet the log's last batch is covered (DESIGN §5).
+/// After this much quiet the log's last batch is covered.
 pub(crate) const COVER_AFTER: Duration = Duration::from_millis(100);
 
 /// Growth of the log after which its next segments are looked after: a few times a segment.

@@ -74,6 +74,10 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         spawn_dialers(&core, &mut tasks);
+        tasks.spawn({
+            let core = Arc::clone(&core);
+            async move { core.catch_up().await }
+        });
         let clients = http::add_pages(grpc::routes(&core), Arc::clone(&core));
         let peer_service = PeerServer::new(PeerService::new(Arc::clone(&core)))
             .max_decoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES)

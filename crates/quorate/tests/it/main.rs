@@ -10,12 +10,15 @@ mod absent_follower;
 mod bad_requests;
 mod bench;
 #[cfg(target_os = "linux")]
+mod catching_up;
+#[cfg(target_os = "linux")]
 mod cluster;
 mod command;
 mod command_line;
 mod ctl;
 #[cfg(target_os = "linux")]
 mod disk_full;
+#[cfg(target_os = "linux")]
 mod etcdctl;
 #[cfg(target_os = "linux")]
 mod etcdctl_on_each_node;

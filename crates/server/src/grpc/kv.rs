@@ -38,7 +38,9 @@ impl KvService {
 
     async fn read_range(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
         quorate_kv::check_range(&request).map_err(|error| status::of_kv(&error))?;
-        if !request.serializable {
+        if request.serializable {
+            self.must_have_caught_up()?;
+        } else {
             self.barrier().await?;
         }
         let mut response = reading::range(&self.core, &request).await?;
@@ -47,12 +49,24 @@ impl KvService {
     }
 
     async fn read_txn(&self, request: TxnRequest) -> Result<TxnResponse, Status> {
-        if !quorate_kv::is_serializable(&request) {
+        if quorate_kv::is_serializable(&request) {
+            self.must_have_caught_up()?;
+        } else {
             self.barrier().await?;
         }
         let mut response = reading::txn(&self.core, &request).await?;
         self.complete(&mut response.header);
         Ok(response)
+    }
+
+    /// A serializable read may be old, but never older than what this member has shown before.
+    fn must_have_caught_up(&self) -> Result<(), Status> {
+        if self.core.has_caught_up() {
+            return Ok(());
+        }
+        Err(Status::unavailable(
+            "etcdserver: this member has not caught up since its start; ask another, or try again",
+        ))
     }
 
     async fn barrier(&self) -> Result<(), Status> {

@@ -1,12 +1,11 @@
 //! Reads of the store: short ones under one hold of its lock, long ones in steps under a pin.
 
-use quorate_kv::{RangeStep, ReadTxnStep};
+use quorate_kv::{KEYS_PER_STEP, RangeStep, ReadTxnStep};
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
 use tonic::Status;
 
 use super::status;
 use crate::core::Core;
-use crate::limits::KEYS_PER_STEP;
 
 /// Reads a range of any size; others get the store between the steps.
 pub(super) async fn range(core: &Core, request: &RangeRequest) -> Result<RangeResponse, Status> {

@@ -21,7 +21,8 @@ pub(super) async fn health(
         .get("serializable")
         .is_some_and(|value| value == "true")
     {
-        return answer(None);
+        let behind = !core.has_caught_up();
+        return answer(behind.then(|| "RANGE ERROR:not caught up since the start".to_owned()));
     }
     if core.leadership().leader.is_none() {
         return answer(Some("RAFT NO LEADER".to_owned()));

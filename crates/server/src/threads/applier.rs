@@ -4,12 +4,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use quorate_kv::KEYS_PER_STEP;
 use quorate_replica::{Applier, Progress};
 
 use super::Fatal;
 use crate::core::{ApplyInput, Core};
 use crate::error::ServerError;
-use crate::limits::{APPLIED_NOTICE_BYTES, KEYS_PER_STEP};
+use crate::limits::APPLIED_NOTICE_BYTES;
 
 pub(super) fn run(core: &Core, mut applier: Applier, fatal: &Fatal) {
     let mut inputs = Vec::new();

@@ -7,6 +7,10 @@ use quorate_client::stubs::kv_client::KvClient;
 use quorate_proto::etcdserverpb::RangeRequest;
 use tonic::transport::{Channel, Endpoint};
 
+/// Within this a healthy member has caught up.
+const CATCHES_UP_IN: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// What a store holds.
 pub(crate) type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -36,18 +40,25 @@ pub(crate) fn kv(endpoint: &str) -> Kv {
         .max_encoding_message_size(usize::MAX)
 }
 
-/// All keys with their values, as the node alone sees them.
+/// All keys with their values, as the node alone sees them, once it has caught up since its start.
 pub(crate) async fn read_all(endpoint: &str) -> Pairs {
+    let deadline = tokio::time::Instant::now() + CATCHES_UP_IN;
     let everything = RangeRequest {
         key: vec![0].into(),
         range_end: vec![0].into(),
         serializable: true,
         ..Default::default()
     };
-    let response = kv(endpoint)
-        .range(everything)
-        .await
-        .expect("a serializable read");
+    let response = loop {
+        match kv(endpoint).range(everything.clone()).await {
+            Ok(response) => break response,
+            Err(status) if status.code() == tonic::Code::Unavailable => {
+                assert!(tokio::time::Instant::now() < deadline, "{status}");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(status) => panic!("a serializable read: {status}"),
+        }
+    };
     let pairs = response.into_inner().kvs.into_iter();
     pairs
         .map(|pair| (pair.key.to_vec(), pair.value.to_vec()))
