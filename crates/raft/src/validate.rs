@@ -47,11 +47,29 @@ pub(crate) fn check_shape(from: NodeId, message: &Message) -> Result<(), Message
             }
             return check_entries(from, *term, (*previous_index, *previous_term), entries);
         }
-        Message::Vote { .. }
-        | Message::AppendAccepted { .. }
-        | Message::AppendRejected { .. }
-        | Message::ReadIndexRequest { .. }
-        | Message::ReadIndexResponse { .. } => {}
+        Message::AppendAccepted { matched, round, .. } => {
+            if matched.0.max(*round) > MAX_NUMBER {
+                return wrong("index or round beyond the limit");
+            }
+        }
+        Message::AppendRejected {
+            previous_index,
+            hint_index,
+            hint_term,
+            round,
+            ..
+        } => {
+            let greatest = previous_index.0.max(hint_index.0).max(hint_term.0);
+            if greatest.max(*round) > MAX_NUMBER {
+                return wrong("index, term or round beyond the limit");
+            }
+        }
+        Message::ReadIndexResponse { index, .. } => {
+            if index.is_some_and(|index| index.0 > MAX_NUMBER) {
+                return wrong("index beyond the limit");
+            }
+        }
+        Message::Vote { .. } | Message::ReadIndexRequest { .. } => {}
     }
     Ok(())
 }
