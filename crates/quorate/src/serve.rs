@@ -6,6 +6,8 @@
 
 mod data_dir;
 mod logging;
+#[cfg(target_os = "linux")]
+mod notify;
 mod parent;
 mod settings;
 mod urls;
@@ -86,15 +88,26 @@ fn serve(settings: &ServeSettings, data_dir: &DataDir) -> anyhow::Result<()> {
             started => started?,
         };
         tracing::info!("serving; stop with Ctrl-C or SIGTERM");
+        let ready = tokio::spawn(tell_when_ready(server.leader()));
         let failure = tokio::select! {
             error = server.failed() => Some(error),
             _ = interrupt.recv() => None,
             _ = terminate.recv() => None,
         };
+        ready.abort();
         tracing::info!("stopping");
+        #[cfg(target_os = "linux")]
+        notify::notify(notify::STOPPING);
         server.stop().await;
         failure.map_or(Ok(()), |error| Err(error.into()))
     })
+}
+
+/// As etcd does: a member is ready when it knows a leader.
+async fn tell_when_ready(leader: impl Future<Output = String>) {
+    leader.await;
+    #[cfg(target_os = "linux")]
+    notify::notify(notify::READY);
 }
 
 fn server_settings(settings: &ServeSettings, data_dir: &DataDir) -> ServerSettings {

@@ -50,4 +50,13 @@ pub enum OpenError {
     /// The settings contradict themselves.
     #[error("cannot start consensus: {0}")]
     Settings(#[from] quorate_raft::ConfigError),
+    /// The log's first segments are missing.
+    #[error(
+        "the write-ahead log begins at index {first_index}, not at 1: its first segments are \
+         missing. Put them back, from this very disk; without them the store cannot be rebuilt"
+    )]
+    LogBegins {
+        /// Its first index.
+        first_index: u64,
+    },
 }

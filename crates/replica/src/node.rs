@@ -84,6 +84,10 @@ impl<D: Disk> Node<D> {
             options.segment_bytes = bytes;
         }
         let opened = quorate_wal::open(disk, options)?;
+        let first_index = opened.recovered.first_index;
+        if first_index != 1 {
+            return Err(OpenError::LogBegins { first_index });
+        }
         let raft = Raft::new(raft_config(settings), restored(&opened.recovered), now)?;
         let request_timeout = REQUEST_TIMEOUT_BASE + 2 * settings.election_timeout;
         let consensus = ConsensusSettings {

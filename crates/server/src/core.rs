@@ -11,9 +11,11 @@ use quorate_replica::{ConsensusStatus, PeerMessage, Proposal, RequestError};
 use tokio::sync::watch;
 
 use crate::answers::Answers;
+use crate::bodies::Requests;
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
-use crate::limits::{CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES};
+use crate::limits::{ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES};
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::read_queue::ReadQueue;
@@ -69,6 +71,9 @@ pub(crate) struct Core {
     pub(crate) answers: Answers,
     pub(crate) reads: ReadQueue,
     pub(crate) peers: Peers,
+    pub(crate) requests: Requests,
+    /// Large answers of reads.
+    pub(crate) large_answers: Arc<Budget>,
     pub(crate) metrics: Metrics,
     pub(crate) applied: Applied,
     pub(crate) stopping: AtomicBool,
@@ -110,6 +115,8 @@ impl Core {
             answers: Answers::new(),
             reads: ReadQueue::new(),
             peers,
+            requests: Requests::new(),
+            large_answers: Budget::new(ANSWERS_BYTES),
             metrics: Metrics::new(),
             applied: Applied::default(),
             stopping: AtomicBool::new(false),

@@ -15,6 +15,8 @@
 #![deny(missing_docs)]
 
 mod answers;
+mod bodies;
+mod budget;
 mod clock;
 mod core;
 mod data_dir;

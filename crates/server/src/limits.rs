@@ -38,18 +38,53 @@ pub(crate) const PREPARE_EVERY_BYTES: u64 = 16 << 20;
 /// What gRPC may add to a request on its way (etcd: `grpcOverheadBytes`).
 pub(crate) const GRPC_OVERHEAD_BYTES: usize = 512 << 10;
 
-/// Requests in flight on one client connection.
-pub(crate) const MAX_STREAMS_PER_CONNECTION: u32 = 8_192;
+/// Requests in flight on one client connection: several times what one busy client has.
+pub(crate) const MAX_STREAMS_PER_CONNECTION: u32 = 1_024;
 
-/// Client connections at once, and as many attempts at one: what a flood may cost.
-pub(crate) const MAX_CLIENT_CONNECTIONS: usize = 8_192;
+/// Client connections at once, and as many attempts at one. Together with [`CLIENT_WINDOW_BYTES`] it bounds what
+/// strangers make HTTP/2 itself hold: 4,096 windows of 256 KiB, one gibibyte, if none of it were read.
+pub(crate) const MAX_CLIENT_CONNECTIONS: usize = 4_096;
+
+/// Flow-control window of a client connection and of each of its streams: what may have come and not been read.
+/// A quarter of a gigabyte each second goes through it on a round trip of a millisecond.
+pub(crate) const CLIENT_WINDOW_BYTES: u32 = 256 << 10;
+
+/// The beginning of each request, which is charged to [`SMALL_REQUESTS_BYTES`]: all of a usual one.
+pub(crate) const SMALL_REQUEST_BYTES: usize = 4 << 10;
+
+/// What a request costs in that account besides its headers and its body.
+pub(crate) const REQUEST_OVERHEAD_BYTES: usize = 512;
+
+/// Bytes of the beginnings of all requests that have come in part or are being worked on: 65,536 requests of two
+/// kibibytes. Beyond it clients hear "too many requests".
+pub(crate) const SMALL_REQUESTS_BYTES: usize = 128 << 20;
+
+/// Bytes beyond those beginnings, likewise: as much as consensus takes at once.
+pub(crate) const LARGE_REQUESTS_BYTES: usize = CONSENSUS_INBOX_BYTES;
+
+/// Answers of reads up to this size are not charged: all usual ones.
+pub(crate) const SMALL_ANSWER_BYTES: usize = 64 << 10;
+
+/// Bytes of larger answers that are being encoded or sent: room for a few of the largest that a client takes, and a
+/// quarter of the memory of a small machine. Beyond it reads hear "too many requests"; a still larger answer goes alone.
+pub(crate) const ANSWERS_BYTES: usize = 512 << 20;
+
+/// How long a request may be waited for after its headers: two mebibytes at 70 KiB/s.
+pub(crate) const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Connections to the peer port at once: a few for each member, and room for strangers who are
 /// turned away.
 pub(crate) const MAX_PEER_CONNECTIONS: usize = 256;
 
+/// Streams of one connection to the peer port: a link is one, and its successor may overlap with it.
+pub(crate) const MAX_STREAMS_PER_PEER_CONNECTION: u32 = 4;
+
+/// Bytes that a link may send before its handshake is accepted. It is more than a handshake needs, and bounds what
+/// strangers leave on the peer port: 256 connections of four links, 64 MiB.
+pub(crate) const MAX_HANDSHAKE_BYTES: usize = 64 << 10;
+
 /// Bytes of headers of one request.
-pub(crate) const MAX_HEADER_BYTES: u32 = 64 << 10;
+pub(crate) const MAX_HEADER_BYTES: u32 = 16 << 10;
 
 /// An HTTP/2 connection that is silent for so long is probed, so that one whose other side has vanished, or never
 /// meant to speak, does not count against the number of connections for ever. A probe is one small packet.

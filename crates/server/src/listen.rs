@@ -14,12 +14,14 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::bodies::{Charged, Requests, Rules};
 use crate::core::Core;
 use crate::error::ServerError;
 use crate::first_words::FirstWords;
 use crate::limits::{
-    IDLE_PROBE_AFTER, IDLE_PROBE_TIMEOUT, MAX_HEADER_BYTES, MAX_STREAMS_PER_CONNECTION,
-    PEER_WINDOW_BYTES,
+    CLIENT_WINDOW_BYTES, IDLE_PROBE_AFTER, IDLE_PROBE_TIMEOUT, MAX_CLIENT_CONNECTIONS,
+    MAX_HEADER_BYTES, MAX_PEER_CONNECTIONS, MAX_STREAMS_PER_CONNECTION,
+    MAX_STREAMS_PER_PEER_CONNECTION, PEER_WINDOW_BYTES,
 };
 
 /// How long a connection may take to say which protocol it speaks, and its headers over HTTP/1.1.
@@ -27,6 +29,44 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pause after a failed accept (out of file descriptors, say), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    Client,
+    Peer,
+    Metrics,
+}
+
+impl Port {
+    fn max_connections(self) -> usize {
+        match self {
+            Port::Client | Port::Metrics => MAX_CLIENT_CONNECTIONS,
+            Port::Peer => MAX_PEER_CONNECTIONS,
+        }
+    }
+
+    fn max_streams(self) -> u32 {
+        match self {
+            Port::Client | Port::Metrics => MAX_STREAMS_PER_CONNECTION,
+            Port::Peer => MAX_STREAMS_PER_PEER_CONNECTION,
+        }
+    }
+
+    fn window_bytes(self) -> u32 {
+        match self {
+            Port::Client | Port::Metrics => CLIENT_WINDOW_BYTES,
+            Port::Peer => PEER_WINDOW_BYTES,
+        }
+    }
+
+    fn rules(self, requests: &Requests) -> Rules {
+        match self {
+            Port::Client | Port::Metrics => Rules::Requests(requests.clone()),
+            Port::Peer => Rules::Links,
+        }
+    }
+}
 
 /// Opens a port.
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
@@ -43,10 +83,10 @@ pub(crate) async fn serve(
     core: Arc<Core>,
     listener: TcpListener,
     router: Router,
-    max_connections: usize,
+    port: Port,
     mut stop: watch::Receiver<bool>,
 ) {
-    let permits = Arc::new(Semaphore::new(max_connections));
+    let permits = Arc::new(Semaphore::new(port.max_connections()));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -67,7 +107,11 @@ pub(crate) async fn serve(
         tokio::spawn(connection(
             Arc::clone(&core),
             stream,
-            router.clone(),
+            Charged {
+                rules: port.rules(&core.requests),
+                inner: router.clone(),
+            },
+            port,
             permit,
             stop.clone(),
         ));
@@ -77,7 +121,8 @@ pub(crate) async fn serve(
 async fn connection(
     core: Arc<Core>,
     stream: TcpStream,
-    router: Router,
+    service: Charged<Router>,
+    port: Port,
     permit: OwnedSemaphorePermit,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -92,13 +137,13 @@ async fn connection(
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
+        .max_concurrent_streams(port.max_streams())
         .max_header_list_size(MAX_HEADER_BYTES)
-        .initial_stream_window_size(PEER_WINDOW_BYTES)
-        .initial_connection_window_size(PEER_WINDOW_BYTES)
+        .initial_stream_window_size(port.window_bytes())
+        .initial_connection_window_size(port.window_bytes())
         .keep_alive_interval(IDLE_PROBE_AFTER)
         .keep_alive_timeout(IDLE_PROBE_TIMEOUT);
-    let service = TowerToHyperService::new(router);
+    let service = TowerToHyperService::new(service);
     let stream = FirstWords::within(HEADER_TIMEOUT, stream);
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);

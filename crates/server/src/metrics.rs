@@ -57,6 +57,7 @@ pub(crate) struct Metrics {
     store_bytes: Gauge,
     store_bytes_in_use: Gauge,
     keys: Gauge,
+    resident_bytes: Gauge,
     messages_refused: Gauge,
     clock_readings_refused: Gauge,
     peer_up: Family<PeerLabels, Gauge>,
@@ -90,6 +91,7 @@ impl Metrics {
             store_bytes: Gauge::default(),
             store_bytes_in_use: Gauge::default(),
             keys: Gauge::default(),
+            resident_bytes: Gauge::default(),
             messages_refused: Gauge::default(),
             clock_readings_refused: Gauge::default(),
             peer_up: Family::default(),
@@ -160,6 +162,11 @@ impl Metrics {
             self.store_bytes_in_use.clone(),
         );
         r.register("etcd_debugging_mvcc_keys_total", "Keys", self.keys.clone());
+        r.register(
+            "process_resident_memory_bytes",
+            "Resident memory of the process",
+            self.resident_bytes.clone(),
+        );
         r.register(
             "grpc_server_handled",
             "Handled gRPC calls",
@@ -269,6 +276,7 @@ impl Metrics {
         self.store_bytes_in_use
             .set(number(store.memory_bytes() as u64));
         drop(store);
+        self.resident_bytes.set(number(resident_bytes()));
         if let Some(status) = core.consensus_status() {
             self.messages_refused.set(number(status.refused_messages));
             self.clock_readings_refused
@@ -289,6 +297,15 @@ impl Metrics {
                 .set(number(queue.sent_bytes()));
         }
     }
+}
+
+/// From `/proc`, in pages of 4 KiB; zero where there is none.
+fn resident_bytes() -> u64 {
+    const PAGE_BYTES: u64 = 4096;
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| statm.split_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * PAGE_BYTES
 }
 
 fn constant_one() -> Gauge {

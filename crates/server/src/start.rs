@@ -17,8 +17,8 @@ use crate::data_dir;
 use crate::error::ServerError;
 use crate::grpc;
 use crate::http;
-use crate::limits::{MAX_CLIENT_CONNECTIONS, MAX_PEER_CONNECTIONS, SHUTDOWN_GRACE};
-use crate::listen;
+use crate::limits::SHUTDOWN_GRACE;
+use crate::listen::{self, Port};
 use crate::peers::{PeerService, Peers, dial};
 use crate::real_disk::RealDisk;
 use crate::settings::ServerSettings;
@@ -83,24 +83,18 @@ impl Server {
             .max_decoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES)
             .max_encoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES);
         let peers = Routes::new(peer_service).into_axum_router();
-        for (listeners, router, limit) in [
-            (client_listeners, clients, MAX_CLIENT_CONNECTIONS),
-            (peer_listeners, peers, MAX_PEER_CONNECTIONS),
+        for (listeners, router, port) in [
+            (client_listeners, clients, Port::Client),
+            (peer_listeners, peers, Port::Peer),
             (
                 metrics_listeners,
                 http::monitoring(Arc::clone(&core)),
-                MAX_CLIENT_CONNECTIONS,
+                Port::Metrics,
             ),
         ] {
             for listener in listeners {
                 let (core, router) = (Arc::clone(&core), router.clone());
-                tasks.spawn(listen::serve(
-                    core,
-                    listener,
-                    router,
-                    limit,
-                    stopped.clone(),
-                ));
+                tasks.spawn(listen::serve(core, listener, router, port, stopped.clone()));
             }
         }
         Ok(Server {
@@ -121,14 +115,16 @@ impl Server {
     }
 
     /// Waits until a leader is known; gives its name.
-    pub async fn leader(&self) -> String {
-        let mut leadership = self.core.watch_leadership();
-        match leadership.wait_for(|state| state.leader.is_some()).await {
-            Ok(state) => {
-                let leader = state.leader.unwrap_or_default();
-                self.core.member_name(leader).to_owned()
+    pub fn leader(&self) -> impl Future<Output = String> + use<> {
+        let core = Arc::clone(&self.core);
+        async move {
+            let mut leadership = core.watch_leadership();
+            match leadership.wait_for(|state| state.leader.is_some()).await {
+                Ok(state) => core
+                    .member_name(state.leader.unwrap_or_default())
+                    .to_owned(),
+                Err(_) => String::new(),
             }
-            Err(_) => String::new(),
         }
     }
 

@@ -31,7 +31,8 @@ Examples:
   quorate bench mixed --read-percent 90 --preload 10000 --json
   quorate bench txn --clients 1
 
-It writes keys 00000000, 00000001, … and leaves them there; `quorate ctl del 0 :` removes them.
+It overwrites the keys 00000000, 00000001, … up to --key-space and leaves them there: load a cluster whose data
+you can do without.
 
 Exit codes:
   0  measured, even if some operations failed (the report says how many)
@@ -46,7 +47,12 @@ pub(crate) struct BenchArgs {
     /// What each operation does
     kind: Kind,
     /// gRPC endpoints, separated by commas; connections are spread evenly over them
-    #[arg(long, value_delimiter = ',', default_value = "127.0.0.1:2379")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "127.0.0.1:2379",
+        env = "ETCDCTL_ENDPOINTS"
+    )]
     endpoints: Vec<String>,
     /// Clients, each with one request outstanding
     #[arg(long, default_value_t = 10)]

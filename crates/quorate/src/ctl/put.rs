@@ -23,9 +23,9 @@ Examples:
   quorate ctl put name value
   quorate ctl put name < file            the value from standard input
   quorate ctl put name -- -5             a value that begins with a dash
+  quorate ctl put name value --prev-kv
   quorate ctl put name value --lease 694d81417acd4754
-  quorate ctl put name --ignore-value --lease 694d81417acd4754
-  quorate ctl put name value --prev-kv";
+                                         on a server that has leases; Quorate's come later";
 
 #[derive(Args, Debug, Default)]
 #[command(after_help = AFTER_HELP, args_override_self = true,

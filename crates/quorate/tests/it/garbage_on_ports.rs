@@ -232,3 +232,65 @@ async fn post(port: u16, path: &str, body: Bytes) -> Option<String> {
     connection.abort();
     Some(status?.to_str().ok()?.to_owned())
 }
+
+/// A message of two mebibytes is announced on each of many streams, and all but its last byte comes.
+#[test]
+fn requests_that_never_come_to_their_end_hold_bounded_memory() {
+    const STREAMS: usize = 300;
+    const ANNOUNCED_BYTES: usize = 2 << 20;
+    const RESIDENT_BYTES_MAX: u64 = 200 << 20;
+    let cluster = Plan::of(1).start();
+    let port = cluster.nodes[0].client_port;
+    let length = u32::try_from(ANNOUNCED_BYTES).expect("it fits");
+    let mut message = [&[0], &length.to_be_bytes()[..]].concat();
+    message.resize(5 + ANNOUNCED_BYTES - 1, 0);
+    let message = Bytes::from(message);
+    let runtime = runtime();
+    let refused = runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+        let io = TokioIo::new(stream.expect("a connection"));
+        let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
+            .await
+            .expect("a connection");
+        tokio::spawn(connection);
+        let mut answers = tokio::task::JoinSet::new();
+        for _ in 0..STREAMS {
+            let (first, mut sender) = (message.clone(), sender.clone());
+            answers.spawn(async move {
+                // The body stays open behind its first and only chunk.
+                let first = tokio_stream::once(first);
+                let chunks = tokio_stream::StreamExt::chain(first, tokio_stream::pending());
+                let frames = tokio_stream::StreamExt::map(chunks, |chunk| {
+                    Ok::<_, std::convert::Infallible>(hyper::body::Frame::data(chunk))
+                });
+                let request =
+                    http::Request::post(format!("http://127.0.0.1:{port}/etcdserverpb.KV/Put"))
+                        .header("content-type", "application/grpc")
+                        .header("te", "trailers")
+                        .body(http_body_util::StreamBody::new(frames))
+                        .expect("a request");
+                sender.ready().await.expect("the connection lives");
+                let response = sender.send_request(request).await.expect("an answer");
+                response.headers()["grpc-status"].clone()
+            });
+        }
+        // All that find no room are refused; the others are waited for as long as a request may take.
+        let mut refused = 0;
+        while let Ok(Some(status)) =
+            tokio::time::timeout(Duration::from_secs(5), answers.join_next()).await
+        {
+            assert_eq!(status.expect("no panic"), "8", "RESOURCE_EXHAUSTED");
+            refused += 1;
+        }
+        let resident = cluster.nodes[0].resident_bytes();
+        eprintln!("{refused} refused; {} MiB resident", resident >> 20);
+        assert!(
+            resident < RESIDENT_BYTES_MAX,
+            "{resident} bytes are resident"
+        );
+        refused
+    });
+    // The last ones are held still, and what is small has room beside them.
+    serves(&cluster, 0);
+    assert!(refused > STREAMS / 2, "only {refused} were refused");
+}

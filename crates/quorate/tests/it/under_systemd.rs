@@ -1,6 +1,7 @@
 //! A unit or a file written for etcd starts Quorate when one word is changed.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -82,6 +83,51 @@ fn serve_takes_etcds_environment() {
     works_as("infra0", port);
     assert!(data.join("member.json").exists());
     service.stop();
+}
+
+#[test]
+fn a_unit_that_waits_to_be_notified_hears_when_the_member_is_ready_and_when_it_stops() {
+    let _turn = Turn::take(false);
+    let directory = real_directory();
+    let port = free_ports(2);
+    let socket = directory.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).expect("a socket");
+    systemd.set_read_timeout(Some(PATIENCE)).expect("set");
+    let hear = || {
+        let mut word = [0; 64];
+        let length = systemd.recv(&mut word).expect("a word in time");
+        String::from_utf8_lossy(&word[..length]).into_owned()
+    };
+    let mut command = quorate_command();
+    command
+        .arg("serve")
+        .env("NOTIFY_SOCKET", &socket)
+        .env("ETCD_DATA_DIR", directory.path().join("data"))
+        .env(
+            "ETCD_LISTEN_CLIENT_URLS",
+            format!("http://127.0.0.1:{port}"),
+        )
+        .env(
+            "ETCD_ADVERTISE_CLIENT_URLS",
+            format!("http://127.0.0.1:{port}"),
+        )
+        .env(
+            "ETCD_LISTEN_PEER_URLS",
+            format!("http://127.0.0.1:{}", port + 1),
+        )
+        .env(
+            "ETCD_INITIAL_ADVERTISE_PEER_URLS",
+            format!("http://127.0.0.1:{}", port + 1),
+        )
+        .env(
+            "ETCD_INITIAL_CLUSTER",
+            format!("default=http://127.0.0.1:{}", port + 1),
+        );
+    let service = Service::start(&mut command, &directory.path().join("log"));
+    assert_eq!(hear(), "READY=1");
+    works_as("default", port);
+    service.stop();
+    assert_eq!(hear(), "STOPPING=1");
 }
 
 #[test]

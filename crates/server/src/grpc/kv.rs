@@ -13,6 +13,7 @@ use quorate_proto::etcdserverpb::{
 };
 use tonic::{Request, Response, Status};
 
+use super::reading::Answer;
 use super::{counted, header, reading, status};
 use crate::core::Core;
 use crate::stubs::kv_server::Kv;
@@ -36,7 +37,7 @@ impl KvService {
         KvService { core, limits }
     }
 
-    async fn read_range(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
+    async fn read_range(&self, request: RangeRequest) -> Result<Answer<RangeResponse>, Status> {
         quorate_kv::check_range(&request).map_err(|error| status::of_kv(&error))?;
         if request.serializable {
             self.must_have_caught_up()?;
@@ -45,10 +46,10 @@ impl KvService {
         }
         let mut response = reading::range(&self.core, &request).await?;
         self.complete(&mut response.header);
-        Ok(response)
+        Answer::of_read(&self.core, response)
     }
 
-    async fn read_txn(&self, request: TxnRequest) -> Result<TxnResponse, Status> {
+    async fn read_txn(&self, request: TxnRequest) -> Result<Answer<TxnResponse>, Status> {
         if quorate_kv::is_serializable(&request) {
             self.must_have_caught_up()?;
         } else {
@@ -56,7 +57,7 @@ impl KvService {
         }
         let mut response = reading::txn(&self.core, &request).await?;
         self.complete(&mut response.header);
-        Ok(response)
+        Answer::of_read(&self.core, response)
     }
 
     /// A serializable read may be old, but never older than what this member has shown before.
@@ -115,7 +116,7 @@ impl KvService {
         }
     }
 
-    async fn txn_checked(&self, request: TxnRequest) -> Result<TxnResponse, Status> {
+    async fn txn_checked(&self, request: TxnRequest) -> Result<Answer<TxnResponse>, Status> {
         quorate_kv::check_txn(&request, &self.limits).map_err(|error| status::of_kv(&error))?;
         if quorate_kv::is_read_only(&request) {
             return self.read_txn(request).await;
@@ -123,7 +124,7 @@ impl KvService {
         match self.write(CommandKind::Txn, &request).await? {
             Reply::Txn(mut response) => {
                 self.complete(&mut response.header);
-                Ok(response)
+                Ok(Answer::of_write(&self.core, response))
             }
             other => Err(wrong_reply(&other)),
         }
@@ -161,7 +162,7 @@ impl Kv for KvService {
         request: Request<RangeRequest>,
     ) -> Result<Response<RangeResponse>, Status> {
         let result = self.read_range(request.into_inner()).await;
-        counted(&self.core, SERVICE, "Range", result)
+        counted(&self.core, SERVICE, "Range", result).map(Answer::into_response)
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
@@ -179,7 +180,7 @@ impl Kv for KvService {
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         let result = self.txn_checked(request.into_inner()).await;
-        counted(&self.core, SERVICE, "Txn", result)
+        counted(&self.core, SERVICE, "Txn", result).map(Answer::into_response)
     }
 
     async fn compact(

@@ -1,11 +1,57 @@
 //! Reads of the store: short ones under one hold of its lock, long ones in steps under a pin.
 
+use prost::Message;
 use quorate_kv::{KEYS_PER_STEP, RangeStep, ReadTxnStep};
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
-use tonic::Status;
+use quorate_replica::RequestError;
+use tonic::{Response, Status};
 
 use super::status;
+use crate::bodies::AnswerCharge;
 use crate::core::Core;
+use crate::limits::SMALL_ANSWER_BYTES;
+
+/// An answer with what it is charged, if it is large.
+pub(super) struct Answer<T> {
+    message: T,
+    charge: Option<AnswerCharge>,
+}
+
+impl<T: Message> Answer<T> {
+    /// Charges the answer of a read; refuses it when too much is on its way to other clients.
+    pub(super) fn of_read(core: &Core, message: T) -> Result<Answer<T>, Status> {
+        let bytes = message.encoded_len();
+        let charge = if bytes <= SMALL_ANSWER_BYTES {
+            None
+        } else {
+            let charge = core.large_answers.charge_or_alone(bytes);
+            let refused = |_| status::of_request(&RequestError::TooManyRequests);
+            Some(AnswerCharge::new(charge.map_err(refused)?))
+        };
+        Ok(Answer { message, charge })
+    }
+
+    /// Charges the answer of a write. It has happened, and a refusal would say that it has not.
+    pub(super) fn of_write(core: &Core, message: T) -> Answer<T> {
+        let bytes = message.encoded_len();
+        let charge = (bytes > SMALL_ANSWER_BYTES)
+            .then(|| AnswerCharge::new(core.large_answers.charge_always(bytes)));
+        Answer { message, charge }
+    }
+
+    /// The charge goes with the response until the last byte is sent.
+    pub(super) fn into_response(response: Response<Answer<T>>) -> Response<T> {
+        let mut charge = None;
+        let mut response = response.map(|answer| {
+            charge = answer.charge;
+            answer.message
+        });
+        if let Some(charge) = charge {
+            response.extensions_mut().insert(charge);
+        }
+        response
+    }
+}
 
 /// Reads a range of any size; others get the store between the steps.
 pub(super) async fn range(core: &Core, request: &RangeRequest) -> Result<RangeResponse, Status> {

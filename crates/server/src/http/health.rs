@@ -33,6 +33,40 @@ pub(super) async fn health(
     }
 }
 
+/// `/livez`: whether this member serves its own state.
+pub(super) async fn livez(State(core): State<Arc<Core>>) -> Response {
+    checks(&[("serializable_read", core.has_caught_up())])
+}
+
+/// `/readyz`: whether it is also worth sending clients to.
+pub(super) async fn readyz(State(core): State<Arc<Core>>) -> Response {
+    let linearizable = core.leadership().leader.is_some() && core.read_barrier().await.is_ok();
+    checks(&[
+        ("serializable_read", core.has_caught_up()),
+        ("linearizable_read", linearizable),
+    ])
+}
+
+/// One line a check, as etcd prints them.
+fn checks(checks: &[(&str, bool)]) -> Response {
+    let line = |(name, passed): &(&str, bool)| {
+        let (sign, word) = if *passed {
+            ('+', "ok")
+        } else {
+            ('-', "failed")
+        };
+        format!("[{sign}]{name} {word}\n")
+    };
+    let passed = checks.iter().all(|(_, passed)| *passed);
+    let code = if passed {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let text: String = checks.iter().map(line).collect();
+    (code, text + if passed { "ok\n" } else { "check failed\n" }).into_response()
+}
+
 fn answer(fault: Option<String>) -> Response {
     let code = if fault.is_some() {
         StatusCode::SERVICE_UNAVAILABLE

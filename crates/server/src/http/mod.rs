@@ -31,6 +31,8 @@ pub(crate) fn add_pages(router: Router, core: Arc<Core>) -> Router {
         .merge(
             Router::new()
                 .route("/health", get(health::health))
+                .route("/livez", get(health::livez))
+                .route("/readyz", get(health::readyz))
                 .route("/metrics", get(metrics))
                 .route("/quorate/status", get(status))
                 .with_state(core),
@@ -88,16 +90,26 @@ async fn status(State(core): State<Arc<Core>>) -> Response {
     .into_response()
 }
 
+/// What a gRPC path is about, in a word that a person uses.
+fn plain_name(path: &str) -> &str {
+    match path.split('/').nth(1) {
+        Some("etcdserverpb.Watch") => "watches",
+        Some("etcdserverpb.Lease") => "leases",
+        Some("etcdserverpb.Auth") => "users and roles",
+        Some("v3lockpb.Lock") => "locks",
+        Some("v3electionpb.Election") => "elections",
+        _ => path,
+    }
+}
+
 /// A path that nothing serves: in gRPC's terms for its callers, as a plain page for others.
 async fn unknown(uri: Uri, headers: HeaderMap) -> Response {
     let is_grpc = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
     if is_grpc {
-        let message = format!(
-            "quorate {QUORATE_VERSION} does not serve {} yet",
-            uri.path()
-        );
+        let what = plain_name(uri.path());
+        let message = format!("quorate {QUORATE_VERSION} does not serve {what} yet");
         let status = tonic::Status::unimplemented(message);
         return status.into_http::<axum::body::Body>();
     }

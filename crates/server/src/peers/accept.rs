@@ -11,6 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::handshake;
+use crate::bodies::Handshaken;
 use crate::core::{ConsensusInput, Core};
 use crate::limits::{PEER_DIAL_TIMEOUT, PEER_PAUSE};
 use crate::stubs::peer_server::Peer;
@@ -39,6 +40,7 @@ impl Peer for PeerService {
         &self,
         request: Request<Streaming<Frame>>,
     ) -> Result<Response<Self::LinkStream>, Status> {
+        let handshaken = request.extensions().get::<Handshaken>().cloned();
         let mut frames = request.into_inner();
         let first = tokio::time::timeout(PEER_DIAL_TIMEOUT, frames.message())
             .await
@@ -52,6 +54,10 @@ impl Peer for PeerService {
             |refusal: String| handshake::ours(&self.core.identity, urls, theirs.member_id, refusal);
         match handshake::check(&self.core.identity, &theirs) {
             Ok(peer) => {
+                // Before the answer: what follows it may be large.
+                if let Some(handshaken) = handshaken {
+                    handshaken.accept();
+                }
                 let _ = answers.try_send(Ok(answer(String::new())));
                 let (replaced, replacement) = oneshot::channel();
                 let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);

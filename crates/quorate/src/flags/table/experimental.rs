@@ -108,7 +108,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "100ms",
         "Warn about requests slower than this.",
     )
-    .accepted("slow requests are seen in the latency metrics"),
+    .accepted("slow requests are not told of yet"),
     flag(
         "experimental-downgrade-check-time",
         Kind::Duration,

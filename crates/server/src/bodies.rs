@@ -1,0 +1,306 @@
+//! What requests hold in memory while they come in and are worked on, and what answers hold until they are sent.
+//!
+//! gRPC collects a message until its last byte has come, so that whoever declares a large one and keeps that byte
+//! back holds memory for nothing, once a stream. Here every byte is charged to a budget of the whole node as it
+//! comes, until the request is answered; the body of a unary call must be complete in time. The first few KiB of each
+//! request are charged apart from the rest, so that large requests never keep small ones out.
+//!
+//! On the peer port only a handshake may come before the handshake is accepted ([`Handshaken`]).
+//!
+//! A stream of requests that lives long (none is served yet) must be kept out of [`Requests`].
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body as AnyBody, Bytes};
+use axum::http::{Request, Response};
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+use tonic::Status;
+use tower::Service;
+
+use crate::budget::{Budget, Charge, Exhausted};
+use crate::limits::{
+    LARGE_REQUESTS_BYTES, MAX_HANDSHAKE_BYTES, REQUEST_BODY_TIMEOUT, REQUEST_OVERHEAD_BYTES,
+    SMALL_REQUEST_BYTES, SMALL_REQUESTS_BYTES,
+};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The accounts of requests.
+#[derive(Clone)]
+pub(crate) struct Requests {
+    small: Arc<Budget>,
+    large: Arc<Budget>,
+}
+
+impl Requests {
+    pub(crate) fn new() -> Requests {
+        Requests {
+            small: Budget::new(SMALL_REQUESTS_BYTES),
+            large: Budget::new(LARGE_REQUESTS_BYTES),
+        }
+    }
+}
+
+/// What one request holds.
+pub(crate) struct Held {
+    small: Charge,
+    large: Charge,
+}
+
+/// Whether the link that a request is to become has been accepted; in the request's extensions on the peer port.
+#[derive(Clone, Default)]
+pub(crate) struct Handshaken(Arc<AtomicBool>);
+
+impl Handshaken {
+    pub(crate) fn accept(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Which rules hold for the requests of a port.
+#[derive(Clone)]
+pub(crate) enum Rules {
+    Requests(Requests),
+    Links,
+}
+
+/// A service whose requests and answers are charged.
+#[derive(Clone)]
+pub(crate) struct Charged<S> {
+    pub(crate) rules: Rules,
+    pub(crate) inner: S,
+}
+
+impl<S, B> Service<Request<B>> for Charged<S>
+where
+    S: Service<Request<Received<B>>, Response = Response<AnyBody>>,
+    S::Future: Unpin,
+{
+    type Response = Response<Sent>;
+    type Error = S::Error;
+    type Future = Answering<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let rule = match &self.rules {
+            Rules::Links => {
+                let handshaken = Handshaken::default();
+                request.extensions_mut().insert(handshaken.clone());
+                Rule::Link(handshaken)
+            }
+            Rules::Requests(accounts) => {
+                let held = Held {
+                    small: accounts.small.open(),
+                    large: accounts.large.open(),
+                };
+                let headers = request.headers().iter();
+                let header_bytes: usize = headers
+                    .map(|(name, value)| name.as_str().len() + value.len())
+                    .sum();
+                if held
+                    .small
+                    .add(REQUEST_OVERHEAD_BYTES + header_bytes)
+                    .is_err()
+                {
+                    return Answering::Refused;
+                }
+                Rule::Request(Arc::new(held))
+            }
+        };
+        let held = match &rule {
+            Rule::Request(held) => Some(Arc::clone(held)),
+            Rule::Link(_) => None,
+        };
+        let request = request.map(|body| Received {
+            body,
+            rule,
+            received_bytes: 0,
+            time: None,
+        });
+        Answering::Called {
+            future: self.inner.call(request),
+            _held: held,
+        }
+    }
+}
+
+/// Waits for the answer; what the request holds is held until then.
+pub(crate) enum Answering<F> {
+    Refused,
+    Called { future: F, _held: Option<Arc<Held>> },
+}
+
+impl<F, E> Future for Answering<F>
+where
+    F: Future<Output = Result<Response<AnyBody>, E>> + Unpin,
+{
+    type Output = Result<Response<Sent>, E>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = match &mut *self {
+            Answering::Refused => too_many_requests().into_http(),
+            Answering::Called { future, .. } => ready!(Pin::new(future).poll(context))?,
+        };
+        let held = response.extensions_mut().remove::<AnswerCharge>();
+        Poll::Ready(Ok(response.map(|body| Sent { body, held })))
+    }
+}
+
+enum Rule {
+    Request(Arc<Held>),
+    Link(Handshaken),
+}
+
+/// The body of a request as it comes.
+pub(crate) struct Received<B> {
+    body: B,
+    rule: Rule,
+    received_bytes: usize,
+    /// None until the body has been waited for.
+    time: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> Received<B> {
+    fn charge(&mut self, bytes: usize) -> Result<(), Status> {
+        let before = self.received_bytes;
+        self.received_bytes += bytes;
+        match &self.rule {
+            Rule::Request(held) => {
+                let small = bytes.min(SMALL_REQUEST_BYTES.saturating_sub(before));
+                let charged = held.small.add(small).and_then(|()| match bytes - small {
+                    0 => Ok(()),
+                    large => held.large.add(large),
+                });
+                charged.map_err(|Exhausted| too_many_requests())
+            }
+            Rule::Link(handshaken) => {
+                let much = self.received_bytes > MAX_HANDSHAKE_BYTES;
+                if much && !handshaken.0.load(Ordering::Acquire) {
+                    return Err(Status::permission_denied("a handshake comes first"));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<B> Body for Received<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+            // A link has a deadline of its own for its handshake, and none after it.
+            if matches!(this.rule, Rule::Link(_)) {
+                return Poll::Pending;
+            }
+            let time = this
+                .time
+                .get_or_insert_with(|| Box::pin(sleep(REQUEST_BODY_TIMEOUT)));
+            ready!(time.as_mut().poll(context));
+            let late = Status::deadline_exceeded("the request did not come to its end in time");
+            return Poll::Ready(Some(Err(late.into())));
+        };
+        let Some(frame) = frame else {
+            return Poll::Ready(None);
+        };
+        let frame = frame.map_err(Into::into)?;
+        if let Some(data) = frame.data_ref() {
+            this.charge(data.len())?;
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What a large answer holds; in the extensions of the response on its way from the handler.
+#[derive(Clone)]
+pub(crate) struct AnswerCharge {
+    _charge: Arc<Charge>,
+}
+
+impl AnswerCharge {
+    pub(crate) fn new(charge: Charge) -> AnswerCharge {
+        AnswerCharge {
+            _charge: Arc::new(charge),
+        }
+    }
+}
+
+/// The body of an answer. Its bytes carry the charge with them: HTTP/2 takes them at once, but sends them as its
+/// windows allow, and drops them when they are sent.
+pub(crate) struct Sent {
+    body: AnyBody,
+    held: Option<AnswerCharge>,
+}
+
+struct Carried {
+    bytes: Bytes,
+    _held: AnswerCharge,
+}
+
+impl AsRef<[u8]> for Carried {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Some(held) = &self.held else {
+            return Poll::Ready(frame);
+        };
+        let carry = |bytes| {
+            Bytes::from_owner(Carried {
+                bytes,
+                _held: held.clone(),
+            })
+        };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(carry))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn too_many_requests() -> Status {
+    Status::resource_exhausted("etcdserver: too many requests")
+}
+
+#[cfg(test)]
+mod tests;
