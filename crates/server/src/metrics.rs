@@ -44,6 +44,7 @@ pub(crate) struct Metrics {
     pub(crate) handled: Family<HandledLabels, Counter>,
     pub(crate) committed_index: Gauge,
     pub(crate) client_connections: Gauge,
+    pub(crate) peer_connections: Gauge,
     pub(crate) connections_refused: Counter,
     pub(crate) connections_broken: Counter,
     pub(crate) peer_handshakes_refused: Counter,
@@ -77,6 +78,7 @@ impl Metrics {
             handled: Family::default(),
             committed_index: Gauge::default(),
             client_connections: Gauge::default(),
+            peer_connections: Gauge::default(),
             connections_refused: Counter::default(),
             connections_broken: Counter::default(),
             peer_handshakes_refused: Counter::default(),
@@ -188,6 +190,11 @@ impl Metrics {
             self.client_connections.clone(),
         );
         r.register(
+            "quorate_peer_connections",
+            "Open connections to the peer port",
+            self.peer_connections.clone(),
+        );
+        r.register(
             "quorate_connections_refused",
             "Connections over the limit",
             self.connections_refused.clone(),
@@ -288,6 +295,22 @@ impl Metrics {
                 .get_or_create(&labels)
                 .set(number(queue.sent_bytes()));
         }
+    }
+}
+
+/// One that is counted in a gauge until it is dropped.
+pub(crate) struct Counted<'a>(&'a Gauge);
+
+impl Counted<'_> {
+    pub(crate) fn new(gauge: &Gauge) -> Counted<'_> {
+        gauge.inc();
+        Counted(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
