@@ -16,7 +16,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::limits::{ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES};
-use crate::metrics::Metrics;
+use crate::metrics::{Counted, Metrics};
 use crate::peers::Peers;
 use crate::read_queue::ReadQueue;
 use crate::settings::ServerSettings;
@@ -151,9 +151,10 @@ impl Core {
         if self.is_stopping() {
             self.answers.answer(sequence, Err(RequestError::Stopped));
         }
-        self.metrics.proposals_pending.inc();
+        // A client may give up, which drops this future where it waits.
+        let pending = Counted::new(&self.metrics.proposals_pending);
         let answer = answer.await;
-        self.metrics.proposals_pending.dec();
+        drop(pending);
         let result = answer.unwrap_or(Err(RequestError::Stopped));
         if !matches!(result, Ok(_) | Err(RequestError::Refused(_))) {
             self.metrics.proposals_failed.inc();
@@ -249,3 +250,6 @@ impl Core {
         })
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -38,6 +38,11 @@ pub enum ServerError {
     /// A committed entry cannot be applied by this version.
     #[error("{0}")]
     Apply(quorate_replica::ApplyError),
+    /// A thread met a state that cannot be; what it was is on standard error.
+    #[error(
+        "the thread {0} panicked: this is a fault of quorate's own; please report it with the log"
+    )]
+    Panicked(&'static str),
 }
 
 /// What a person can do about a log that failed under a running node. Errors that are not the

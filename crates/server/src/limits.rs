@@ -109,3 +109,12 @@ pub(crate) const PEER_KEEPALIVE: Duration = Duration::from_secs(2);
 
 /// How long shutting down waits for requests in flight.
 pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// How long it waits for the threads after that: a sync of a slow disk, not one of a disk that is stuck.
+pub(crate) const THREADS_GRACE: Duration = Duration::from_secs(5);
+
+/// Bytes of a peer's own words that are kept and logged: a sentence or two.
+pub(crate) const PEER_TEXT_BYTES: usize = 200;
+
+/// Refused links are logged at most this often, with their number.
+pub(crate) const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(1);

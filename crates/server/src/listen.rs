@@ -23,6 +23,7 @@ use crate::limits::{
     MAX_HEADER_BYTES, MAX_PEER_CONNECTIONS, MAX_STREAMS_PER_CONNECTION,
     MAX_STREAMS_PER_PEER_CONNECTION, PEER_WINDOW_BYTES,
 };
+use crate::metrics::Counted;
 
 /// How long a connection may take to say which protocol it speaks, and its headers over HTTP/1.1.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,7 +129,11 @@ async fn connection(
 ) {
     // Without it a small answer may wait for the acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
-    core.metrics.client_connections.inc();
+    let _counted = match port {
+        Port::Client => Some(Counted::new(&core.metrics.client_connections)),
+        Port::Peer => Some(Counted::new(&core.metrics.peer_connections)),
+        Port::Metrics => None,
+    };
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -158,12 +163,11 @@ async fn connection(
         core.metrics.connections_broken.inc();
         tracing::debug!(%error, "a connection ended badly");
     }
-    core.metrics.client_connections.dec();
     drop(permit);
 }
 
 /// Waits until the server stops.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that the server is gone already.
     let _ = stop.wait_for(|stop| *stop).await.map(|_| ());
 }

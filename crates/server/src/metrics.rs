@@ -44,6 +44,7 @@ pub(crate) struct Metrics {
     pub(crate) handled: Family<HandledLabels, Counter>,
     pub(crate) committed_index: Gauge,
     pub(crate) client_connections: Gauge,
+    pub(crate) peer_connections: Gauge,
     pub(crate) connections_refused: Counter,
     pub(crate) connections_broken: Counter,
     pub(crate) peer_handshakes_refused: Counter,
@@ -78,6 +79,7 @@ impl Metrics {
             handled: Family::default(),
             committed_index: Gauge::default(),
             client_connections: Gauge::default(),
+            peer_connections: Gauge::default(),
             connections_refused: Counter::default(),
             connections_broken: Counter::default(),
             peer_handshakes_refused: Counter::default(),
@@ -195,6 +197,11 @@ impl Metrics {
             self.client_connections.clone(),
         );
         r.register(
+            "quorate_peer_connections",
+            "Open connections to the peer port",
+            self.peer_connections.clone(),
+        );
+        r.register(
             "quorate_connections_refused",
             "Connections over the limit",
             self.connections_refused.clone(),
@@ -306,6 +313,22 @@ fn resident_bytes() -> u64 {
         .ok()
         .and_then(|statm| statm.split_whitespace().nth(1)?.parse::<u64>().ok());
     pages.unwrap_or(0) * PAGE_BYTES
+}
+
+/// One that is counted in a gauge until it is dropped.
+pub(crate) struct Counted<'a>(&'a Gauge);
+
+impl Counted<'_> {
+    pub(crate) fn new(gauge: &Gauge) -> Counted<'_> {
+        gauge.inc();
+        Counted(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 fn constant_one() -> Gauge {

@@ -3,11 +3,12 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use quorate_raft::NodeId;
 use quorate_replica::{MemberSeed, Node, NodeSettings, identify};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 
@@ -17,7 +18,7 @@ use crate::data_dir;
 use crate::error::ServerError;
 use crate::grpc;
 use crate::http;
-use crate::limits::SHUTDOWN_GRACE;
+use crate::limits::{SHUTDOWN_GRACE, THREADS_GRACE};
 use crate::listen::{self, Port};
 use crate::peers::{PeerService, Peers, dial};
 use crate::real_disk::RealDisk;
@@ -29,7 +30,8 @@ use crate::threads::{Fatal, Threads};
 pub struct Server {
     core: Arc<Core>,
     threads: Threads,
-    tasks: JoinSet<()>,
+    dialers: JoinSet<()>,
+    listeners: JoinSet<()>,
     stop: watch::Sender<bool>,
     fatal: mpsc::UnboundedReceiver<ServerError>,
 }
@@ -72,18 +74,18 @@ impl Server {
         let (fatal, fatal_receiver) = Fatal::channel();
         let threads = Threads::start(&core, node, &fatal);
         let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        spawn_dialers(&core, &mut tasks);
-        tasks.spawn({
+        let (mut dialers, mut listeners) = (JoinSet::new(), JoinSet::new());
+        spawn_dialers(&core, &mut dialers);
+        dialers.spawn({
             let core = Arc::clone(&core);
             async move { core.catch_up().await }
         });
         let clients = http::add_pages(grpc::routes(&core), Arc::clone(&core));
-        let peer_service = PeerServer::new(PeerService::new(Arc::clone(&core)))
+        let peer_service = PeerServer::new(PeerService::new(Arc::clone(&core), stopped.clone()))
             .max_decoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES)
             .max_encoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES);
         let peers = Routes::new(peer_service).into_axum_router();
-        for (listeners, router, port) in [
+        for (opened, router, port) in [
             (client_listeners, clients, Port::Client),
             (peer_listeners, peers, Port::Peer),
             (
@@ -92,15 +94,16 @@ impl Server {
                 Port::Metrics,
             ),
         ] {
-            for listener in listeners {
+            for listener in opened {
                 let (core, router) = (Arc::clone(&core), router.clone());
-                tasks.spawn(listen::serve(core, listener, router, port, stopped.clone()));
+                listeners.spawn(listen::serve(core, listener, router, port, stopped.clone()));
             }
         }
         Ok(Server {
             core,
             threads,
-            tasks,
+            dialers,
+            listeners,
             stop,
             fatal: fatal_receiver,
         })
@@ -131,18 +134,37 @@ impl Server {
     /// Stops: refuses what comes, fails what waits, ends the threads.
     pub async fn stop(mut self) {
         self.core.stopping.store(true, Ordering::SeqCst);
+        // Ends the links that are heard as well; then only clients are waited for.
         self.stop.send_replace(true);
+        self.dialers.shutdown().await;
         self.core.fail_waiting();
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, async {
             while self.core.metrics.client_connections.get() > 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
         .await;
-        self.tasks.shutdown().await;
+        self.listeners.shutdown().await;
         let (threads, core) = (self.threads, self.core);
-        let _ = tokio::task::spawn_blocking(move || threads.stop(&core)).await;
+        if !ended_within(THREADS_GRACE, move || threads.stop(&core)).await {
+            // Whatever a thread still waits for was not acknowledged.
+            tracing::error!(
+                "the threads did not end within {THREADS_GRACE:?}: is the disk stuck? Going without them"
+            );
+        }
     }
+}
+
+/// Runs `work` on a thread of its own and waits for it so long. Not the runtime's: it would wait for its threads
+/// when it ends, however long they take.
+async fn ended_within(limit: Duration, work: impl FnOnce() + Send + 'static) -> bool {
+    let (done, ended) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("stop".to_owned());
+    let started = thread.spawn(move || {
+        work();
+        let _ = done.send(());
+    });
+    started.is_ok() && matches!(tokio::time::timeout(limit, ended).await, Ok(Ok(())))
 }
 
 fn identity(settings: &ServerSettings) -> Result<MemberIdentity, ServerError> {
@@ -203,5 +225,24 @@ fn spawn_dialers(core: &Arc<Core>, tasks: &mut JoinSet<()>) {
             let urls = member.peer_urls.clone();
             tasks.spawn(dial(Arc::clone(core), NodeId(*id), urls));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thread_that_does_not_end_is_not_waited_for_without_end() {
+        let (release, stuck) = std::sync::mpsc::channel::<()>();
+        let limit = Duration::from_millis(10);
+        assert!(
+            !ended_within(limit, move || {
+                let _ = stuck.recv();
+            })
+            .await
+        );
+        drop(release);
+        assert!(ended_within(Duration::from_secs(10), || ()).await);
     }
 }

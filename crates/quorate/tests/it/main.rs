@@ -34,6 +34,7 @@ mod real_faults;
 #[cfg(target_os = "linux")]
 mod refused_data;
 #[cfg(target_os = "linux")]
+mod stopping;
 mod strangers_as_peers;
 #[cfg(target_os = "linux")]
 mod syscalls;

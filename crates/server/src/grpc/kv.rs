@@ -161,12 +161,18 @@ impl Kv for KvService {
         &self,
         request: Request<RangeRequest>,
     ) -> Result<Response<RangeResponse>, Status> {
-        let result = self.read_range(request.into_inner()).await;
+        let result = match status::check_leader(&self.core, request.metadata()) {
+            Ok(()) => self.read_range(request.into_inner()).await,
+            Err(status) => Err(status),
+        };
         counted(&self.core, SERVICE, "Range", result).map(Answer::into_response)
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        let result = self.put_checked(request.into_inner()).await;
+        let result = match status::check_leader(&self.core, request.metadata()) {
+            Ok(()) => self.put_checked(request.into_inner()).await,
+            Err(status) => Err(status),
+        };
         counted(&self.core, SERVICE, "Put", result)
     }
 
@@ -174,12 +180,18 @@ impl Kv for KvService {
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
-        let result = self.delete_checked(request.into_inner()).await;
+        let result = match status::check_leader(&self.core, request.metadata()) {
+            Ok(()) => self.delete_checked(request.into_inner()).await,
+            Err(status) => Err(status),
+        };
         counted(&self.core, SERVICE, "DeleteRange", result)
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
-        let result = self.txn_checked(request.into_inner()).await;
+        let result = match status::check_leader(&self.core, request.metadata()) {
+            Ok(()) => self.txn_checked(request.into_inner()).await,
+            Err(status) => Err(status),
+        };
         counted(&self.core, SERVICE, "Txn", result).map(Answer::into_response)
     }
 
@@ -187,7 +199,34 @@ impl Kv for KvService {
         &self,
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
-        let result = self.compact_checked(request.into_inner()).await;
+        let result = match status::check_leader(&self.core, request.metadata()) {
+            Ok(()) => self.compact_checked(request.into_inner()).await,
+            Err(status) => Err(status),
+        };
         counted(&self.core, SERVICE, "Compact", result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+    use crate::core::tests::without_threads;
+
+    #[tokio::test]
+    async fn a_client_that_requires_a_leader_hears_at_once_that_there_is_none() {
+        let service = KvService::new(without_threads());
+        let mut put = Request::new(PutRequest {
+            key: "k".into(),
+            ..Default::default()
+        });
+        put.metadata_mut()
+            .insert("hasleader", "true".parse().expect("text"));
+        let status = service.put(put).await.expect_err("no leader is known");
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unavailable, "etcdserver: no leader")
+        );
     }
 }

@@ -90,3 +90,43 @@ pub(super) async fn txn(core: &Core, request: &TxnRequest) -> Result<TxnResponse
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_proto::mvccpb::KeyValue;
+    use tonic::Code;
+
+    use super::*;
+    use crate::core::tests::without_threads;
+    use crate::limits::ANSWERS_BYTES;
+
+    fn answer(value_bytes: usize) -> RangeResponse {
+        let pair = KeyValue {
+            value: vec![0; value_bytes].into(),
+            ..Default::default()
+        };
+        RangeResponse {
+            kvs: vec![pair],
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn large_reads_are_refused_while_too_much_is_on_its_way_and_small_reads_and_writes_are_not() {
+        let core = without_threads();
+        let on_its_way = core.large_answers.charge_always(ANSWERS_BYTES);
+        let large = answer(SMALL_ANSWER_BYTES);
+        let refused = Answer::of_read(&core, large.clone()).err();
+        assert_eq!(refused.map(|it| it.code()), Some(Code::ResourceExhausted));
+        assert!(Answer::of_read(&core, answer(100)).is_ok());
+        let written = Answer::of_write(&core, large.clone());
+        assert!(core.large_answers.used_bytes() > ANSWERS_BYTES + SMALL_ANSWER_BYTES);
+        drop((on_its_way, written));
+        let sent = Answer::into_response(Response::new(
+            Answer::of_read(&core, large).map_err(|_| ()).expect("room"),
+        ));
+        assert!(core.large_answers.used_bytes() > SMALL_ANSWER_BYTES);
+        drop(sent);
+        assert_eq!(core.large_answers.used_bytes(), 0);
+    }
+}

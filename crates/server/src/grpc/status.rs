@@ -2,7 +2,10 @@
 
 use quorate_kv::KvError;
 use quorate_replica::RequestError;
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
+
+use crate::core::Core;
 
 pub(super) fn of_kv(error: &KvError) -> Status {
     let code = match error.code() {
@@ -24,6 +27,17 @@ pub(super) fn of_request(error: &RequestError) -> Status {
         RequestError::Undecodable => Code::Internal,
     };
     Status::new(code, error.to_string())
+}
+
+/// Refuses a call whose metadata say that it must not wait for a leader (etcd: `clientv3.WithRequireLeader`).
+pub(super) fn check_leader(core: &Core, metadata: &MetadataMap) -> Result<(), Status> {
+    let required = metadata
+        .get("hasleader")
+        .is_some_and(|value| value.as_bytes() == b"true");
+    if required && core.leadership().leader.is_none() {
+        return Err(Status::unavailable("etcdserver: no leader"));
+    }
+    Ok(())
 }
 
 /// The code's name as gRPC's own metrics write it.

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use quorate_proto::peer::Frame;
 use quorate_raft::NodeId;
 use quorate_replica::wire;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::handshake;
+use super::refusals::Refusals;
 use crate::bodies::Handshaken;
 use crate::core::{ConsensusInput, Core};
 use crate::limits::{PEER_DIAL_TIMEOUT, PEER_PAUSE};
+use crate::listen::stopped;
 use crate::stubs::peer_server::Peer;
 
 /// The service on the peer port.
@@ -21,13 +24,17 @@ pub(crate) struct PeerService {
     core: Arc<Core>,
     /// The link of each member; a newer one ends the older.
     links: Arc<Mutex<BTreeMap<NodeId, oneshot::Sender<()>>>>,
+    refusals: Refusals,
+    stop: watch::Receiver<bool>,
 }
 
 impl PeerService {
-    pub(crate) fn new(core: Arc<Core>) -> PeerService {
+    pub(crate) fn new(core: Arc<Core>, stop: watch::Receiver<bool>) -> PeerService {
         PeerService {
             core,
             links: Arc::default(),
+            refusals: Refusals::default(),
+            stop,
         }
     }
 }
@@ -63,13 +70,14 @@ impl Peer for PeerService {
                 let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
                 links.insert(peer, replaced);
                 drop(links);
-                tokio::spawn(hear(
-                    Arc::clone(&self.core),
-                    peer,
-                    frames,
-                    answers,
-                    replacement,
-                ));
+                let hearing = hear(Arc::clone(&self.core), peer, frames, answers, replacement);
+                let mut stop = self.stop.clone();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = hearing => {}
+                        () = stopped(&mut stop) => {}
+                    }
+                });
             }
             Err(reason) => {
                 self.refused(&reason);
@@ -83,7 +91,9 @@ impl Peer for PeerService {
 impl PeerService {
     fn refused(&self, reason: &str) -> Status {
         self.core.metrics.peer_handshakes_refused.inc();
-        tracing::warn!(reason, "refused a link on the peer port");
+        if let Some(refused) = self.refusals.note(Instant::now()) {
+            tracing::warn!(reason, refused, "refused a link on the peer port");
+        }
         Status::permission_denied(reason)
     }
 }

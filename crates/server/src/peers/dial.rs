@@ -8,6 +8,7 @@ use quorate_replica::limits::MAX_INCOMING_FRAME_BYTES;
 use quorate_replica::wire;
 use tonic::transport::Endpoint;
 
+use super::refusals::shortened;
 use super::{PeerQueue, handshake};
 use crate::core::{ConsensusInput, Core};
 use crate::limits::{
@@ -81,13 +82,13 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
     let (number, outgoing) = queue.open(ours);
     let mut answers = match tokio::time::timeout(PEER_DIAL_TIMEOUT, client.link(outgoing)).await {
         Ok(Ok(response)) => response.into_inner(),
-        Ok(Err(status)) => return down(status.message().to_owned()),
+        Ok(Err(status)) => return down(shortened(status.message()).to_owned()),
         Err(_) => return down("the peer does not answer the handshake".to_owned()),
     };
     let first = match tokio::time::timeout(PEER_DIAL_TIMEOUT, answers.message()).await {
         Ok(Ok(Some(frame))) => frame,
         Ok(Ok(None)) => return down("the peer closed the link at the handshake".to_owned()),
-        Ok(Err(status)) => return down(status.message().to_owned()),
+        Ok(Err(status)) => return down(shortened(status.message()).to_owned()),
         Err(_) => return down("the peer does not answer the handshake".to_owned()),
     };
     let theirs = match wire::decode_handshake(&first) {
@@ -110,7 +111,7 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
     let reason = match answers.message().await {
         Ok(Some(_)) => "the peer broke the protocol".to_owned(),
         Ok(None) => "the peer closed the link".to_owned(),
-        Err(status) => status.message().to_owned(),
+        Err(status) => shortened(status.message()).to_owned(),
     };
     Ended {
         was_up: true,

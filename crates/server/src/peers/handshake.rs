@@ -4,6 +4,7 @@ use quorate_proto::peer::{Frame, Handshake};
 use quorate_raft::NodeId;
 use quorate_replica::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION, wire};
 
+use super::refusals::shortened;
 use crate::core::MemberIdentity;
 
 /// Our handshake, for a link to `receiver`.
@@ -28,7 +29,7 @@ pub(super) fn ours(
 /// Checks the other side's handshake: which member it is, or why it is refused.
 pub(super) fn check(identity: &MemberIdentity, theirs: &Handshake) -> Result<NodeId, String> {
     if !theirs.refusal.is_empty() {
-        return Err(format!("the peer refuses: {}", theirs.refusal));
+        return Err(format!("the peer refuses: {}", shortened(&theirs.refusal)));
     }
     if theirs.cluster_id != identity.cluster_id {
         return Err(format!(

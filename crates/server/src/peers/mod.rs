@@ -9,6 +9,7 @@ mod accept;
 mod dial;
 mod handshake;
 mod queue;
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -85,23 +85,23 @@ impl Threads {
         } = node;
         let shared = || (Arc::clone(core), Arc::clone(&queues), fatal.clone());
         let handles = vec![
-            spawn("consensus", {
+            spawn("consensus", fatal, {
                 let (core, queues, _) = shared();
                 move || consensus::run(&core, &queues, consensus)
             }),
-            spawn("log", {
+            spawn("log", fatal, {
                 let (core, queues, fatal) = shared();
                 move || log::run(&core, &queues, log_writer, &fatal)
             }),
-            spawn("log-reader", {
+            spawn("log-reader", fatal, {
                 let (core, queues, fatal) = shared();
                 move || log_reader::run(&core, &queues, &log_reader, &fatal)
             }),
-            spawn("applier", {
+            spawn("applier", fatal, {
                 let (core, _, fatal) = shared();
                 move || applier::run(&core, applier, &fatal)
             }),
-            spawn("prepare", {
+            spawn("prepare", fatal, {
                 let (_, queues, fatal) = shared();
                 move || prepare::run(&queues, &preparer, &fatal)
             }),
@@ -113,15 +113,52 @@ impl Threads {
     pub(crate) fn stop(self, core: &Core) {
         core.consensus.push(crate::core::ConsensusInput::Stop);
         for handle in self.handles {
-            // A panic has ended the process already.
+            // A panic was reported when it happened.
             let _ = handle.join();
         }
     }
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+/// Reports the panic of the thread that it lives on. The binary ends the process at once; others that run a server
+/// learn of it here.
+struct PanicReport {
+    name: &'static str,
+    fatal: Fatal,
+}
+
+impl Drop for PanicReport {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.fatal.report(ServerError::Panicked(self.name));
+        }
+    }
+}
+
+fn spawn(
+    name: &'static str,
+    fatal: &Fatal,
+    body: impl FnOnce() + Send + 'static,
+) -> JoinHandle<()> {
+    let fatal = fatal.clone();
     std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(body)
+        .spawn(move || {
+            let _report = PanicReport { name, fatal };
+            body();
+        })
         .expect("a process that cannot start five threads cannot serve")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_panic_of_a_thread_is_final_for_the_server() {
+        let (fatal, mut reports) = Fatal::channel();
+        let thread = spawn("log", &fatal, || panic!("a state that cannot be"));
+        assert!(thread.join().is_err());
+        let report = reports.try_recv().expect("it was reported");
+        assert!(matches!(report, ServerError::Panicked("log")));
+    }
 }

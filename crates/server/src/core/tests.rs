@@ -1,0 +1,50 @@
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use super::*;
+use crate::settings::Member;
+
+/// A member of one without its threads: nothing is ever answered, and no leader is known.
+pub(crate) fn without_threads() -> Arc<Core> {
+    let member = Member {
+        name: "n1".to_owned(),
+        peer_urls: Vec::new(),
+    };
+    let settings = ServerSettings {
+        name: member.name.clone(),
+        data_dir: std::path::PathBuf::new(),
+        listen_client: Vec::new(),
+        listen_peer: Vec::new(),
+        listen_metrics: Vec::new(),
+        advertise_client_urls: Vec::new(),
+        members: vec![member],
+        cluster_token: String::new(),
+        heartbeat_interval: Duration::from_millis(100),
+        election_timeout: Duration::from_secs(1),
+        pre_vote: true,
+        max_request_bytes: 1 << 20,
+        max_txn_ops: 128,
+    };
+    let identity = MemberIdentity {
+        cluster_id: 1,
+        member_id: 2,
+        boot_nonce: 3,
+        member_ids: vec![2],
+    };
+    let clock = Clock::start();
+    Core::new(settings, identity, clock, Store::default(), Peers::new([]))
+}
+
+#[test]
+fn a_write_whose_client_gives_up_is_pending_no_more() {
+    let core = without_threads();
+    {
+        let mut write = pin!(core.write(CommandKind::Put, Bytes::new()));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(write.as_mut().poll(&mut context).is_pending());
+        assert_eq!(core.metrics.proposals_pending.get(), 1);
+    }
+    assert_eq!(core.metrics.proposals_pending.get(), 0);
+}
