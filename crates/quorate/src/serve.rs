@@ -69,14 +69,7 @@ fn run(settings: &ServeSettings) -> anyhow::Result<()> {
 /// Runs the server until a signal asks it to stop, or until it cannot go on.
 fn serve(settings: &ServeSettings, data_dir: &DataDir) -> anyhow::Result<()> {
     end_process_on_panic();
-    // Half the cores for sockets; consensus, the log and the applier have threads of their own.
-    // On two cores one worker costs a fifth less CPU an operation than two that wake each other.
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads((cores / 2).max(1))
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = socket_runtime().context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -101,6 +94,24 @@ fn serve(settings: &ServeSettings, data_dir: &DataDir) -> anyhow::Result<()> {
         server.stop().await;
         failure.map_or(Ok(()), |error| Err(error.into()))
     })
+}
+
+/// Half the cores for sockets; consensus, the log and the applier have threads of their own.
+///
+/// On two cores that is one, and then the runtime of one thread is better than one worker of the
+/// other kind: it runs tasks in the order in which they were woken, so that all handlers whose
+/// answers came together finish before their connection writes, in one system call.
+fn socket_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = match cores / 2 {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        workers => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(workers);
+            builder
+        }
+    };
+    builder.enable_all().build()
 }
 
 /// As etcd does: a member is ready when it knows a leader.
