@@ -4,9 +4,16 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The file whose lock says that a process uses the directory; it holds that process's id.
 pub(crate) const LOCK_FILE: &str = "lock";
+
+/// How long a lock is waited for. A process that has just ended, or one that was forked from the
+/// holder and has not begun its own program yet, lets go within moments.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why there is no lock.
 #[derive(Debug)]
@@ -62,10 +69,14 @@ pub(crate) fn lock(directory: &Path) -> Result<File, Refusal> {
         .mode(0o600)
         .open(directory.join(LOCK_FILE))
         .map_err(Refusal::Io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(Refusal::Held(owner(&mut file))),
-        Err(TryLockError::Error(e)) => return Err(Refusal::Io(e)),
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(Refusal::Held(owner(&mut file))),
+            Err(TryLockError::Error(e)) => return Err(Refusal::Io(e)),
+        }
     }
     file.set_len(0).map_err(Refusal::Io)?;
     writeln!(file, "{}", std::process::id()).map_err(Refusal::Io)?;

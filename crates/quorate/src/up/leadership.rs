@@ -51,6 +51,12 @@ impl Leadership {
         self.leaderless.is_none().then_some(name)
     }
 
+    /// The leader told last, even if it has not been heard since: a node that dies falls silent
+    /// before its end is noticed.
+    pub(super) fn last_told(&self) -> Option<&str> {
+        self.told.as_ref().map(|(name, _)| name.as_str())
+    }
+
     /// Judges the newest answers: one for each running node, nothing for one that is silent.
     pub(super) fn observe(&mut self, answers: &[Option<NodeStatus>], now: Instant) -> Option<News> {
         let Some((leader, agreeing)) =

@@ -187,8 +187,16 @@ impl Supervisor {
         self.check_hope()
     }
 
+    /// Who leads, if it is a node that runs.
+    fn living_leader(&self) -> Option<String> {
+        let leader = self.leadership.current()?;
+        let runs = |runner: &&Runner| runner.node.name == leader && runner.child.is_some();
+        self.runners.iter().find(runs)?;
+        Some(leader.to_owned())
+    }
+
     fn died(&mut self, i: usize, how: ExitStatus) {
-        let led = self.leadership.current() == Some(self.runners[i].node.name.as_str());
+        let led = self.leadership.last_told() == Some(self.runners[i].node.name.as_str());
         let runner = &mut self.runners[i];
         let pid = runner.child.take().map_or(0, |child| child.id());
         runner.status = None;
@@ -210,11 +218,7 @@ impl Supervisor {
             pid,
             how,
             led,
-            leader: if led {
-                None
-            } else {
-                self.leadership.current().map(str::to_owned)
-            },
+            leader: self.living_leader(),
             running,
             needed,
             log,
