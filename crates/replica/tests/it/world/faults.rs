@@ -62,7 +62,7 @@ impl World {
                     // What was on its way arrives; what the others do meanwhile it never hears.
                     let soon = self.random.micros(1_000, 100_000);
                     self.after(soon, Event::CutOff { node });
-                    self.after(3 * lasts, Event::FaultEnds { node });
+                    self.after(soon + 3 * lasts, Event::FaultEnds { node });
                 }
             }
             10 => {
@@ -83,6 +83,13 @@ impl World {
         }
         let pause = self.random.micros(1_000, 2_000 * self.plan.fault_every_ms);
         self.after(pause, Event::Fault);
+    }
+
+    /// Nothing passes to or from the node any more; unless the world has been healed meanwhile.
+    pub(super) fn on_cut_off(&mut self, node: usize) {
+        if self.chaos {
+            self.network.isolate(node, self.members.len());
+        }
     }
 
     pub(super) fn on_fault_ends(&mut self, node: usize) {

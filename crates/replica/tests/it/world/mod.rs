@@ -276,10 +276,7 @@ impl World {
                 link,
             } => self.on_link_down(from, life, to, link),
             Event::Restart { node } => self.on_restart(node),
-            Event::CutOff { node } => {
-                let nodes = self.members.len();
-                self.network.isolate(node, nodes);
-            }
+            Event::CutOff { node } => self.on_cut_off(node),
             Event::Fault => self.on_fault(),
             Event::FaultEnds { node } => self.on_fault_ends(node),
             Event::Client { client } => self.on_client(client),
