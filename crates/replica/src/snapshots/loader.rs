@@ -1,0 +1,118 @@
+//! Reads a snapshot back: the head, and the store.
+
+use bytes::Bytes;
+use quorate_disk::Disk;
+use quorate_kv::{SnapshotLoader, Store};
+use quorate_wal::{SnapshotFiles, SnapshotMark, SnapshotReader};
+
+use crate::error::SnapshotContentError;
+use crate::limits::MAX_SNAPSHOT_HEAD_BYTES;
+use crate::snapshot_head::SnapshotHead;
+
+/// The state that a snapshot held.
+pub struct LoadedSnapshot {
+    /// The node's own part.
+    pub head: SnapshotHead,
+    /// The store.
+    pub store: Store,
+    /// Bytes of content.
+    pub bytes: u64,
+}
+
+/// Reads a whole snapshot.
+///
+/// # Errors
+/// When it is not there, damaged, or not what its head says. Nothing has been changed then.
+pub fn load<D: Disk>(
+    files: &SnapshotFiles<D>,
+    mark: SnapshotMark,
+) -> Result<LoadedSnapshot, SnapshotContentError> {
+    let mut reader = files.read(mark)?;
+    let mut content = Content::new(&mut reader);
+    let head = content.head(mark)?;
+    let mut loader = SnapshotLoader::new();
+    while let Some(bytes) = content.next()? {
+        loader.feed(&bytes)?;
+    }
+    let store = loader.finish()?;
+    if store.applied_index() != mark.index {
+        return Err(SnapshotContentError::OtherIndex {
+            expected: mark.index,
+            found: store.applied_index(),
+        });
+    }
+    let bytes = reader.id().bytes;
+    Ok(LoadedSnapshot { head, store, bytes })
+}
+
+/// Reads the head alone: what a snapshot stands for.
+///
+/// # Errors
+/// As [`load`].
+pub fn head_of<D: Disk>(
+    files: &SnapshotFiles<D>,
+    mark: SnapshotMark,
+) -> Result<SnapshotHead, SnapshotContentError> {
+    let mut reader = files.read(mark)?;
+    Content::new(&mut reader).head(mark)
+}
+
+/// The content of a file, chunk after chunk.
+struct Content<'a, D: Disk> {
+    reader: &'a mut SnapshotReader<D>,
+    next_chunk: u64,
+    /// What came after the head in the chunk where the head ended.
+    rest: Bytes,
+}
+
+impl<D: Disk> Content<'_, D> {
+    fn new(reader: &mut SnapshotReader<D>) -> Content<'_, D> {
+        Content {
+            reader,
+            next_chunk: 0,
+            rest: Bytes::new(),
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<Bytes>, SnapshotContentError> {
+        if !self.rest.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.rest)));
+        }
+        if self.next_chunk == self.reader.id().chunk_count() {
+            return Ok(None);
+        }
+        let chunk = self.reader.chunk(self.next_chunk)?;
+        self.next_chunk += 1;
+        Ok(Some(chunk.data))
+    }
+
+    fn head(&mut self, mark: SnapshotMark) -> Result<SnapshotHead, SnapshotContentError> {
+        let length = self.take(4)?;
+        let length = length.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        if length > MAX_SNAPSHOT_HEAD_BYTES {
+            return Err(SnapshotContentError::HeadTooLong { bytes: length });
+        }
+        let bytes = self.take(length)?;
+        let head = SnapshotHead::decode(&bytes)?;
+        if (head.applied_index, head.applied_term) != (mark.index, mark.term) {
+            return Err(SnapshotContentError::OtherIndex {
+                expected: mark.index,
+                found: head.applied_index,
+            });
+        }
+        Ok(head)
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<Vec<u8>, SnapshotContentError> {
+        let mut taken = Vec::new();
+        while taken.len() < bytes {
+            let Some(mut piece) = self.next()? else {
+                return Err(SnapshotContentError::EndsInHead);
+            };
+            let wanted = piece.len().min(bytes - taken.len());
+            taken.extend_from_slice(&piece.split_to(wanted));
+            self.rest = piece;
+        }
+        Ok(taken)
+    }
+}

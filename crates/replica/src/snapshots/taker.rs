@@ -1,0 +1,84 @@
+//! Takes a snapshot: scans the store in steps between applies, and writes a file.
+
+use bytes::Bytes;
+use quorate_disk::Disk;
+use quorate_kv::{SnapshotScan, Store};
+use quorate_raft::SnapshotMeta;
+use quorate_wal::{SnapshotFiles, SnapshotMark, SnapshotWriter, WalError};
+
+use crate::limits::SNAPSHOT_STEP_BYTES;
+
+/// The state at one applied index, as the applier hands it over: cheap to take, whole only when
+/// the store has been scanned.
+pub struct Capture {
+    /// What it stands for.
+    pub meta: SnapshotMeta,
+    /// The node's own part, encoded.
+    pub(crate) head: Bytes,
+    /// The store's part, pinned.
+    pub(crate) scan: SnapshotScan,
+}
+
+/// A snapshot that is durable under its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenSnapshot {
+    /// What it stands for.
+    pub meta: SnapshotMeta,
+    /// Bytes of its content.
+    pub bytes: u64,
+}
+
+/// A snapshot under way. The store is needed only in [`SnapshotTaker::scan`], so that its lock is
+/// not held while the disk works.
+pub struct SnapshotTaker<D: Disk> {
+    meta: SnapshotMeta,
+    scan: SnapshotScan,
+    writer: SnapshotWriter<D>,
+}
+
+impl<D: Disk> SnapshotTaker<D> {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// The disk's; one without space leaves everything else as it was.
+    pub fn begin(
+        files: &SnapshotFiles<D>,
+        capture: Capture,
+    ) -> Result<SnapshotTaker<D>, WalError> {
+        let Capture { meta, head, scan } = capture;
+        let mut writer = files.write(SnapshotMark {
+            index: meta.index.0,
+            term: meta.term.0,
+        })?;
+        let length = u32::try_from(head.len()).expect("a head is bounded by its windows");
+        writer.write(&length.to_le_bytes())?;
+        writer.write(&head)?;
+        Ok(SnapshotTaker { meta, scan, writer })
+    }
+
+    /// The next piece of the store, a millisecond's work or less; none when it has been scanned.
+    pub fn scan(&mut self, store: &Store) -> Option<Bytes> {
+        store.scan_snapshot(&mut self.scan, SNAPSHOT_STEP_BYTES)
+    }
+
+    /// Writes a piece to the file.
+    ///
+    /// # Errors
+    /// As [`SnapshotTaker::begin`].
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), WalError> {
+        self.writer.write(piece)
+    }
+
+    /// After the last piece: makes the file durable, and lets go of the store.
+    ///
+    /// # Errors
+    /// As [`SnapshotTaker::begin`]; and if the file does not read back as it was written.
+    pub fn finish(self) -> Result<TakenSnapshot, WalError> {
+        drop(self.scan);
+        let id = self.writer.finish()?;
+        Ok(TakenSnapshot {
+            meta: self.meta,
+            bytes: id.bytes,
+        })
+    }
+}
