@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 
 use crate::limits::CHANGES_CHUNK_BYTES;
+use crate::varint::{VARINT_BYTES_MAX, push_varint};
 
 /// The changes of all revisions that are not compacted and freed.
 #[derive(Debug, Default)]
@@ -136,17 +137,6 @@ impl Changes {
         self.chunks
             .get(usize::try_from(number - self.dropped).ok()?)
     }
-}
-
-/// Ten times seven bits hold any number of 64.
-const VARINT_BYTES_MAX: usize = 10;
-
-fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
 }
 
 /// The number and how many bytes it takes. Only ever reads what `push_varint` wrote.

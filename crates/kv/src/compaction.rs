@@ -30,6 +30,16 @@ pub(crate) struct Sweep {
     restart: Position,
 }
 
+impl Sweep {
+    /// Of a store from which everything before `compacted_revision` has been freed.
+    pub(crate) fn done(compacted_revision: i64) -> Sweep {
+        Sweep {
+            done: compacted_revision.max(0),
+            ..Sweep::default()
+        }
+    }
+}
+
 /// One walk over the list of changes, up to a revision and including it.
 #[derive(Clone, Copy, Debug)]
 struct Pass {

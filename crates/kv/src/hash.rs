@@ -9,12 +9,15 @@
 //! one changed value is missed once in four thousand million times. The mixing is the finalizer of
 //! SplitMix64 (Steele, Lea and Flood, 2014), a bijection, so that no two differing words cancel at once.
 
+use crate::snapshot::Head;
 use crate::versions::Version;
 
 /// What kind of change is absorbed; part of the hash.
 const PUT: u64 = 1;
 const TOMBSTONE: u64 = 2;
 const COMPACTION: u64 = 3;
+const SNAPSHOT: u64 = 4;
+const CHANGE: u64 = 5;
 
 /// The hash of all changes so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +26,37 @@ pub(crate) struct StateHash(u64);
 impl StateHash {
     pub(crate) fn get(self) -> u64 {
         self.0
+    }
+
+    /// The hash of a history that was hashed elsewhere.
+    pub(crate) fn continued_from(hash: u64) -> StateHash {
+        StateHash(hash)
+    }
+
+    /// What a snapshot begins with. A snapshot's own hash is made of this, then of all its versions by
+    /// key, then of its changes by revision.
+    pub(crate) fn absorb_snapshot_head(&mut self, head: &Head) {
+        self.absorb(SNAPSHOT);
+        self.absorb(head.applied_index);
+        self.absorb_number(head.compacted_revision);
+        self.absorb_number(head.revision);
+        self.absorb(head.state_hash);
+    }
+
+    /// `key` changed at `revision`, as the list of changes says.
+    pub(crate) fn absorb_change(&mut self, revision: i64, key: &[u8]) {
+        self.absorb(CHANGE);
+        self.absorb_number(revision);
+        self.absorb_bytes(key);
+    }
+
+    /// One number for a change of `key` at `revision`, to be added up: equal sums mean the same changes,
+    /// in whatever order.
+    pub(crate) fn of_change(revision: i64, key: &[u8]) -> u64 {
+        let mut hash = StateHash::default();
+        hash.absorb_number(revision);
+        hash.absorb_bytes(key);
+        hash.get()
     }
 
     /// A key has a new newest version.

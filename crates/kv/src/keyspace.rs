@@ -263,5 +263,9 @@ fn leaf_of<'a>(leaves: &'a mut BTreeMap<Key, Leaf>, key: &[u8]) -> &'a mut Leaf 
     leaf
 }
 
+mod build;
+
+pub(crate) use build::KeyspaceBuilder;
+
 #[cfg(test)]
 mod tests;

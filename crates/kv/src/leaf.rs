@@ -22,6 +22,21 @@ pub(crate) struct Leaf {
 }
 
 impl Leaf {
+    /// A leaf of these keys, which are in order and no more than fit.
+    pub(crate) fn of(entries: Vec<Entry>) -> Leaf {
+        assert!(
+            entries.len() <= LEAF_KEYS_MAX,
+            "{} keys for one leaf",
+            entries.len()
+        );
+        let mut leaf = Leaf {
+            entries,
+            ..Leaf::default()
+        };
+        leaf.summarize();
+        leaf
+    }
+
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }

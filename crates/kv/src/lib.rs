@@ -22,7 +22,8 @@
 //! Whoever shares a store between threads puts a lock around it, and so that nobody holds that lock for
 //! long, everything that can be long can be done in steps of at most so many keys
 //! ([`KEYS_PER_STEP`]): applying ([`Store::begin`]), reading ([`Store::begin_range`],
-//! [`Store::begin_read_only_txn`]), freeing ([`Store::free_step`]). Between the steps others see either
+//! [`Store::begin_read_only_txn`]), freeing ([`Store::free_step`]), taking a snapshot
+//! ([`Store::capture_snapshot`]). Between the steps others see either
 //! nothing of a change or all of it, and a reader's view is kept by a [`Pin`].
 //!
 //! ```
@@ -48,6 +49,7 @@
 //! - `store`, `apply`, `put`, `delete`, `txn`, `compare`: changing it.
 //! - `range`, `sort`, `read_txn`: reading it.
 //! - `compaction`, `pin`: forgetting, and holding on.
+//! - `snapshot`: the whole store as bytes, and back.
 //! - `check`, `overlap`, `limits`, `error`: refusing.
 //! - `hash`: comparing.
 //!
@@ -80,10 +82,12 @@ mod pin;
 mod put;
 mod range;
 mod read_txn;
+mod snapshot;
 mod sort;
 mod span;
 mod store;
 mod txn;
+mod varint;
 mod versions;
 mod walk;
 
@@ -94,8 +98,9 @@ pub use check::{
 };
 pub use command::{Answer, Command, Reply};
 pub use error::{Code, KvError};
-pub use limits::{KEYS_PER_STEP, Limits, TXN_DEPTH_MAX};
+pub use limits::{KEYS_PER_STEP, Limits, SNAPSHOT_STEP_BYTES_MAX, TXN_DEPTH_MAX};
 pub use pin::Pin;
 pub use range::{RangeCursor, RangeStep};
 pub use read_txn::{ReadTxnCursor, ReadTxnStep};
+pub use snapshot::{SnapshotError, SnapshotLoader, SnapshotScan};
 pub use store::Store;

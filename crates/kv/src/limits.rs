@@ -55,3 +55,19 @@ pub(crate) const VALUE_COPY_BYTES_MAX: usize = 512;
 
 /// Longest run that one step sorts at once.
 pub(crate) const SORT_RUN_MAX: usize = 4096;
+
+/// Most bytes that one step of a snapshot's scan gives, whatever is asked for: copying and hashing this
+/// much takes a third of a millisecond.
+pub const SNAPSHOT_STEP_BYTES_MAX: usize = 1 << 20;
+
+/// How many entries of the list of changes cost a scan as much as one version of a key: they lie side by
+/// side, where each version is somewhere else.
+pub(crate) const SNAPSHOT_CHANGES_PER_VERSION: usize = 8;
+
+/// Longest key or value that a snapshot may hold: what an entry of the log may hold at most, so that
+/// none that was written is longer. A damaged length is seen here instead of being waited for.
+pub(crate) const SNAPSHOT_FIELD_BYTES_MAX: usize = 16 << 20;
+
+/// Revisions and log indexes above this are refused in a snapshot. Counted up from zero no store reaches
+/// it, and what is added to a smaller number does not overflow.
+pub(crate) const SNAPSHOT_NUMBER_MAX: u64 = 1 << 62;

@@ -1,7 +1,7 @@
 //! The store: what it holds, and the words in which the other modules change it.
 
 use std::num::NonZeroI64;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::changes::Changes;
 use crate::compaction::Sweep;
@@ -26,6 +26,8 @@ pub struct Store {
     pub(crate) draft: Draft,
     pub(crate) pins: PinRegister,
     pub(crate) sweep: Sweep,
+    /// The snapshot being scanned, while there is one.
+    pub(crate) scanning: Weak<()>,
 }
 
 /// The change that is being applied: not yet visible, not yet in the hash.
@@ -57,6 +59,7 @@ impl Store {
             draft: Draft::default(),
             pins: PinRegister::default(),
             sweep: Sweep::default(),
+            scanning: Weak::new(),
         }
     }
 

@@ -121,6 +121,17 @@ impl Versions {
         self.at(revision).filter(|version| version.is_live())
     }
 
+    /// The versions at or after `revision`, oldest first.
+    pub(crate) fn since(&self, revision: i64) -> impl Iterator<Item = &Version> {
+        let (one, history) = match self {
+            Versions::One(version) => (Some(version), None),
+            Versions::Many(history) => (None, Some(history)),
+        };
+        one.into_iter()
+            .filter(move |version| version.revision() >= revision)
+            .chain(history.into_iter().flat_map(move |h| h.since(revision)))
+    }
+
     pub(crate) fn push(&mut self, version: Version) {
         let newest = self.newest().revision();
         assert!(
@@ -202,6 +213,14 @@ impl History {
         };
         let versions = chunk.partition_point(|version| version.revision() <= revision);
         chunk.get(versions.checked_sub(1)?)
+    }
+
+    fn since(&self, revision: i64) -> impl Iterator<Item = &Version> {
+        let is_before = |version: &Version| version.revision() < revision;
+        let passed = |chunk: &Vec<Version>| chunk.last().is_some_and(is_before);
+        let chunks = self.full.range(self.full.partition_point(passed)..);
+        let versions = chunks.flatten().chain(&self.tail);
+        versions.skip_while(move |version| version.revision() < revision)
     }
 
     fn push(&mut self, version: Version) {

@@ -204,3 +204,28 @@ fn check_walks(keyspace: &Keyspace, span: &Span, revision: i64, expected: &[&Vec
         "scanning {span:?} back"
     );
 }
+
+#[test]
+fn a_map_built_in_order_is_the_map_that_was_written_in_order() {
+    for count in [0, 1, 63, 64, 65, 128, 1000] {
+        let (mut written, mut builder) = (Keyspace::new(), KeyspaceBuilder::default());
+        for n in 0..count {
+            let key = format!("{n:06}").repeat(1 + n as usize % 5);
+            put(&mut written, key.as_bytes(), n + 2);
+            let version = written.get(key.as_bytes()).unwrap().newest().clone();
+            let mut versions = Versions::One(version.clone());
+            for revision in n + 3..n + 3 + n % 3 {
+                put(&mut written, key.as_bytes(), revision);
+                let newest = written.get(key.as_bytes()).unwrap().newest().clone();
+                versions.push(newest);
+            }
+            builder.push(key.as_bytes(), versions);
+        }
+        let built = builder.finish();
+        built.check();
+        assert_eq!(keys(&built, i64::MAX), keys(&written, i64::MAX));
+        assert_eq!(keys(&built, 20), keys(&written, 20));
+        assert_eq!(built.live_keys(), written.live_keys());
+        assert_eq!(built.heap_bytes(), written.heap_bytes());
+    }
+}

@@ -60,3 +60,24 @@ fn freed_from_the_front_down_to_one_it_lies_inline_again() {
 fn time_does_not_run_backwards() {
     Versions::One(version(5)).push(version(4));
 }
+
+#[test]
+fn the_versions_since_a_revision_are_all_from_there_on() {
+    for count in [1, 2, 64, 65, 200] {
+        let mut versions = Versions::One(version(2));
+        for step in 1..count {
+            versions.push(version(2 + 2 * step));
+        }
+        for freed in 0..count.min(70) {
+            if freed > 0 && freed < count {
+                versions.pop_oldest();
+            }
+            for since in [i64::MIN, 2, 3, 64, 129, 130, 131, 399, 400, i64::MAX] {
+                let found: Vec<i64> = versions.since(since).map(Version::revision).collect();
+                let mut expected = versions.revisions();
+                expected.retain(|revision| *revision >= since);
+                assert_eq!(found, expected, "since {since} of {count} less {freed}");
+            }
+        }
+    }
+}

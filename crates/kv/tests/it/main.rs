@@ -12,6 +12,8 @@ mod puts;
 mod random;
 mod ranges;
 mod revisions;
+mod snapshots;
+mod snapshots_damaged;
 mod steps;
 mod support;
 mod transactions;

@@ -17,7 +17,7 @@ use crate::model::Model;
 use crate::support::{compact, compare, everything, op, txn};
 
 #[derive(Clone, Debug)]
-enum Action {
+pub(crate) enum Action {
     Apply(Command),
     /// A compaction so many revisions back.
     Compact(i64),
@@ -142,7 +142,7 @@ fn branches(
         .prop_map(|(compares, success, failure)| txn(compares, success, failure))
 }
 
-fn action(keys: u16) -> impl Strategy<Value = Action> {
+pub(crate) fn action(keys: u16) -> impl Strategy<Value = Action> {
     prop_oneof![
         8 => put(keys).prop_map(|request| Action::Apply(request.into())),
         3 => delete(keys).prop_map(|request| Action::Apply(request.into())),
@@ -155,20 +155,22 @@ fn action(keys: u16) -> impl Strategy<Value = Action> {
     ]
 }
 
-struct World {
-    model: Model,
+pub(crate) struct World {
+    pub(crate) model: Model,
     /// Applies whole and frees at once.
-    whole: Store,
+    pub(crate) whole: Store,
     /// Applies key by key and never frees.
-    stepwise: Store,
+    pub(crate) stepwise: Store,
     /// Applies in steps of three without building answers, frees now and then, and has pins.
-    pinned: Store,
+    pub(crate) pinned: Store,
     pins: Vec<Pin>,
-    index: u64,
+    pub(crate) index: u64,
+    /// What was applied, the entry at index 1 first, and what came of it.
+    pub(crate) log: Vec<(Command, Result<Reply, KvError>)>,
 }
 
 impl World {
-    fn new() -> World {
+    pub(crate) fn new() -> World {
         World {
             model: Model::new(),
             whole: Store::new(),
@@ -176,10 +178,11 @@ impl World {
             pinned: Store::new(),
             pins: Vec::new(),
             index: 0,
+            log: Vec::new(),
         }
     }
 
-    fn act(&mut self, action: &Action) {
+    pub(crate) fn act(&mut self, action: &Action) {
         match action {
             Action::Apply(command) => self.apply(command),
             Action::Compact(back) => self.apply(&compact(self.model.revision - back).into()),
@@ -221,6 +224,7 @@ impl World {
         if expected.is_ok() {
             self.model.apply(command).unwrap();
         }
+        self.log.push((command.clone(), expected));
         for store in [&self.whole, &self.stepwise, &self.pinned] {
             assert_eq!(store.state_hash(), self.whole.state_hash());
             assert_eq!(store.revision(), self.model.revision);
@@ -262,9 +266,10 @@ impl World {
     }
 
     /// Every revision that can be read, everywhere; and the same when all is freed.
-    fn read_all_history(&mut self) {
+    pub(crate) fn read_all_history(&mut self) {
         self.pins.clear();
         while self.pinned.free_step(3) {}
+        while self.whole.free_step(usize::MAX) {}
         for revision in self.model.compacted.max(1)..=self.model.revision {
             self.read(&RangeRequest {
                 revision,

@@ -1,7 +1,7 @@
 //! Requests in few words, and a store that counts its log indexes.
 
 use bytes::Bytes;
-use quorate_kv::{Answer, Command, KvError, Reply, Store};
+use quorate_kv::{Answer, Command, KvError, Reply, SnapshotError, SnapshotLoader, Store};
 use quorate_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use quorate_proto::etcdserverpb::request_op::Request;
 use quorate_proto::etcdserverpb::{
@@ -226,4 +226,24 @@ pub(crate) fn keys(response: &RangeResponse) -> String {
 /// Header revision of an answer.
 pub(crate) fn revision(header: &Option<quorate_proto::etcdserverpb::ResponseHeader>) -> i64 {
     header.as_ref().expect("every answer has a header").revision
+}
+
+/// All bytes of a snapshot of `store` as it is now.
+pub(crate) fn snapshot(store: &mut Store) -> Vec<u8> {
+    let mut scan = store.capture_snapshot().unwrap();
+    let mut bytes = Vec::new();
+    while let Some(step) = store.scan_snapshot(&mut scan, usize::MAX) {
+        bytes.extend_from_slice(&step);
+    }
+    store.end_snapshot(scan);
+    bytes
+}
+
+/// The store of a snapshot that comes in pieces of `piece_bytes`.
+pub(crate) fn load(bytes: &[u8], piece_bytes: usize) -> Result<Store, SnapshotError> {
+    let mut loader = SnapshotLoader::new();
+    for piece in bytes.chunks(piece_bytes) {
+        loader.feed(piece)?;
+    }
+    loader.finish()
 }
