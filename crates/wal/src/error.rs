@@ -4,7 +4,8 @@ use std::fmt;
 
 use quorate_disk::DiskError;
 
-use crate::{BatchNumber, Identity};
+use crate::snapshot::ChunkFault;
+use crate::{BatchNumber, Identity, SnapshotMark};
 
 /// Why the log could not do as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +104,48 @@ pub enum WalError {
         /// The last one there is.
         last_index: u64,
     },
+    /// A snapshot file cannot be read back as it was written. It is of no use; the one before it
+    /// takes its place, or a peer's.
+    #[error("snapshot: {file} is damaged at byte {offset}{}: {what}", chunk_suffix(*.chunk))]
+    SnapshotDamaged {
+        /// The file.
+        file: String,
+        /// Where in it, in bytes, the damaged part begins.
+        offset: u64,
+        /// The chunk that lies there, if one does.
+        chunk: Option<u64>,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A chunk from a peer, or one that a peer asked for, is not right. Nothing was changed.
+    #[error(
+        "snapshot at {} of term {}: chunk {chunk} is refused: {fault}",
+        .snapshot.index, .snapshot.term
+    )]
+    ChunkRefused {
+        /// The snapshot.
+        snapshot: SnapshotMark,
+        /// The chunk's number.
+        chunk: u64,
+        /// What is wrong.
+        fault: ChunkFault,
+    },
+    /// The log begins after entries that only a snapshot could hold, and no snapshot goes
+    /// together with it.
+    #[error(
+        "the log holds entries {first_index} to {last_index}, and no sound snapshot leads up to          it{}{}; restore a snapshot file of this member, or replace the member",
+        mark_suffix(*.mark), notes_suffix(.notes)
+    )]
+    NoStart {
+        /// The first entry of the log.
+        first_index: u64,
+        /// The last one.
+        last_index: u64,
+        /// The snapshot that the log names.
+        mark: Option<SnapshotMark>,
+        /// The snapshots that are there, and why none will do.
+        notes: Vec<Note>,
+    },
     /// The options make no sense.
     #[error("write-ahead log: {what}")]
     BadOptions {
@@ -113,6 +156,20 @@ pub enum WalError {
 
 fn batch_suffix(batch: Option<BatchNumber>) -> String {
     batch.map_or_else(String::new, |number| format!(" (batch {number})"))
+}
+
+fn chunk_suffix(chunk: Option<u64>) -> String {
+    chunk.map_or_else(String::new, |number| format!(" (chunk {number})"))
+}
+
+fn mark_suffix(mark: Option<SnapshotMark>) -> String {
+    mark.map_or_else(String::new, |mark| {
+        format!(" (its newest mark: {} of term {})", mark.index, mark.term)
+    })
+}
+
+fn notes_suffix(notes: &[Note]) -> String {
+    notes.iter().map(|note| format!("; {note}")).collect()
 }
 
 /// Something that recovery dealt with and that a person may want to know.
@@ -138,10 +195,34 @@ pub enum Note {
         /// Where the damaged copy lies.
         offset: u64,
     },
-    /// A half-prepared or unusable spare segment was removed. It held no data of the log.
+    /// A file that was never finished (a spare segment, a snapshot) or a spare that cannot be used
+    /// was removed. It held no data of the log.
     LeftoverRemoved {
         /// The file.
         file: String,
+    },
+    /// A snapshot file is damaged and was not used.
+    SnapshotDamaged {
+        /// The file.
+        file: String,
+        /// Where in it, in bytes, the damaged part begins.
+        offset: u64,
+        /// The chunk that lies there, if one does.
+        chunk: Option<u64>,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The snapshot that the log names is not there.
+    SnapshotMissing {
+        /// Which.
+        mark: SnapshotMark,
+    },
+    /// A snapshot was passed over, because the log does not go on from it.
+    SnapshotUnused {
+        /// Which.
+        mark: SnapshotMark,
+        /// Why.
+        what: String,
     },
 }
 
@@ -167,9 +248,30 @@ impl fmt::Display for Note {
             Note::LeftoverRemoved { file } => {
                 write!(
                     f,
-                    "write-ahead log: removed {file}, an unfinished spare segment"
+                    "removed {file}, which was never finished or is of no use"
                 )
             }
+            Note::SnapshotDamaged {
+                file,
+                offset,
+                chunk,
+                what,
+            } => write!(
+                f,
+                "snapshot {file} is damaged at byte {offset}{} and was not used: {what}; check \
+                 this disk",
+                chunk_suffix(*chunk)
+            ),
+            Note::SnapshotMissing { mark } => write!(
+                f,
+                "the snapshot at {} of term {}, which the log names, is not there",
+                mark.index, mark.term
+            ),
+            Note::SnapshotUnused { mark, what } => write!(
+                f,
+                "the snapshot at {} of term {} was passed over: {what}",
+                mark.index, mark.term
+            ),
         }
     }
 }

@@ -71,6 +71,7 @@ mod recovery;
 mod scan;
 mod segment;
 mod segment_header;
+pub mod snapshot;
 mod spares;
 mod types;
 mod window;

@@ -71,6 +71,7 @@ pub fn open<D: Disk>(disk: D, options: Options) -> Result<Opened<D>, WalError> {
         snapshot: log.snapshot,
         first_index: log.first_index,
         last_index: log.last_index,
+        base_term: log.base_term,
         term_runs: log.term_runs.iter().copied().collect(),
         bytes: segments.iter().map(|segment| segment.end).sum(),
         is_new,

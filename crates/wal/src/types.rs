@@ -94,6 +94,8 @@ pub struct Recovered {
     pub first_index: u64,
     /// The last index that the log holds; `first_index - 1` if it is empty.
     pub last_index: u64,
+    /// The term of the entry before the first; 0 if that is not known, or if there is none.
+    pub base_term: u64,
     /// Where each term begins: (index, term), rising; the first one starts at `first_index`.
     pub term_runs: Vec<(u64, u64)>,
     /// Bytes of log in all segments (headers and batches; not the space prepared for more).
@@ -102,6 +104,24 @@ pub struct Recovered {
     pub is_new: bool,
     /// What is worth a line in the server's log.
     pub notes: Vec<crate::Note>,
+}
+
+impl Recovered {
+    /// The term of the entry at `index`, or of the one before the first; `None` if the log does
+    /// not hold it or cannot tell.
+    pub fn term_at(&self, index: u64) -> Option<u64> {
+        if index + 1 == self.first_index {
+            return (self.base_term > 0).then_some(self.base_term);
+        }
+        if !(self.first_index..=self.last_index).contains(&index) {
+            return None;
+        }
+        let after = self.term_runs.partition_point(|run| run.0 <= index);
+        after
+            .checked_sub(1)
+            .and_then(|at| self.term_runs.get(at))
+            .map(|run| run.1)
+    }
 }
 
 /// What [`Writer::release`](crate::Writer::release) did.

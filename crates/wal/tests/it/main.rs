@@ -10,5 +10,8 @@ mod model;
 mod property;
 mod rot;
 mod segments;
+mod snapshot_files;
+mod snapshot_receiving;
+mod snapshot_start;
 mod stale_bytes;
 mod usage;

@@ -1,0 +1,1 @@
+//! A start from a snapshot and the log after it.
