@@ -69,6 +69,11 @@ impl<D: Disk> SnapshotTaker<D> {
         self.writer.write(piece)
     }
 
+    /// Gives up, and gives the space back.
+    pub fn abandon(self) {
+        self.writer.abandon();
+    }
+
     /// After the last piece: makes the file durable, and lets go of the store.
     ///
     /// # Errors
