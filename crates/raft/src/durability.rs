@@ -7,7 +7,8 @@
 //! for the log *as it is now*, and a truncation lowers that for all of them.
 //!
 //! Invariants:
-//! - `durable <= written <= last index of the log`.
+//! - `durable <= written <= last index of the log`. After a restart from a snapshot, `durable` is
+//!   before the log's base until the write of the snapshot's mark is done.
 //! - The disk, after every outstanding write, holds exactly the log through `written`, unless
 //!   `void_after` says that it holds more, which the next write will void.
 
@@ -71,6 +72,22 @@ impl Durability {
         for (_, vouched) in &mut self.outstanding {
             *vouched = (*vouched).min(index);
         }
+    }
+
+    /// The log is void and goes on after `base`: a snapshot takes the place of what came before.
+    /// The next write carries the snapshot's mark; until it is done, the disk holds of this log no
+    /// more than what was committed, `kept`. What was to be cut is cut before the mark: a disk that
+    /// held the snapshot's last entry in a void suffix would else keep that suffix.
+    pub(crate) fn restart(&mut self, kept: LogIndex, base: LogIndex) {
+        assert!(
+            kept < base,
+            "restart after {base} of a log committed through {kept}"
+        );
+        self.durable = self.durable.min(kept);
+        for (_, vouched) in &mut self.outstanding {
+            *vouched = (*vouched).min(kept);
+        }
+        self.written = base;
     }
 
     /// Begins the write that brings the disk to a log that ends at `last`. Returns its id and
@@ -152,6 +169,28 @@ mod tests {
         // The log grew to 9 and shrank to 6 between two writes.
         disk.truncate_after(LogIndex(6));
         assert_eq!(disk.begin_write(LogIndex(6)).1, None);
+    }
+
+    #[test]
+    fn a_restarted_log_is_durable_with_the_write_that_says_so() {
+        // 1..8 are on their way and committed through 4; a snapshot at 6 takes their place.
+        let mut disk = Durability::new(LogIndex(2));
+        let (first, _) = disk.begin_write(LogIndex(8));
+        disk.restart(LogIndex(4), LogIndex(6));
+        let (second, void) = disk.begin_write(LogIndex(7));
+        assert_eq!(void, None, "the mark voids what is there");
+        disk.complete(first);
+        assert_eq!(disk.durable(), LogIndex(4));
+        disk.complete(second);
+        assert_eq!(disk.durable(), LogIndex(7));
+    }
+
+    #[test]
+    fn a_cut_that_is_not_written_yet_comes_before_the_restart() {
+        let mut disk = Durability::new(LogIndex(8));
+        disk.truncate_after(LogIndex(5));
+        disk.restart(LogIndex(5), LogIndex(6));
+        assert_eq!(disk.begin_write(LogIndex(6)).1, Some(LogIndex(5)));
     }
 
     #[test]

@@ -112,6 +112,25 @@ pub enum MessageError {
     },
 }
 
+/// A snapshot that was pulled from a peer and cannot be used. It has had no effect; the next offer
+/// is told again.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InstallError {
+    /// It says of itself what cannot be.
+    #[error("the snapshot makes no sense: {what}")]
+    Malformed {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// This node leads, and its log has another entry there: the snapshot is of another cluster, or
+    /// some node lost acknowledged data.
+    #[error("the snapshot at {}@{} conflicts with this leader's log", position.0, position.1)]
+    ConflictsWithLeader {
+        /// Index and term of its last entry.
+        position: (LogIndex, Term),
+    },
+}
+
 /// A proposal that was refused; it has had no effect and may be made again.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProposeError {

@@ -54,9 +54,9 @@ impl Fetcher {
         }
     }
 
-    /// An answer. Only what is still part of the log is kept: the log may have been truncated
-    /// while the disk was being read, and an entry is known by its index and term (Log Matching,
-    /// Raft §5.3). Answers to nothing are dropped.
+    /// An answer. Only what is still part of the log is kept: the log may have been truncated or
+    /// its start released while the disk was being read, and an entry is known by its index and
+    /// term (Log Matching, Raft §5.3). Answers to nothing are dropped.
     pub(crate) fn arrived(&mut self, first: LogIndex, mut entries: Vec<Entry>, terms: &TermRuns) {
         let Some(position) = self
             .outstanding
@@ -70,14 +70,16 @@ impl Fetcher {
         let good = entries
             .iter()
             .take_while(|entry| {
+                let released = entry.index < terms.base().0;
                 let good = entry.index == expected
                     && entry.index <= fetch.last
-                    && terms.term(entry.index) == Some(entry.term);
+                    && (released || terms.term(entry.index) == Some(entry.term));
                 expected = expected.next();
                 good
             })
             .count();
         entries.truncate(good);
+        entries.retain(|entry| entry.index > terms.base().0);
         if !entries.is_empty() {
             self.chunks.push(entries);
         }
@@ -90,6 +92,30 @@ impl Fetcher {
             chunk.truncate(kept);
         }
         self.chunks.retain(|chunk| !chunk.is_empty());
+    }
+
+    /// Entries before `first` left the log. What is being read is answered all the same; what was
+    /// only wished for is not read.
+    pub(crate) fn release_before(&mut self, first: LogIndex) {
+        for chunk in &mut self.chunks {
+            chunk.retain(|entry| entry.index >= first);
+        }
+        self.chunks.retain(|chunk| !chunk.is_empty());
+        self.withdraw(|fetch| fetch.first < first);
+    }
+
+    /// The whole log is another.
+    pub(crate) fn restart(&mut self) {
+        self.chunks.clear();
+        self.withdraw(|_| true);
+    }
+
+    /// Takes back wishes that the embedder has not been told of.
+    fn withdraw(&mut self, unwanted: impl Fn(&Fetch) -> bool) {
+        let untold = std::mem::take(&mut self.untold);
+        let (gone, kept): (Vec<_>, Vec<_>) = untold.into_iter().partition(unwanted);
+        self.untold = kept;
+        self.outstanding.retain(|fetch| !gone.contains(fetch));
     }
 
     /// Whether the embedder has to be told of a wish.
@@ -113,7 +139,8 @@ mod tests {
 
     /// A log of indexes 1 to 9 in term 1.
     fn terms() -> TermRuns {
-        TermRuns::restore(vec![(LogIndex(1), Term(1))], LogIndex(9)).unwrap()
+        let base = (LogIndex::ZERO, Term::ZERO);
+        TermRuns::restore(base, vec![(LogIndex(1), Term(1))], LogIndex(9)).unwrap()
     }
 
     fn entries(indexes: std::ops::RangeInclusive<u64>, term: u64) -> Vec<Entry> {
@@ -194,6 +221,42 @@ mod tests {
             fetcher.entries_from(LogIndex(3)),
             Some(&entries(3..=3, 1)[..])
         );
+    }
+
+    #[test]
+    fn of_an_answer_whose_start_was_released_the_rest_is_used() {
+        let mut terms = terms();
+        let mut fetcher = asked(3, 7);
+        fetcher.end_ready(|_, _| true);
+        terms.release_through(LogIndex(4));
+        fetcher.release_before(LogIndex(5));
+        fetcher.arrived(LogIndex(3), entries(3..=7, 1), &terms);
+        assert_eq!(fetcher.entries_from(LogIndex(4)), None);
+        assert_eq!(
+            fetcher.entries_from(LogIndex(5)),
+            Some(&entries(5..=7, 1)[..])
+        );
+        terms.release_through(LogIndex(7));
+        fetcher.release_before(LogIndex(8));
+        assert!(fetcher.chunks.is_empty());
+    }
+
+    #[test]
+    fn of_a_log_that_is_another_now_nothing_is_kept_and_nothing_asked() {
+        let mut terms = terms();
+        let mut fetcher = asked(3, 7);
+        fetcher.end_ready(|_, _| true);
+        fetcher.want(Fetch {
+            first: LogIndex(8),
+            last: LogIndex(9),
+            max_bytes: 100,
+        });
+        terms.restart((LogIndex(5), Term(2)));
+        terms.push(LogIndex(6), Term(3));
+        fetcher.restart();
+        assert!(!fetcher.has_untold() && fetcher.would_ask(LogIndex(8)));
+        fetcher.arrived(LogIndex(3), entries(3..=7, 1), &terms);
+        assert!(fetcher.chunks.is_empty(), "entries of the log that was");
     }
 
     #[test]

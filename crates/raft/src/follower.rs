@@ -31,6 +31,7 @@ impl Raft {
             return Err(MessageError::TwoLeaders { from, term, leader });
         }
         self.follow(from);
+        let (previous, entries) = self.after_base(from, previous, entries)?;
         let (previous_index, previous_term) = previous;
         if self.log.terms.term(previous_index) != Some(previous_term) {
             let RoleState::Follower(follower) = &mut self.role else {
@@ -64,7 +65,7 @@ impl Raft {
     }
 
     /// Follows the leader of this term, which was just heard.
-    fn follow(&mut self, leader: NodeId) {
+    pub(crate) fn follow(&mut self, leader: NodeId) {
         let deadline = self.now + self.random.jittered(self.config.election_timeout);
         match &mut self.role {
             RoleState::Follower(follower) => {
@@ -127,13 +128,15 @@ impl Raft {
     /// "Your previous entry is not here", and where to look instead. Up to that entry the leader
     /// has no term above `previous_term`, so where we have one our logs differ: the hint passes
     /// over all of that. The leader likewise passes over what it has of terms above the hint's.
-    /// So each exchange gets behind at least one whole term of one of the two logs.
+    /// So each exchange gets behind at least one whole term of one of the two logs. The hint never
+    /// goes behind our base, which every leader's log has.
     pub(crate) fn rejection(&self, previous: (LogIndex, Term), round: u64) -> Message {
         let (previous_index, previous_term) = previous;
         let hint_index = self
             .log
             .terms
-            .last_at_most(previous_index.previous(), previous_term);
+            .last_at_most(previous_index.previous(), previous_term)
+            .max(self.log.base().0);
         Message::AppendRejected {
             term: self.persistent.term(),
             previous_index,
@@ -146,7 +149,7 @@ impl Raft {
     /// Whether the leader is owed an answer.
     pub(crate) fn owes_answer(&self) -> bool {
         matches!(&self.role, RoleState::Follower(follower)
-            if follower.answer_due || follower.rejected.is_some())
+            if follower.leader.is_some() && (follower.answer_due || follower.rejected.is_some()))
     }
 
     /// Answers the Appends since the last `ready`: once for all that were accepted, once for all

@@ -17,8 +17,10 @@
 //!    Ready { send_now ─────────────────────────────────────► network
 //!            write ──► disk ──► wrote(id), and then
 //!                         └──► send_after ─────────────────► network
+//!            restore ──► state machine, from a snapshot
 //!            committed ──► state machine ──► applied(index)
 //!            fetch ──► disk ──► fetched(first, entries)
+//!            install ──► a peer's snapshot ──► installed(meta)
 //!            reads, dropped ──► clients waiting here
 //!            state ──► who leads }
 //! ```
@@ -73,7 +75,7 @@
 //!
 //! `raft.rs` has the inputs and the dispatch of messages, `output.rs` has `ready`; `role.rs` says
 //! what each role knows; then `election.rs`, `follower.rs`, `replication.rs` (with `progress.rs`)
-//! and `read_index.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
+//! `read_index.rs` and `snapshot.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
 //! `fetcher.rs`. The scripts in `tests/scripts` show each behaviour as a trace.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -86,6 +88,7 @@ mod fetcher;
 mod follower;
 pub mod limits;
 mod log;
+mod membership;
 mod message;
 mod outbox;
 mod output;
@@ -98,16 +101,19 @@ mod ready;
 mod replication;
 mod restored;
 mod role;
+mod snapshot;
 mod status;
 mod terms;
 mod types;
 mod validate;
 
 pub use config::Config;
-pub use error::{ConfigError, MessageError, ProposeError, ReadError};
+pub use error::{ConfigError, InstallError, MessageError, ProposeError, ReadError};
+pub use membership::Membership;
 pub use message::{Envelope, Message};
 pub use raft::{Accepted, Raft};
 pub use ready::{DropReason, Dropped, Fetch, LeadershipState, ReadGrant, Ready, Role, Write};
 pub use restored::Restored;
+pub use snapshot::{InstallWanted, SnapshotMark, SnapshotMeta};
 pub use status::{PeerStatus, RefusedMessages, Status};
 pub use types::{Entry, HardState, Instant, LogIndex, NodeId, Payload, ReadId, Term, WriteId};

@@ -1,13 +1,14 @@
 //! The log: its newest entries in memory, all of its terms, and what of it is on disk.
 //!
 //! ```text
-//!  index   1 ........... first in memory ....... durable ..... written ..... last
+//!  index   base+1 ...... first in memory ....... durable ..... written ..... last
 //!          └ read back through `fetcher` ┘└────────── `entries`, in memory ──────┘
 //!          └──────────────────── `terms`: every index ───────────────────────────┘
 //! ```
 //!
 //! Invariants:
-//! - Indexes are contiguous from 1 through `last_index`; terms never fall.
+//! - Indexes are contiguous from `first_index` through `last_index`; terms never fall. What is
+//!   before the first is covered by a snapshot.
 //! - `entries` is a suffix of the log. Whatever is not durable is in it: only durable entries
 //!   are evicted, oldest first, when the suffix outgrows its limit.
 //! - What is cut off was not committed; the callers that know the commit index assert it.
@@ -50,6 +51,15 @@ impl Log {
         }
     }
 
+    /// Index and term of the entry before the first: the last whose term is known.
+    pub(crate) fn base(&self) -> (LogIndex, Term) {
+        self.terms.base()
+    }
+
+    pub(crate) fn first_index(&self) -> LogIndex {
+        self.terms.base().0.next()
+    }
+
     pub(crate) fn last_index(&self) -> LogIndex {
         self.terms.last_index()
     }
@@ -63,7 +73,8 @@ impl Log {
         match self.terms.term(index) {
             Some(term) => term,
             None => panic!(
-                "term of index {index} asked of a log that ends at {}",
+                "term of index {index} asked of a log with {}..={}",
+                self.first_index(),
                 self.last_index()
             ),
         }
@@ -104,6 +115,28 @@ impl Log {
         self.fetcher.truncate_after(index);
     }
 
+    /// Forgets everything before `first`: a snapshot covers it.
+    pub(crate) fn release_before(&mut self, first: LogIndex) {
+        if first <= self.first_index() {
+            return;
+        }
+        while let Some(entry) = self.entries.pop_front_if(|entry| entry.index < first) {
+            self.memory_bytes -= entry_bytes(&entry.payload);
+        }
+        self.terms.release_through(first.previous());
+        self.fetcher.release_before(first);
+    }
+
+    /// Forgets everything; the log goes on after `base`, which a snapshot covers. On disk it was
+    /// good through `kept`.
+    pub(crate) fn restart(&mut self, kept: LogIndex, base: (LogIndex, Term)) {
+        self.entries = VecDeque::new();
+        self.memory_bytes = 0;
+        self.terms.restart(base);
+        self.disk.restart(kept, base.0);
+        self.fetcher.restart();
+    }
+
     /// Gives up the oldest entries in memory while there are too many bytes of them.
     pub(crate) fn evict(&mut self) {
         let durable = self.durable();
@@ -132,8 +165,10 @@ impl Log {
         max_bytes: usize,
     ) -> Option<(Vec<Entry>, usize)> {
         assert!(
-            first <= last && last <= self.last_index(),
-            "slice of {first}..={last}"
+            self.first_index() <= first && first <= last && last <= self.last_index(),
+            "slice of {first}..={last} of a log with {}..={}",
+            self.first_index(),
+            self.last_index()
         );
         if first >= self.memory_first() {
             return Some(take_bytes(self.in_memory(first, last), max_bytes));

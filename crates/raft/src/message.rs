@@ -74,6 +74,18 @@ pub enum Message {
         /// The greatest round seen.
         round: u64,
     },
+    /// "What you need next is gone from my log; pull my snapshot." Sent in the place of Appends,
+    /// answered like a heartbeat with `AppendAccepted` (Raft §7).
+    SnapshotOffer {
+        /// The leader's term.
+        term: Term,
+        /// The last index that the snapshot contains.
+        index: LogIndex,
+        /// The term of the entry there.
+        snapshot_term: Term,
+        /// As in `Append`.
+        round: u64,
+    },
     /// A follower asks the leader for an index at which a batch of reads is linearizable.
     ReadIndexRequest {
         /// The follower's term.

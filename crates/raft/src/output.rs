@@ -54,6 +54,7 @@ impl Raft {
             }
             RoleState::PreCandidate(_) | RoleState::Candidate(_) => {}
         }
+        let restore = self.take_restore();
         let committed = self.take_committed();
         let write = self.take_write();
         let fetch = self.take_fetches();
@@ -61,8 +62,10 @@ impl Raft {
             send_now: std::mem::take(&mut self.outbox.now),
             send_after: std::mem::take(&mut self.outbox.after),
             write,
+            restore,
             committed,
             fetch,
+            install: self.take_install(),
             reads: std::mem::take(&mut self.reads.granted),
             dropped: std::mem::take(&mut self.reads.dropped),
             state: self.take_state(),
@@ -86,12 +89,16 @@ impl Raft {
             || self.has_something_for_peers()
             || self.owes_answer()
             || self.may_ask_leader()
+            || self.has_restore()
+            || self.has_install()
             || self.has_committed()
             || self.log.fetcher.has_untold()
     }
 
     fn has_write(&self) -> bool {
-        self.persistent.is_changed() || self.log.disk.is_behind(self.log.last_index())
+        self.persistent.is_changed()
+            || self.snapshots.mark.is_some()
+            || self.log.disk.is_behind(self.log.last_index())
     }
 
     fn take_write(&mut self) -> Option<Write> {
@@ -105,6 +112,7 @@ impl Raft {
             id,
             hard_state,
             truncate_after,
+            snapshot: self.snapshots.mark.take(),
             entries,
         })
     }
@@ -116,7 +124,8 @@ impl Raft {
 
     /// Whether something can be handed out, or asked for to that end.
     fn has_committed(&self) -> bool {
-        self.handed_out < self.committed_and_durable()
+        self.log.base().0 <= self.handed_out
+            && self.handed_out < self.committed_and_durable()
             && self.unapplied.bytes < self.config.max_unapplied_bytes
             && self.log.can_serve_or_ask(self.handed_out.next())
     }

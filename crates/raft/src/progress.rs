@@ -9,6 +9,9 @@
 //!            rejected, or link lost
 //! ```
 //!
+//! From either, a peer whose next entry is released comes to `Snapshot`: it gets offers, and no
+//! entries, until it acknowledges more than before.
+//!
 //! Invariants:
 //! - `matched < next`; `matched` only rises while the leader leads.
 //! - In `Probe`, entries from `next` on may have been sent once (`waiting`); in `Replicate`,
@@ -52,6 +55,11 @@ pub(crate) enum ProgressState {
     },
     /// It matches; Appends are pipelined on the assumption that they arrive.
     Replicate,
+    /// What it needs next is gone from our log; it has to pull a snapshot.
+    Snapshot {
+        /// It was told so.
+        offered: bool,
+    },
 }
 
 impl Progress {
@@ -78,6 +86,7 @@ impl Progress {
             ProgressState::Replicate => {
                 self.inflight.bytes < max_bytes && self.inflight.appends.len() < max_appends
             }
+            ProgressState::Snapshot { .. } => false,
         }
     }
 
@@ -88,6 +97,9 @@ impl Progress {
             ProgressState::Replicate => {
                 self.inflight.add(last, bytes);
                 self.next = last.next();
+            }
+            ProgressState::Snapshot { .. } => {
+                panic!("entries through {last} sent to a peer that needs a snapshot: {self:?}")
             }
         }
     }
@@ -116,6 +128,11 @@ impl Progress {
         if matched <= self.matched {
             return false;
         }
+        if let ProgressState::Snapshot { .. } = self.state {
+            // Installed; or an earlier answer, and then it is back here before anything is sent.
+            self.state = ProgressState::Replicate;
+            self.next = matched.next();
+        }
         self.matched = matched;
         self.next = self.next.max(matched.next());
         self.inflight.free_through(matched);
@@ -128,6 +145,7 @@ impl Progress {
         let current = match self.state {
             ProgressState::Probe { .. } => previous_index.next() == self.next,
             ProgressState::Replicate => previous_index < self.next,
+            ProgressState::Snapshot { .. } => false,
         };
         if !current || previous_index <= self.matched {
             return;
@@ -139,6 +157,18 @@ impl Progress {
     pub(crate) fn link_lost(&mut self) {
         self.probe_from(self.matched.next());
         self.commit_notice = None;
+    }
+
+    /// What it needs next is released.
+    pub(crate) fn needs_snapshot(&mut self) {
+        self.state = ProgressState::Snapshot { offered: false };
+        self.inflight = Inflight::default();
+        self.commit_notice = None;
+    }
+
+    /// It was told so.
+    pub(crate) fn snapshot_offered(&mut self) {
+        self.state = ProgressState::Snapshot { offered: true };
     }
 
     fn probe_from(&mut self, next: LogIndex) {

@@ -16,6 +16,7 @@ use crate::read_index::Reads;
 use crate::ready::{DropReason, LeadershipState, Role};
 use crate::restored::Restored;
 use crate::role::{Follower, RoleState};
+use crate::snapshot::Snapshots;
 use crate::status::RefusedMessages;
 use crate::types::{Entry, Instant, LogIndex, NodeId, Payload, Term, WriteId};
 use crate::validate::{check_shape, term_of};
@@ -24,7 +25,8 @@ use crate::validate::{check_shape, term_of};
 ///
 /// Feed it what happens ([`receive`](Raft::receive), [`propose`](Raft::propose),
 /// [`read`](Raft::read), [`wrote`](Raft::wrote), [`fetched`](Raft::fetched),
-/// [`applied`](Raft::applied), [`link_lost`](Raft::link_lost), [`tick`](Raft::tick)), then carry
+/// [`applied`](Raft::applied), [`snapshot_taken`](Raft::snapshot_taken),
+/// [`installed`](Raft::installed), [`link_lost`](Raft::link_lost), [`tick`](Raft::tick)), then carry
 /// out what [`ready`](Raft::ready) returns. Times that are handed in must not go back; one that
 /// does is taken for the latest before it.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ pub struct Raft {
     pub(crate) handed_out: LogIndex,
     pub(crate) unapplied: Unapplied,
     pub(crate) reads: Reads,
+    pub(crate) snapshots: Snapshots,
     pub(crate) outbox: Outbox,
     /// What `Ready::state` said last.
     pub(crate) state_told: LeadershipState,
@@ -66,8 +69,10 @@ impl Raft {
     pub fn new(config: Config, restored: Restored, now: Instant) -> Result<Raft, ConfigError> {
         config.check()?;
         let (hard_state, applied) = (restored.hard_state, restored.applied);
+        let snapshot = restored.snapshot.clone();
         let terms = restored.into_terms()?;
-        let configuration = Configuration::new(config.voters.clone());
+        let voters = snapshot.as_ref().map(|meta| &meta.membership.voters);
+        let configuration = Configuration::new(voters.unwrap_or(&config.voters).clone());
         let mut random = Random::new(config.seed, config.id);
         let deadline = now + random.jittered(config.election_timeout);
         let first_sequence = random.next();
@@ -80,6 +85,7 @@ impl Raft {
             handed_out: applied,
             unapplied: Unapplied::new(applied),
             reads: Reads::new(first_sequence),
+            snapshots: Snapshots::new(snapshot),
             outbox: Outbox::default(),
             state_told: LeadershipState {
                 role: Role::Follower,
@@ -254,7 +260,7 @@ impl Raft {
             .say(to, message, &self.persistent, &self.log.disk);
     }
 
-    fn advance_clock(&mut self, now: Instant) {
+    pub(crate) fn advance_clock(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
 
@@ -297,7 +303,11 @@ impl Raft {
             if disturbs && self.config.check_quorum && self.leader_is_well() {
                 return Ok(()); // Raft thesis §4.2.3. If it cannot follow, it will say so.
             }
-            let leader = matches!(message, Message::Append { .. }).then_some(from);
+            let leads = matches!(
+                message,
+                Message::Append { .. } | Message::SnapshotOffer { .. }
+            );
+            let leader = leads.then_some(from);
             self.become_follower(term_of(&message), leader);
         }
         if term_of(&message) < self.persistent.term() {
@@ -349,6 +359,12 @@ impl Raft {
             } => {
                 self.on_append_rejected(from, previous_index, (hint_index, hint_term), round);
             }
+            Message::SnapshotOffer {
+                term,
+                index,
+                snapshot_term,
+                round,
+            } => return self.on_snapshot_offer(from, term, (index, snapshot_term), round),
             Message::ReadIndexRequest { sequence, .. } => self.on_read_request(from, sequence),
             Message::ReadIndexResponse {
                 sequence, index, ..
@@ -377,6 +393,11 @@ impl Raft {
             Message::Append {
                 previous_index,
                 previous_term,
+                ..
+            }
+            | Message::SnapshotOffer {
+                index: previous_index,
+                snapshot_term: previous_term,
                 ..
             } => {
                 // The nudge that frees a node whose term is ahead of a working leader's: the

@@ -1,10 +1,14 @@
 //! What the machine wants done: one value that makes the wrong order hard to write.
 //!
 //! The embedder calls [`Raft::ready`](crate::Raft::ready) after it has fed in whatever was
-//! waiting, and carries out the fields in any order, with two rules: `send_after` leaves only
-//! once `write` is durable, and writes become durable in the order of their ids.
+//! waiting, and carries out the fields in any order, with three rules: `send_after` leaves only
+//! once `write` is durable, writes become durable in the order of their ids, and `restore` comes
+//! before `committed`.
 
-use crate::{Entry, Envelope, HardState, LogIndex, NodeId, ReadId, Term, WriteId};
+use crate::{
+    Entry, Envelope, HardState, InstallWanted, LogIndex, NodeId, ReadId, SnapshotMark, Term,
+    WriteId,
+};
 
 /// Everything the machine asks for since the last call.
 #[derive(Debug, Default)]
@@ -16,10 +20,18 @@ pub struct Ready {
     /// Messages that assert a term, vote or log position which `write` makes durable: they may
     /// leave only after it is. Empty when `write` is `None`.
     pub send_after: Vec<Envelope>,
+    /// The state machine is to be loaded from the installed snapshot at this index, in the place
+    /// of all entries through it, before `committed` and whatever comes later; then it is reported
+    /// to `Raft::applied`. The log on disk goes on after it by now.
+    pub restore: Option<LogIndex>,
     /// Committed entries to apply, in order, each exactly once, never past what is durable here.
     pub committed: Vec<Entry>,
     /// Log ranges to be read back from the write-ahead log and given to `Raft::fetched`.
     pub fetch: Vec<Fetch>,
+    /// A snapshot to be pulled from a peer and made durable, for `Raft::installed` or
+    /// `Raft::install_failed`. Told once for each offer; a later one may replace it, or what was
+    /// pulled already may be finished first.
+    pub install: Option<InstallWanted>,
     /// Read requests that may be served once the given index has been applied.
     pub reads: Vec<ReadGrant>,
     /// Proposals and reads that this node no longer answers for.
@@ -38,6 +50,9 @@ pub struct Write {
     pub hard_state: Option<HardState>,
     /// Entries after this index are void (a conflicting suffix) before `entries` are appended.
     pub truncate_after: Option<LogIndex>,
+    /// A snapshot is durable: notes it, and voids a log that does not hold its last entry. After
+    /// this write is durable, the log before `release_before` may be released.
+    pub snapshot: Option<SnapshotMark>,
     /// Entries to append, contiguous.
     pub entries: Vec<Entry>,
 }

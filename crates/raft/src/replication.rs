@@ -7,7 +7,8 @@
 //! What goes to a peer in one `ready` is at most: as many Appends with entries as the limits
 //! allow, or one without. An Append without entries is sent when a heartbeat is due, when a read
 //! round needs the peer's sign of life, or when the commit index has moved and nothing else will
-//! tell the peer now.
+//! tell the peer now. A peer whose next entry is released gets offers of a snapshot in their place
+//! (`snapshot.rs`).
 
 use crate::config::Config;
 use crate::error::MessageError;
@@ -16,6 +17,7 @@ use crate::message::Message;
 use crate::progress::{Progress, ProgressState};
 use crate::raft::Raft;
 use crate::role::{Leader, RoleState};
+use crate::snapshot::{offer, wants_offer};
 use crate::types::{Entry, Instant, LogIndex, NodeId, Term};
 
 impl Raft {
@@ -155,7 +157,19 @@ impl Raft {
             round: leader.round,
             read_round: leader.reads.newest_round(),
         };
+        let snapshot = self.snapshots.position();
         for (peer, progress) in &mut leader.peers {
+            if needs_snapshot(progress, &self.log) {
+                if let ProgressState::Probe { .. } | ProgressState::Replicate = progress.state {
+                    progress.needs_snapshot();
+                }
+                if wants_offer(progress, frame.read_round) {
+                    let message = offer(progress, frame.term, snapshot, frame.round);
+                    self.outbox
+                        .say(*peer, message, &self.persistent, &self.log.disk);
+                }
+                continue;
+            }
             let mut sent = false;
             while let Some(message) = next_entries(progress, &mut self.log, &self.config, &frame) {
                 sent = true;
@@ -186,6 +200,9 @@ impl Raft {
             read_round: leader.reads.newest_round(),
         };
         leader.peers.values().any(|progress| {
+            if needs_snapshot(progress, &self.log) {
+                return wants_offer(progress, frame.read_round);
+            }
             let sends_entries = may_send_entries(progress, last, &self.config)
                 && self.log.can_serve_or_ask(progress.next);
             sends_entries || wants_empty(progress, &frame)
@@ -227,6 +244,11 @@ fn commit_is_news(progress: &Progress, commit: LogIndex) -> bool {
     progress.state == ProgressState::Replicate
         && progress.commit_sent < commit
         && progress.commit_notice.is_none()
+}
+
+/// Whether what this peer needs next is released.
+fn needs_snapshot(progress: &Progress, log: &Log) -> bool {
+    progress.next < log.first_index()
 }
 
 /// Whether there are entries for this peer and the limits allow sending some.
@@ -285,7 +307,7 @@ fn empty_append(progress: &mut Progress, log: &Log, frame: &Frame) -> Message {
     let previous = if probes {
         progress.next.previous()
     } else {
-        progress.matched
+        progress.matched.max(log.base().0)
     };
     if !probes && progress.commit_sent < frame.commit {
         progress.commit_notice = Some(frame.round);

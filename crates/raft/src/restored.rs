@@ -1,6 +1,7 @@
 //! What a node finds on its disk when it starts.
 
 use crate::error::ConfigError;
+use crate::snapshot::SnapshotMeta;
 use crate::terms::TermRuns;
 use crate::types::{HardState, LogIndex, Term};
 
@@ -11,7 +12,9 @@ use crate::types::{HardState, LogIndex, Term};
 pub struct Restored {
     /// Term and vote.
     pub hard_state: HardState,
-    /// Index of the log's first entry, or where it will be: 1.
+    /// The snapshot that the state machine was loaded from. Needed if the log does not begin at 1.
+    pub snapshot: Option<SnapshotMeta>,
+    /// Index of the log's first entry, or where it will be. At most one past the snapshot.
     pub first_index: LogIndex,
     /// Index of the last entry; `first_index - 1` when there is none.
     pub last_index: LogIndex,
@@ -25,6 +28,7 @@ impl Default for Restored {
     fn default() -> Restored {
         Restored {
             hard_state: HardState::default(),
+            snapshot: None,
             first_index: LogIndex(1),
             last_index: LogIndex::ZERO,
             term_runs: Vec::new(),
@@ -37,19 +41,52 @@ impl Restored {
     /// Checks that the parts fit together, and returns the log's terms.
     pub(crate) fn into_terms(self) -> Result<TermRuns, ConfigError> {
         let wrong = |what| Err(ConfigError::Restored { what });
-        if self.first_index != LogIndex(1) {
-            return wrong("the log does not begin at index 1");
+        if self.first_index == LogIndex::ZERO {
+            return wrong("the log begins at index 0");
         }
-        let terms = match TermRuns::restore(self.term_runs, self.last_index) {
+        let snapshot = match &self.snapshot {
+            None => (LogIndex::ZERO, Term::ZERO),
+            Some(meta) if meta.membership.voters.is_empty() => {
+                return wrong("the snapshot has no voters");
+            }
+            Some(meta) => (meta.index, meta.term),
+        };
+        let before_first = self.first_index.previous();
+        if snapshot.0 < before_first {
+            return wrong("the log begins after what the snapshot covers");
+        }
+        // A log may begin with segments that are older than the snapshot; then nothing says of
+        // what term the entry before its first was.
+        let base_is_known = snapshot.0 == before_first || before_first == LogIndex::ZERO;
+        let first_term = self.term_runs.first().map_or(Term::ZERO, |(_, term)| *term);
+        let base_term = match (base_is_known, before_first) {
+            (_, LogIndex::ZERO) => Term::ZERO,
+            (true, _) => snapshot.1,
+            (false, _) => first_term,
+        };
+        let base = (before_first, base_term);
+        let mut terms = match TermRuns::restore(base, self.term_runs, self.last_index) {
             Ok(terms) => terms,
             Err(what) => return wrong(what),
         };
+        if terms.term(snapshot.0) != Some(snapshot.1) {
+            return wrong("the log does not hold the snapshot's last entry");
+        }
+        if !base_is_known {
+            terms.release_through(self.first_index);
+        }
         if terms.last_term() > self.hard_state.term {
             return wrong("the log is of a later term than the node");
         }
         if self.applied > self.last_index {
             return wrong("more is applied than the log holds");
         }
+        if self.applied < snapshot.0 {
+            return wrong("less is applied than the snapshot holds");
+        }
         Ok(terms)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,10 @@ pub struct Status {
     pub handed_out: LogIndex,
     /// Entries through here were reported as applied.
     pub applied: LogIndex,
+    /// What the newest snapshot covers; zero without one.
+    pub snapshot_index: LogIndex,
+    /// Start of the log: what is before it is only in the snapshot.
+    pub first_index: LogIndex,
     /// End of the log.
     pub last_index: LogIndex,
     /// The log is durable on this node through here.
@@ -53,6 +57,8 @@ pub struct PeerStatus {
     pub next: LogIndex,
     /// Whether its log position is known, so that Appends are pipelined; else it is probed for.
     pub replicating: bool,
+    /// Whether what it needs next is gone from the log, so that it has to pull a snapshot.
+    pub needs_snapshot: bool,
     /// Bytes under way to it.
     pub inflight_bytes: usize,
     /// Appends under way to it.
@@ -99,6 +105,7 @@ impl Raft {
                     matched: progress.matched,
                     next: progress.next,
                     replicating: progress.state == ProgressState::Replicate,
+                    needs_snapshot: matches!(progress.state, ProgressState::Snapshot { .. }),
                     inflight_bytes: progress.inflight.bytes(),
                     inflight_appends: progress.inflight.appends(),
                     last_contact: progress.last_contact,
@@ -116,6 +123,8 @@ impl Raft {
             commit: self.commit,
             handed_out: self.handed_out,
             applied: self.unapplied.index(),
+            snapshot_index: self.snapshots.position().0,
+            first_index: self.log.first_index(),
             last_index: self.log.last_index(),
             durable_index: self.log.durable(),
             memory_log_bytes: self.log.memory_bytes(),

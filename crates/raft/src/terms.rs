@@ -3,24 +3,32 @@
 //! Kept in memory for the whole log, so that the questions of the protocol ("what is the term
 //! at index i", "how far may our logs agree") never wait for a disk.
 //!
+//! A log need not begin at 1: what a snapshot stands for may be released. The **base** is the
+//! index and term of the last entry before the log's first; (0, 0) for a log from the start. It is
+//! committed and part of every leader's log, and the last index whose term is still known.
+//!
 //! Invariants:
-//! - Runs ascend strictly both in first index and in term, because terms in a log never fall.
+//! - Runs ascend strictly both in first index and in term, because terms in a log never fall; the
+//!   first begins right after the base, in the base's term or a later one.
 //! - A run ends where the next begins; the last one ends at `last`.
-//! - No runs means that the log is empty.
+//! - No runs means that the log is empty: `last` is the base.
 
 use crate::types::{LogIndex, Term};
 
 #[derive(Clone, Debug)]
 pub(crate) struct TermRuns {
+    /// Index and term of the entry before the first.
+    base: (LogIndex, Term),
     /// First index of each run, and its term.
     runs: Vec<(LogIndex, Term)>,
-    /// Last index of the log; zero when it is empty.
+    /// Last index of the log; the base's when it is empty.
     last: LogIndex,
 }
 
 impl TermRuns {
-    /// The runs of a restored log, or what is wrong with them.
+    /// The runs of a restored log that goes on after `base`, or what is wrong with them.
     pub(crate) fn restore(
+        base: (LogIndex, Term),
         runs: Vec<(LogIndex, Term)>,
         last: LogIndex,
     ) -> Result<TermRuns, &'static str> {
@@ -30,15 +38,26 @@ impl TermRuns {
         if !ascending {
             return Err("terms of the log do not ascend");
         }
-        match (runs.first(), runs.last()) {
-            (None, None) if last == LogIndex::ZERO => Ok(TermRuns { runs, last }),
-            (Some((first, term)), Some((start, _)))
-                if *first == LogIndex(1) && *term > Term::ZERO && *start <= last =>
-            {
-                Ok(TermRuns { runs, last })
+        let (base_index, base_term) = base;
+        let spans = match (runs.first(), runs.last()) {
+            (Some((first, term)), Some((start, _))) => {
+                *first == base_index.next()
+                    && *term >= base_term
+                    && *term > Term::ZERO
+                    && *start <= last
             }
-            _ => Err("term runs do not span the log"),
+            _ => last == base_index,
+        };
+        if spans {
+            Ok(TermRuns { base, runs, last })
+        } else {
+            Err("term runs do not span the log")
         }
+    }
+
+    /// Index and term of the entry before the first.
+    pub(crate) fn base(&self) -> (LogIndex, Term) {
+        self.base
     }
 
     pub(crate) fn last_index(&self) -> LogIndex {
@@ -46,12 +65,12 @@ impl TermRuns {
     }
 
     pub(crate) fn last_term(&self) -> Term {
-        self.runs.last().map_or(Term::ZERO, |(_, term)| *term)
+        self.runs.last().map_or(self.base.1, |(_, term)| *term)
     }
 
-    /// The term of the entry at `index`: zero before the first, `None` after the last.
+    /// The term of the entry at `index`: `None` before the base and after the last.
     pub(crate) fn term(&self, index: LogIndex) -> Option<Term> {
-        if index > self.last {
+        if index > self.last || index < self.base.0 {
             return None;
         }
         match self.runs.last() {
@@ -62,7 +81,7 @@ impl TermRuns {
                 Some(
                     runs_before
                         .checked_sub(1)
-                        .map_or(Term::ZERO, |run| self.runs[run].1),
+                        .map_or(self.base.1, |run| self.runs[run].1),
                 )
             }
         }
@@ -70,9 +89,13 @@ impl TermRuns {
 
     /// The greatest index, not above `index`, whose term is not above `term`. Where two logs
     /// may agree: if the other log has `term` at `index`, then ours cannot match it where our
-    /// terms are greater, because terms in a log never fall. Index zero always qualifies.
+    /// terms are greater, because terms in a log never fall. Of what is before the base nothing
+    /// is known, so nothing there is ruled out.
     pub(crate) fn last_at_most(&self, index: LogIndex, term: Term) -> LogIndex {
         let index = index.min(self.last);
+        if self.base.1 > term {
+            return index.min(self.base.0.previous());
+        }
         let runs_not_above = self.runs.partition_point(|(_, of_run)| *of_run <= term);
         match self.runs.get(runs_not_above) {
             Some((first_above, _)) => index.min(first_above.previous()),
@@ -88,7 +111,7 @@ impl TermRuns {
             self.last,
             self.last_term()
         );
-        if term > self.last_term() {
+        if self.runs.last().is_none_or(|(_, newest)| term > *newest) {
             self.runs.push((index, term));
         }
         self.last = index;
@@ -97,8 +120,9 @@ impl TermRuns {
     /// Forgets everything after `index`.
     pub(crate) fn truncate_after(&mut self, index: LogIndex) {
         assert!(
-            index <= self.last,
-            "truncation after {index} of a log that ends at {}",
+            self.base.0 <= index && index <= self.last,
+            "truncation after {index} of a log from after {} through {}",
+            self.base.0,
             self.last
         );
         self.last = index;
@@ -106,15 +130,48 @@ impl TermRuns {
             self.runs.pop();
         }
     }
+
+    /// Forgets everything through `index`, which becomes the base.
+    pub(crate) fn release_through(&mut self, index: LogIndex) {
+        let Some(term) = self.term(index) else {
+            panic!(
+                "release through {index} of a log from after {} through {}",
+                self.base.0, self.last
+            );
+        };
+        let through = self
+            .runs
+            .partition_point(|(first, _)| *first <= index.next());
+        // The run that goes on after the base stays, and begins there.
+        let gone = if index == self.last {
+            through
+        } else {
+            through - 1
+        };
+        self.runs.drain(..gone);
+        if let Some((first, _)) = self.runs.first_mut() {
+            *first = (*first).max(index.next());
+        }
+        self.base = (index, term);
+    }
+
+    /// Forgets everything; the log goes on after `base`.
+    pub(crate) fn restart(&mut self, base: (LogIndex, Term)) {
+        self.runs.clear();
+        self.last = base.0;
+        self.base = base;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const START: (LogIndex, Term) = (LogIndex::ZERO, Term::ZERO);
+
     /// Index 1 2 3 4 5 6 7, term 1 1 2 2 2 5 5.
     fn sample() -> TermRuns {
-        let mut runs = TermRuns::restore(Vec::new(), LogIndex::ZERO).unwrap();
+        let mut runs = TermRuns::restore(START, Vec::new(), LogIndex::ZERO).unwrap();
         for (index, term) in [1, 1, 2, 2, 2, 5, 5].into_iter().enumerate() {
             runs.push(LogIndex(index as u64 + 1), Term(term));
         }
@@ -174,7 +231,7 @@ mod tests {
                 .iter()
                 .map(|(index, term)| (LogIndex(*index), Term(*term)))
                 .collect();
-            TermRuns::restore(runs, LogIndex(last))
+            TermRuns::restore(START, runs, LogIndex(last))
         };
         assert!(restore(&[(1, 1), (4, 3)], 4).is_ok());
         assert!(
@@ -186,5 +243,53 @@ mod tests {
         assert!(restore(&[(1, 0)], 4).is_err(), "term zero");
         assert!(restore(&[], 4).is_err(), "entries without terms");
         assert!(restore(&[(1, 1)], 0).is_err(), "terms without entries");
+    }
+
+    #[test]
+    fn what_is_released_is_forgotten_but_for_the_base() {
+        for released in 1..=7 {
+            let (whole, mut cut) = (sample(), sample());
+            cut.release_through(LogIndex(released));
+            let base = cut.base();
+            assert_eq!(Some(base.1), whole.term(LogIndex(released)));
+            assert_eq!(cut.last_term(), whole.last_term());
+            for index in 0..=9 {
+                let known = whole.term(LogIndex(index)).filter(|_| index >= released);
+                assert_eq!(cut.term(LogIndex(index)), known, "{released} {index}");
+            }
+            let again = TermRuns::restore(base, cut.runs.clone(), cut.last);
+            assert!(again.is_ok(), "{cut:?}");
+            cut.push(LogIndex(8), Term(5));
+            cut.release_through(LogIndex(8));
+            assert_eq!((cut.base(), cut.runs.len()), ((LogIndex(8), Term(5)), 0));
+        }
+    }
+
+    #[test]
+    fn nothing_before_the_base_is_ruled_out() {
+        let mut runs = sample();
+        runs.release_through(LogIndex(4)); // 4@2 is the base, then 5@2, 6@5, 7@5.
+        let at_most = |index, term| runs.last_at_most(LogIndex(index), Term(term)).0;
+        assert_eq!((at_most(7, 5), at_most(7, 4), at_most(5, 2)), (7, 5, 5));
+        assert_eq!(
+            (at_most(7, 1), at_most(4, 1)),
+            (3, 3),
+            "the base is ruled out"
+        );
+        assert_eq!((at_most(2, 2), at_most(2, 1)), (2, 2));
+    }
+
+    #[test]
+    fn a_restarted_log_goes_on_after_its_base() {
+        let mut runs = sample();
+        runs.restart((LogIndex(20), Term(6)));
+        assert_eq!(
+            (runs.last_index(), runs.last_term()),
+            (LogIndex(20), Term(6))
+        );
+        assert_eq!(runs.term(LogIndex(19)), None);
+        runs.push(LogIndex(21), Term(6));
+        runs.truncate_after(LogIndex(20));
+        assert_eq!(runs.term(LogIndex(20)), Some(Term(6)));
     }
 }

@@ -47,6 +47,22 @@ pub(crate) fn check_shape(from: NodeId, message: &Message) -> Result<(), Message
             }
             return check_entries(from, *term, (*previous_index, *previous_term), entries);
         }
+        Message::SnapshotOffer {
+            term,
+            index,
+            snapshot_term,
+            round,
+        } => {
+            if index.0.max(*round) > MAX_NUMBER {
+                return wrong("index or round beyond the limit");
+            }
+            if *index == LogIndex::ZERO || *snapshot_term == Term::ZERO {
+                return wrong("a snapshot of nothing");
+            }
+            if snapshot_term > term {
+                return wrong("the snapshot is newer than its leader");
+            }
+        }
         Message::AppendAccepted { matched, round, .. } => {
             if matched.0.max(*round) > MAX_NUMBER {
                 return wrong("index or round beyond the limit");
@@ -111,6 +127,7 @@ pub(crate) fn term_of(message: &Message) -> Term {
         | Message::Append { term, .. }
         | Message::AppendAccepted { term, .. }
         | Message::AppendRejected { term, .. }
+        | Message::SnapshotOffer { term, .. }
         | Message::ReadIndexRequest { term, .. }
         | Message::ReadIndexResponse { term, .. } => *term,
     }

@@ -301,6 +301,14 @@ impl Consensus {
         for dropped in ready.dropped {
             self.dropped(now, dropped);
         }
+        // No snapshots are taken here, so no leader releases its log and none is offered: neither
+        // `ready.install` nor `ready.restore` is ever set by a node of this version. An offer of a
+        // later version is answered like a heartbeat, and not followed.
+        assert!(
+            ready.restore.is_none(),
+            "a snapshot to restore at {:?} that nobody installed",
+            ready.restore
+        );
         self.note_committed(&ready.committed);
         for grant in ready.reads {
             if self.reads.granted(grant.id, grant.index) {

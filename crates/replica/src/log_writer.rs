@@ -31,10 +31,15 @@ impl<D: Disk> LogWriter<D> {
         let Some(last) = writes.last().map(|write| write.id) else {
             return Ok(None);
         };
+        let marks = writes.iter().filter_map(|write| write.snapshot);
+        let release_before = marks.map(|mark| mark.release_before).max();
         for batch in into_batches(writes) {
             self.writer.append(&batch)?;
         }
         self.writer.sync()?;
+        if let Some(first) = release_before {
+            self.writer.release(first.previous().0)?;
+        }
         Ok(Some(last))
     }
 
@@ -59,8 +64,9 @@ impl<D: Disk> LogWriter<D> {
 }
 
 /// Joins neighbouring writes into one batch wherever the order of their parts allows it (a
-/// truncation must come after all entries written before it, and a batch truncates first), and
-/// cuts at [`MAX_LOG_BATCH_BYTES`].
+/// truncation must come after all entries written before it, and a batch truncates first; what
+/// comes after a snapshot's mark must not be voided by it, and a batch marks last), and cuts at
+/// [`MAX_LOG_BATCH_BYTES`].
 fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
     let mut batches = vec![Batch::default()];
     let mut batch_bytes = 0;
@@ -82,6 +88,14 @@ fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
                 term: state.term.0,
                 vote,
             });
+        }
+        if let Some(mark) = write.snapshot {
+            batch.snapshot = Some(quorate_wal::SnapshotMark {
+                index: mark.index.0,
+                term: mark.term.0,
+            });
+            batches.push(std::mem::take(&mut batch));
+            batch_bytes = 0;
         }
         for entry in write.entries {
             let (kind, data) = entry_parts(entry.payload);
@@ -107,7 +121,7 @@ fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use quorate_raft::{Entry, HardState, LogIndex, NodeId, Payload, Term};
+    use quorate_raft::{Entry, HardState, LogIndex, NodeId, Payload, SnapshotMark, Term};
 
     use super::*;
 
@@ -116,6 +130,7 @@ mod tests {
             id: WriteId(id),
             hard_state: None,
             truncate_after: truncate_after.map(LogIndex),
+            snapshot: None,
             entries: indexes
                 .iter()
                 .map(|index| Entry {
@@ -154,6 +169,26 @@ mod tests {
         ];
         let batches = into_batches(writes);
         assert_eq!(shape(&batches), [(None, vec![5, 6]), (Some(5), vec![6, 7])]);
+    }
+
+    #[test]
+    fn a_snapshot_mark_ends_a_batch_before_the_entries_that_follow_it() {
+        let mut marked = write(2, Some(5), &[9]);
+        marked.snapshot = Some(SnapshotMark {
+            index: LogIndex(8),
+            term: Term(1),
+            release_before: LogIndex(9),
+        });
+        let batches = into_batches(vec![write(1, None, &[5, 6]), marked, write(3, None, &[10])]);
+        let marks: Vec<_> = batches
+            .iter()
+            .map(|batch| batch.snapshot.map(|mark| mark.index))
+            .collect();
+        assert_eq!(
+            shape(&batches),
+            [(None, vec![5, 6]), (Some(5), vec![]), (None, vec![9, 10])]
+        );
+        assert_eq!(marks, [None, Some(8), None]);
     }
 
     #[test]

@@ -126,6 +126,8 @@ fn restored(recovered: &quorate_wal::Recovered) -> Restored {
     let state = recovered.hard_state;
     let term_runs = recovered.term_runs.iter();
     Restored {
+        // A log that begins at 1 needs none; `open` refuses another.
+        snapshot: None,
         hard_state: HardState {
             term: Term(state.term),
             vote: (state.vote != 0).then_some(NodeId(state.vote)),
@@ -148,7 +150,7 @@ pub struct LogReader<D: Disk> {
 impl<D: Disk> LogReader<D> {
     /// The entries of `fetch`, or the first of them that fit its limit of bytes. None when they
     /// have left the log since they were asked for: a new leader's entries replace those that
-    /// were never committed.
+    /// were never committed, and what a snapshot covers is released.
     ///
     /// # Errors
     /// Any error is final for the process: entries that were durable cannot be read.
@@ -160,7 +162,9 @@ impl<D: Disk> LogReader<D> {
             .reader
             .read(fetch.first.0, fetch.last.0, fetch.max_bytes);
         let entries = match read {
-            Err(quorate_wal::WalError::BeyondEnd { .. }) => Vec::new(),
+            Err(
+                quorate_wal::WalError::BeyondEnd { .. } | quorate_wal::WalError::Compacted { .. },
+            ) => Vec::new(),
             read => read?,
         };
         Ok(entries

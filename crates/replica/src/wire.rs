@@ -267,6 +267,17 @@ fn raft_to_wire(message: Message) -> Body {
             hint_term: hint_term.0,
             round,
         }),
+        Message::SnapshotOffer {
+            term,
+            index,
+            snapshot_term,
+            round,
+        } => Body::SnapshotOffer(peer::SnapshotOffer {
+            term: term.0,
+            index: index.0,
+            snapshot_term: snapshot_term.0,
+            round,
+        }),
         Message::ReadIndexRequest { term, sequence } => {
             Body::ReadIndexRequest(peer::ReadIndexRequest {
                 term: term.0,
@@ -392,6 +403,12 @@ fn raft_from_wire(body: Body) -> Result<Message, WireError> {
             previous_index: index(m.previous_index)?,
             hint_index: index(m.hint_index)?,
             hint_term: term(m.hint_term)?,
+            round: number(m.round)?,
+        },
+        Body::SnapshotOffer(m) => Message::SnapshotOffer {
+            term: term(m.term)?,
+            index: index(m.index)?,
+            snapshot_term: term(m.snapshot_term)?,
             round: number(m.round)?,
         },
         Body::ReadIndexRequest(m) => Message::ReadIndexRequest {

@@ -2,6 +2,8 @@ use bytes::Bytes;
 
 use super::*;
 
+const START: (LogIndex, Term) = (LogIndex::ZERO, Term::ZERO);
+
 /// An entry that counts 100 bytes.
 fn entry(index: u64, term: u64) -> Entry {
     let payload = Payload::Command(Bytes::from(vec![0; 100 - ENTRY_OVERHEAD_BYTES]));
@@ -14,7 +16,7 @@ fn entry(index: u64, term: u64) -> Entry {
 
 /// A log that keeps 500 bytes in memory, with entries 1 to `last` of term 1, none written.
 fn log(last: u64) -> Log {
-    let terms = TermRuns::restore(Vec::new(), LogIndex::ZERO).unwrap();
+    let terms = TermRuns::restore(START, Vec::new(), LogIndex::ZERO).unwrap();
     let mut log = Log::restore(terms, 500);
     for index in 1..=last {
         log.append(entry(index, 1));
@@ -103,7 +105,7 @@ fn a_log_is_compared_by_last_term_and_then_by_length() {
 
 #[test]
 fn everything_of_a_restored_log_is_read_back() {
-    let terms = TermRuns::restore(vec![(LogIndex(1), Term(1))], LogIndex(4)).unwrap();
+    let terms = TermRuns::restore(START, vec![(LogIndex(1), Term(1))], LogIndex(4)).unwrap();
     let mut log = Log::restore(terms, 500);
     assert_eq!(log.durable(), LogIndex(4));
     assert_eq!(log.slice(LogIndex(4), LogIndex(4), 1000), None);
@@ -112,4 +114,35 @@ fn everything_of_a_restored_log_is_read_back() {
         indexes(&log.slice(LogIndex(5), LogIndex(5), 1000).unwrap().0),
         [5]
     );
+}
+
+#[test]
+fn trap_13_what_is_released_is_no_longer_in_memory() {
+    let mut log = log(8);
+    write_all(&mut log);
+    assert_eq!((log.memory_first(), log.memory_bytes()), (LogIndex(4), 500));
+    log.release_before(LogIndex(3));
+    assert_eq!((log.memory_first(), log.memory_bytes()), (LogIndex(4), 500));
+    log.release_before(LogIndex(7));
+    assert_eq!((log.memory_first(), log.memory_bytes()), (LogIndex(7), 200));
+    assert_eq!(log.base(), (LogIndex(6), Term(1)));
+    log.release_before(LogIndex(5));
+    assert_eq!(log.first_index(), LogIndex(7), "what is gone stays gone");
+    log.release_before(LogIndex(9));
+    assert_eq!((log.memory_bytes(), log.last_index()), (0, LogIndex(8)));
+    log.append(entry(9, 2));
+    assert_eq!(
+        indexes(&log.slice(LogIndex(9), LogIndex(9), 1).unwrap().0),
+        [9]
+    );
+}
+
+#[test]
+fn a_log_that_goes_on_after_a_snapshot_holds_nothing_of_before() {
+    let mut log = log(8);
+    log.restart(LogIndex(2), (LogIndex(5), Term(3)));
+    assert_eq!((log.memory_bytes(), log.last_index()), (0, LogIndex(5)));
+    assert_eq!(log.last_term(), Term(3));
+    log.append(entry(6, 3));
+    assert_eq!(indexes(&log.unwritten()), [6]);
 }

@@ -45,6 +45,12 @@ fn every_kind_of_message() -> Vec<PeerMessage> {
             hint_term: Term(1),
             round: 77,
         },
+        Message::SnapshotOffer {
+            term: Term(3),
+            index: LogIndex(9),
+            snapshot_term: Term(2),
+            round: 77,
+        },
         Message::ReadIndexRequest {
             term: Term(3),
             sequence: 5,
@@ -240,6 +246,18 @@ fn numbers_that_nobody_reaches_are_refused_before_anyone_counts_on_from_them() {
         }),
         Body::Vote(peer::Vote {
             term: most,
+            ..Default::default()
+        }),
+        Body::SnapshotOffer(peer::SnapshotOffer {
+            index: most,
+            ..Default::default()
+        }),
+        Body::SnapshotOffer(peer::SnapshotOffer {
+            snapshot_term: most,
+            ..Default::default()
+        }),
+        Body::SnapshotOffer(peer::SnapshotOffer {
+            round: most,
             ..Default::default()
         }),
         Body::ReadIndexResponse(peer::ReadIndexResponse {

@@ -20,23 +20,28 @@
 //! | `slow-disk n1`, `fast-disk n1` | writes wait for `wrote n1 2` (two of them; by default one) |
 //! | `slow-fetch n1`, `fetched n1` | the same for ranges read back |
 //! | `slow-apply n1`, `applied n1` | the same for what is handed out |
+//! | `snapshot n1 keep=3` | n1 takes a snapshot, and keeps the log from 3 on (by default, none of it) |
+//! | `installed n3`, `install-failed n3` | n3 has the snapshot that it wants, or cannot have it |
 //! | `link-lost n1 n2` | tells n1 that its link to n2 was lost |
 //! | `crash n1`, `restart n1` | loses all that is not on disk; starts from it |
 //! | `forge n2>n1 AppendAccepted term=1 matched=9` | delivers a made-up message |
 //! | `show` | prints where each node stands |
 //! | `quietly …` | any of these without its trace |
 
+mod snapshots;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_raft::{
-    Config, Entry, Envelope, Fetch, HardState, Instant, LogIndex, Message, NodeId, Raft, ReadId,
-    Ready, Restored, Term, Write,
+    Config, Envelope, Fetch, InstallWanted, Instant, LogIndex, Message, NodeId, Raft, ReadId,
+    Ready, Term, Write,
 };
 
 use super::print;
 use super::words::{Link, forged, link, node_id, number};
+use crate::image::Image;
 
 #[derive(Default)]
 pub(super) struct Cluster {
@@ -52,11 +57,14 @@ pub(super) struct Cluster {
 struct Node {
     raft: Option<Raft>,
     now: Instant,
-    hard_state: HardState,
-    disk: Vec<Entry>,
+    disk: Image,
     writes: VecDeque<(Write, Vec<Envelope>)>,
     fetches: VecDeque<Fetch>,
     applying: VecDeque<LogIndex>,
+    /// The last entry that was handed out, or that the restored snapshot stands for.
+    applied: (LogIndex, Term),
+    /// The snapshot that was wanted last.
+    wanted: Option<InstallWanted>,
     slow_disk: bool,
     slow_fetch: bool,
     slow_apply: bool,
@@ -163,6 +171,9 @@ impl Cluster {
                 node.applying.clear();
             }
             "restart" => self.start(id)?,
+            "snapshot" => self.take_snapshot(id, rest)?,
+            "installed" => self.installed(id, rest)?,
+            "install-failed" => self.install_failed(id)?,
             _ => return Err(format!("no command {name}")),
         }
         Ok(())
@@ -229,18 +240,10 @@ impl Cluster {
         config.id = id;
         let node = self.node(id)?;
         config.seed = node.now.as_nanos();
-        let mut term_runs: Vec<(LogIndex, Term)> = Vec::new();
-        for entry in &node.disk {
-            if term_runs.last().is_none_or(|(_, term)| *term < entry.term) {
-                term_runs.push((entry.index, entry.term));
-            }
-        }
-        let restored = Restored {
-            hard_state: node.hard_state,
-            last_index: LogIndex(node.disk.len() as u64),
-            term_runs,
-            ..Restored::default()
-        };
+        let restored = node.disk.restored(&config.voters);
+        node.wanted = None;
+        let mark = node.disk.mark;
+        node.applied = mark.map_or_else(Default::default, |mark| (mark.index, mark.term));
         let raft = Raft::new(config, restored, node.now).map_err(|error| error.to_string())?;
         node.raft = Some(raft);
         self.carry_out(id)
@@ -340,13 +343,7 @@ impl Cluster {
         for _ in 0..count {
             let node = self.node(id)?;
             let (write, after) = node.writes.pop_front().ok_or("nothing is being written")?;
-            if let Some(hard_state) = write.hard_state {
-                node.hard_state = hard_state;
-            }
-            if let Some(after) = write.truncate_after {
-                node.disk.truncate(after.0 as usize);
-            }
-            node.disk.extend(write.entries);
+            node.disk.apply(&write);
             let (now, slow) = (node.now, node.slow_disk);
             if slow {
                 self.trace.push(format!("n{id} wrote #{}", write.id));
@@ -361,17 +358,7 @@ impl Cluster {
     fn fetched(&mut self, id: NodeId) -> Result<(), String> {
         let node = self.node(id)?;
         let fetch = node.fetches.pop_front().ok_or("nothing is being fetched")?;
-        let range = fetch.first.0 as usize - 1..fetch.last.0 as usize;
-        let mut bytes = 0;
-        let mut entries = Vec::new();
-        for entry in node.disk.get(range).unwrap_or_default() {
-            if !entries.is_empty() && bytes >= fetch.max_bytes {
-                break;
-            }
-            bytes += entry.payload.len();
-            entries.push(entry.clone());
-        }
-        let now = node.now;
+        let (entries, now) = (node.disk.read(fetch), node.now);
         self.raft(id)?.fetched(now, fetch.first, entries);
         self.carry_out(id)
     }
@@ -396,6 +383,13 @@ impl Cluster {
         for grant in &ready.reads {
             say(format!("may serve read {} at {}", grant.id, grant.index));
         }
+        if let Some(index) = ready.restore {
+            say(format!("restores the snapshot at {index}"));
+        }
+        if let Some(wanted) = ready.install {
+            let (index, term, from) = (wanted.index, wanted.term, wanted.from);
+            say(format!("wants the snapshot at {index}@{term} of n{from}"));
+        }
         if !ready.committed.is_empty() {
             say(format!("applies {}", print::entries(&ready.committed)));
         }
@@ -411,6 +405,18 @@ impl Cluster {
         self.send(id, ready.send_now);
         let node = self.node(id)?;
         node.fetches.extend(ready.fetch);
+        node.wanted = ready.install.or(node.wanted);
+        if let Some(mark) = node
+            .disk
+            .mark
+            .filter(|mark| Some(mark.index) == ready.restore)
+        {
+            node.applied = (mark.index, mark.term);
+        }
+        if let Some(entry) = ready.committed.last() {
+            node.applied = (entry.index, entry.term);
+        }
+        node.applying.extend(ready.restore);
         node.applying
             .extend(ready.committed.last().map(|entry| entry.index));
         node.writes
@@ -448,7 +454,7 @@ impl Cluster {
             let Some(raft) = &node.raft else {
                 self.trace.push(format!(
                     "n{id} is down, on disk {}",
-                    print::entries(&node.disk)
+                    print::disk(&node.disk)
                 ));
                 continue;
             };
@@ -463,7 +469,7 @@ impl Cluster {
                 status.commit,
                 status.last_index,
                 status.durable_index,
-                print::entries(&node.disk)
+                print::disk(&node.disk)
             ));
             for peer in &status.peers {
                 self.trace.push(format!(
@@ -471,6 +477,8 @@ impl Cluster {
                     peer.id,
                     if peer.replicating {
                         "replicates"
+                    } else if peer.needs_snapshot {
+                        "needs a snapshot"
                     } else {
                         "probes"
                     },

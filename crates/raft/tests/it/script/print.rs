@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use quorate_raft::{DropReason, Dropped, Entry, LeadershipState, Message, Payload, Role, Write};
 
+use crate::image::Image;
+
 pub(super) fn entry(entry: &Entry) -> String {
     let payload = match &entry.payload {
         Payload::Empty => "empty".to_owned(),
@@ -16,6 +18,15 @@ pub(super) fn entry(entry: &Entry) -> String {
 pub(super) fn entries(entries: &[Entry]) -> String {
     let each: Vec<String> = entries.iter().map(entry).collect();
     format!("[{}]", each.join(", "))
+}
+
+/// The log on a disk, and the snapshot beside it.
+pub(super) fn disk(image: &Image) -> String {
+    let log = entries(&image.log);
+    match image.mark {
+        Some(mark) => format!("{log} snapshot={}@{}", mark.index, mark.term),
+        None => log,
+    }
 }
 
 pub(super) fn message(message: &Message) -> String {
@@ -72,6 +83,12 @@ pub(super) fn message(message: &Message) -> String {
             "AppendRejected term={term} prev={previous_index} hint={hint_index}@{hint_term} \
              round={round}"
         ),
+        Message::SnapshotOffer {
+            term,
+            index,
+            snapshot_term,
+            round,
+        } => format!("SnapshotOffer term={term} snapshot={index}@{snapshot_term} round={round}"),
         Message::ReadIndexRequest { term, .. } => format!("ReadIndexRequest term={term}"),
         Message::ReadIndexResponse {
             term,
@@ -98,6 +115,12 @@ pub(super) fn write(write: &Write) -> String {
     }
     if let Some(after) = write.truncate_after {
         parts.push(format!("cut after {after}"));
+    }
+    if let Some(mark) = write.snapshot {
+        parts.push(format!(
+            "snapshot at {}@{}, release before {}",
+            mark.index, mark.term, mark.release_before
+        ));
     }
     if !write.entries.is_empty() {
         parts.push(entries(&write.entries));

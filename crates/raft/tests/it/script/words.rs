@@ -75,6 +75,12 @@ pub(super) fn forged(words: &[&str]) -> Result<Message, String> {
             hint_term: Term(value("hint_term")),
             round: value("round"),
         },
+        "SnapshotOffer" => Message::SnapshotOffer {
+            term,
+            index: LogIndex(value("index")),
+            snapshot_term: Term(value("snapshot_term")),
+            round: value("round"),
+        },
         "ReadIndexResponse" => Message::ReadIndexResponse {
             term,
             sequence: value("sequence"),

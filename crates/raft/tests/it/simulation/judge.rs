@@ -4,48 +4,21 @@ use std::collections::BTreeMap;
 
 use quorate_raft::{Entry, HardState, LogIndex, Message, NodeId, Payload, Ready, Term, Write};
 
-/// A log with a term and a vote, as on a disk (or as in memory, once all writes are done).
-#[derive(Clone, Debug, Default)]
-pub(super) struct Image {
-    pub(super) hard_state: HardState,
-    pub(super) log: Vec<Entry>,
-}
+use crate::image::Image;
 
-impl Image {
-    pub(super) fn apply(&mut self, write: &Write) {
-        if let Some(hard_state) = write.hard_state {
-            assert!(
-                hard_state.term >= self.hard_state.term,
-                "the durable term fell"
-            );
-            self.hard_state = hard_state;
-        }
-        if let Some(after) = write.truncate_after {
-            self.log.truncate(after.0 as usize);
-        }
-        for entry in &write.entries {
-            assert_eq!(
-                entry.index.0,
-                self.log.len() as u64 + 1,
-                "a gap in what is written"
-            );
-            self.log.push(entry.clone());
-        }
-    }
-
-    pub(super) fn term_runs(&self) -> Vec<(LogIndex, Term)> {
-        let mut runs: Vec<(LogIndex, Term)> = Vec::new();
-        for entry in &self.log {
-            if runs.last().is_none_or(|(_, term)| *term < entry.term) {
-                runs.push((entry.index, entry.term));
-            }
-        }
-        runs
-    }
-
-    fn holds(&self, entry: &Entry) -> bool {
-        self.log.get(entry.index.0 as usize - 1) == Some(entry)
-    }
+/// The state of a state machine that has applied `entry` after `state`: a hash of all that it was
+/// given, in order (FNV-1a).
+pub(super) fn state_after(state: u64, entry: &Entry) -> u64 {
+    let payload: &[u8] = match &entry.payload {
+        Payload::Empty => &[],
+        Payload::Command(bytes) => bytes,
+    };
+    let position = [state, entry.index.0, entry.term.0];
+    let position = position.iter().flat_map(|number| number.to_le_bytes());
+    let bytes = position.chain(payload.iter().copied());
+    bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    })
 }
 
 /// Remembers what happened and compares.
@@ -60,6 +33,8 @@ pub(super) struct Judge {
     /// For each entry of it, the term of the node that was first handed it: a leader of that
     /// term, or of an earlier one, committed it.
     committed_by: Vec<Term>,
+    /// The state after each entry of it.
+    states: Vec<u64>,
 }
 
 impl Judge {
@@ -80,11 +55,8 @@ impl Judge {
     /// Log Matching: an index and a term say what the entry is and what comes before.
     pub(super) fn appended(&mut self, log: &Image, write: &Write) {
         for entry in &write.entries {
-            let before = entry
-                .index
-                .0
-                .checked_sub(2)
-                .map(|place| log.log[place as usize].term);
+            let before = log.term(entry.index.previous());
+            assert!(before.is_some() || entry.index == LogIndex(1));
             let known = (entry.payload.clone(), before.unwrap_or_default());
             let first = self
                 .entries
@@ -119,11 +91,25 @@ impl Judge {
                 *term
             }
             Message::AppendAccepted { term, matched, .. } => {
-                let held = disk.log.len() as u64;
+                let held = disk.last_index();
                 // A later leader may have cut what was durable when this was said.
                 assert!(
-                    held >= matched.0 || durable.term > *term,
+                    held >= *matched || durable.term > *term,
                     "{from} acknowledges {matched}, {held} are durable"
+                );
+                *term
+            }
+            Message::SnapshotOffer {
+                term,
+                index,
+                snapshot_term,
+                ..
+            } => {
+                let known = self.committed.get(index.0 as usize - 1);
+                assert_eq!(
+                    known.map(|entry| entry.term),
+                    Some(*snapshot_term),
+                    "{from} offers a snapshot of what is not committed"
                 );
                 *term
             }
@@ -136,6 +122,12 @@ impl Judge {
             asserted <= durable.term,
             "{from} asserts term {asserted} with {durable:?}"
         );
+    }
+
+    /// State Machine Safety, as states: whoever stands at `index` has this one.
+    pub(super) fn state_is(&self, index: LogIndex, state: u64) {
+        let expected = self.states.get(index.0 as usize - 1);
+        assert_eq!(expected, Some(&state), "another state at {index}");
     }
 
     fn votes_for(&mut self, voter: NodeId, term: Term, candidate: NodeId, durable: HardState) {
@@ -181,6 +173,8 @@ impl Judge {
                 );
                 self.committed.push(entry.clone());
                 self.committed_by.push(term);
+                let state = self.states.last().copied().unwrap_or_default();
+                self.states.push(state_after(state, entry));
             }
         }
     }
@@ -191,6 +185,8 @@ pub(super) fn is_empty(ready: &Ready) -> bool {
     ready.send_now.is_empty()
         && ready.write.is_none()
         && ready.send_after.is_empty()
+        && ready.restore.is_none()
+        && ready.install.is_none()
         && ready.committed.is_empty()
         && ready.fetch.is_empty()
         && ready.reads.is_empty()

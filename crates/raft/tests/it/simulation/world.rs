@@ -1,17 +1,20 @@
 //! The world: virtual time, a network, disks, and a seed that decides.
 
 mod mishaps;
+mod snapshots;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use quorate_raft::{
-    Config, Dropped, Entry, Envelope, Fetch, Instant, LogIndex, Message, NodeId, Raft, ReadId,
-    Ready, Restored, Role, Write, WriteId,
+    Config, Dropped, Entry, Envelope, Fetch, InstallWanted, Instant, LogIndex, Message, NodeId,
+    Raft, ReadId, Ready, Role, Write, WriteId,
 };
 
-use super::judge::{Image, Judge, is_empty};
+use super::judge::{Judge, is_empty, state_after};
+use crate::image::Image;
+use snapshots::{File, Files};
 
 const MILLISECOND: u64 = 1_000_000;
 const ELECTION_TIMEOUT: Duration = Duration::from_millis(150);
@@ -46,6 +49,17 @@ enum Event {
         life: u64,
         index: LogIndex,
     },
+    SnapshotTaken {
+        node: NodeId,
+        life: u64,
+        index: LogIndex,
+        file: File,
+    },
+    Pulled {
+        node: NodeId,
+        life: u64,
+        wanted: InstallWanted,
+    },
     Client,
     Fault,
 }
@@ -58,6 +72,11 @@ struct Node {
     memory: Image,
     writes: VecDeque<(Write, Vec<Envelope>)>,
     handed_out: LogIndex,
+    /// The state machine's state there.
+    state: u64,
+    /// Its snapshots, durable, and where the last was begun.
+    files: Files,
+    snapshot_begun: LogIndex,
 }
 
 /// What this world is like.
@@ -66,6 +85,8 @@ struct Nature {
     repeat_percent: u64,
     slow_percent: u64,
     stall_percent: u64,
+    /// After how many entries a node takes a snapshot.
+    snapshot_every: Option<u64>,
 }
 
 pub(super) struct World {
@@ -84,6 +105,10 @@ pub(super) struct World {
     next_read: u64,
     next_command: u64,
     granted: u64,
+    /// Snapshots taken, installed, and restored because the log was void.
+    taken: u64,
+    installed: u64,
+    restored: u64,
     healed: bool,
     steps: u64,
 }
@@ -104,6 +129,7 @@ impl World {
                 repeat_percent: 0,
                 slow_percent: 0,
                 stall_percent: 0,
+                snapshot_every: None,
             },
             config: Config::new(NodeId(1), voters.clone()),
             judge: Judge::default(),
@@ -111,18 +137,26 @@ impl World {
             next_read: 0,
             next_command: 0,
             granted: 0,
+            taken: 0,
+            installed: 0,
+            restored: 0,
             healed: false,
             steps: 0,
         };
         world.draw_nature();
+        let release_grain = [1, 1, 7, 20][world.below(4) as usize];
         for id in voters {
+            let disk = Image::with_release_grain(release_grain);
             let node = Node {
                 raft: None,
                 life: 0,
-                disk: Image::default(),
-                memory: Image::default(),
+                memory: disk.clone(),
+                disk,
                 writes: VecDeque::new(),
                 handed_out: LogIndex::ZERO,
+                state: 0,
+                files: Files::default(),
+                snapshot_begun: LogIndex::ZERO,
             };
             world.nodes.insert(id, node);
             world.start(id);
@@ -139,6 +173,7 @@ impl World {
             repeat_percent: [0, 0, 10][self.below(3) as usize],
             slow_percent: [0, 5, 30][self.below(3) as usize],
             stall_percent: [0, 2, 10][self.below(3) as usize],
+            snapshot_every: [None, Some(3), Some(20), Some(100)][self.below(4) as usize],
         };
         self.config.election_timeout = ELECTION_TIMEOUT;
         self.config.heartbeat_interval = Duration::from_millis(30);
@@ -191,14 +226,11 @@ impl World {
         let node = self.nodes.get_mut(&id).unwrap();
         node.life += 1;
         node.memory = node.disk.clone();
-        node.handed_out = LogIndex::ZERO;
-        let restored = Restored {
-            hard_state: node.disk.hard_state,
-            first_index: LogIndex(1),
-            last_index: LogIndex(node.disk.log.len() as u64),
-            term_runs: node.disk.term_runs(),
-            applied: LogIndex::ZERO,
-        };
+        let restored = node.disk.restored(&config.voters);
+        node.handed_out = restored.applied;
+        node.snapshot_begun = restored.applied;
+        let file = node.files.get(&restored.applied);
+        node.state = file.map_or(0, |file| file.state);
         node.raft = Some(Raft::new(config, restored, now).unwrap());
         self.carry_out(id);
     }
@@ -287,7 +319,26 @@ impl World {
                 self.machine(id).applied(index);
                 self.carry_out(id);
             }
-            Event::WriteDone { .. } | Event::Fetched { .. } | Event::Applied { .. } => {}
+            Event::SnapshotTaken {
+                node: id,
+                life,
+                index,
+                file,
+            } if self.is_up(id, Some(life)) => {
+                self.snapshot_taken(id, index, file);
+            }
+            Event::Pulled {
+                node: id,
+                life,
+                wanted,
+            } if self.is_up(id, Some(life)) => {
+                self.pulled(id, wanted);
+            }
+            Event::WriteDone { .. }
+            | Event::Fetched { .. }
+            | Event::Applied { .. }
+            | Event::SnapshotTaken { .. }
+            | Event::Pulled { .. } => {}
             Event::Client => self.client(),
             Event::Fault => self.fault(),
         }
@@ -309,18 +360,9 @@ impl World {
     }
 
     fn read_back(&mut self, id: NodeId, fetch: Fetch) -> Vec<Entry> {
-        let short = self.happens(20);
-        let log = &self.nodes[&id].disk.log;
-        let mut bytes = 0;
-        let mut entries = Vec::new();
-        for entry in log.iter().skip(fetch.first.0 as usize - 1) {
-            if entry.index > fetch.last
-                || (!entries.is_empty() && (bytes >= fetch.max_bytes || short))
-            {
-                break;
-            }
-            bytes += entry.payload.len();
-            entries.push(entry.clone());
+        let mut entries = self.nodes[&id].disk.read(fetch);
+        if self.happens(20) {
+            entries.truncate(1);
         }
         entries
     }
@@ -346,7 +388,9 @@ impl World {
         }
         let status = self.machine(id).status();
         assert!(status.commit <= status.last_index && status.handed_out <= status.durable_index);
-        assert_eq!(status.last_index.0, self.nodes[&id].memory.log.len() as u64);
+        let memory = &self.nodes[&id].memory;
+        assert_eq!(status.last_index, memory.last_index());
+        assert!(status.first_index <= status.snapshot_index.next());
         if status.role == Role::Leader {
             self.judge.leads(id, status.term, &self.nodes[&id].memory);
         }
@@ -381,6 +425,12 @@ impl World {
             node.writes.push_back((write, ready.send_after));
             self.schedule(delay, done);
         }
+        if let Some(index) = ready.restore {
+            self.restore(id, index);
+        }
+        if let Some(wanted) = ready.install {
+            self.pull(id, wanted);
+        }
         let term = self.machine(id).status().term;
         for entry in &ready.committed {
             let disks: Vec<&Image> = self.nodes.values().map(|node| &node.disk).collect();
@@ -392,16 +442,22 @@ impl World {
                 "{id} is handed entries out of order"
             );
             self.judge.handed_out(by, entry, &disks, &own.disk);
-            self.nodes.get_mut(&id).unwrap().handed_out = entry.index;
+            let node = self.nodes.get_mut(&id).unwrap();
+            node.handed_out = entry.index;
+            node.state = state_after(node.state, entry);
+            let state = node.state;
+            self.judge.state_is(entry.index, state);
+            self.consider_snapshot(id, entry.index, entry.term);
         }
-        if let Some(entry) = ready.committed.last() {
+        let last = ready.committed.last().map(|entry| entry.index);
+        if let Some(index) = last.or(ready.restore) {
             let delay = 1 + self.below(3 * MILLISECOND);
             self.schedule(
                 delay,
                 Event::Applied {
                     node: id,
                     life,
-                    index: entry.index,
+                    index,
                 },
             );
         }
@@ -491,6 +547,11 @@ impl World {
         self.nodes
             .values()
             .all(|node| node.handed_out.0 >= index as u64)
+    }
+
+    /// Snapshots taken, installed, and restored from because the log was void.
+    pub(super) fn snapshots(&self) -> (u64, u64, u64) {
+        (self.taken, self.installed, self.restored)
     }
 
     pub(super) fn fingerprint(&self) -> (u64, u64, usize) {
