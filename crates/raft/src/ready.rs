@@ -4,7 +4,7 @@
 //! waiting, and carries out the fields in any order, with two rules: `send_after` leaves only
 //! once `write` is durable, and writes become durable in the order of their ids.
 
-use crate::{Entry, Envelope, HardState, LogIndex, NodeId, ReadId, Term, WriteId};
+use crate::{Entry, Envelope, HardState, LogIndex, Membership, NodeId, ReadId, Term, WriteId};
 
 /// Everything the machine asks for since the last call.
 #[derive(Debug, Default)]
@@ -27,6 +27,10 @@ pub struct Ready {
     /// Role, term or leader, when any of them changed since the last call. A node starts as a
     /// follower without a leader in its restored term; that is not told.
     pub state: Option<LeadershipState>,
+    /// The membership in force, when it changed since the last call: an entry with another one
+    /// was appended, or cut off again. The one that the node was configured with is not told.
+    /// The transport has to reach its members, and its voters' candidates have to reach us.
+    pub membership: Option<Membership>,
 }
 
 /// One durable batch for the write-ahead log. Its parts apply in the order of the fields.

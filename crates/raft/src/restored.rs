@@ -1,6 +1,7 @@
 //! What a node finds on its disk when it starts.
 
 use crate::error::ConfigError;
+use crate::membership::{Membership, Memberships};
 use crate::terms::TermRuns;
 use crate::types::{HardState, LogIndex, Term};
 
@@ -17,6 +18,8 @@ pub struct Restored {
     pub last_index: LogIndex,
     /// For each run of entries of one term, the index of its first entry and the term, ascending.
     pub term_runs: Vec<(LogIndex, Term)>,
+    /// The memberships that stand in the log, each with the index of its entry, ascending.
+    pub memberships: Vec<(LogIndex, Membership)>,
     /// The state machine holds the effect of entries through here; those after it are handed out.
     pub applied: LogIndex,
 }
@@ -28,14 +31,19 @@ impl Default for Restored {
             first_index: LogIndex(1),
             last_index: LogIndex::ZERO,
             term_runs: Vec::new(),
+            memberships: Vec::new(),
             applied: LogIndex::ZERO,
         }
     }
 }
 
 impl Restored {
-    /// Checks that the parts fit together, and returns the log's terms.
-    pub(crate) fn into_terms(self) -> Result<TermRuns, ConfigError> {
+    /// Checks that the parts fit together, and returns the memberships, the first of which is
+    /// `initial`, and the log's terms.
+    pub(crate) fn into_parts(
+        self,
+        initial: Membership,
+    ) -> Result<(Memberships, TermRuns), ConfigError> {
         let wrong = |what| Err(ConfigError::Restored { what });
         if self.first_index != LogIndex(1) {
             return wrong("the log does not begin at index 1");
@@ -50,6 +58,8 @@ impl Restored {
         if self.applied > self.last_index {
             return wrong("more is applied than the log holds");
         }
-        Ok(terms)
+        let mut memberships = Memberships::restore(initial, self.memberships, self.last_index)?;
+        memberships.committed(self.applied);
+        Ok((memberships, terms))
     }
 }

@@ -198,6 +198,7 @@ impl World {
             last_index: LogIndex(node.disk.log.len() as u64),
             term_runs: node.disk.term_runs(),
             applied: LogIndex::ZERO,
+            ..Restored::default()
         };
         node.raft = Some(Raft::new(config, restored, now).unwrap());
         self.carry_out(id);
