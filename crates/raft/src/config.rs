@@ -14,7 +14,9 @@ pub struct Config {
     /// nodes under one id vote twice and lose data.
     pub id: NodeId,
 
-    /// The members whose majority decides, this node included. All must be told the same set.
+    /// The first members, whose majority decides, this node included; in force until the log (or
+    /// a snapshot) says otherwise. All of them must be told the same set. Empty on a node that
+    /// joins a cluster which exists ([`Config::joining`]).
     pub voters: Vec<NodeId>,
 
     /// A follower that hears nothing from a leader for a time drawn from `[t, 2t)` campaigns.
@@ -109,12 +111,19 @@ impl Config {
         }
     }
 
+    /// The defaults for a node that joins a cluster which exists: it does not know the members,
+    /// never campaigns, and follows whatever leader adds it and sends it the log. It must not be
+    /// told any voters, because by those it would decide for itself.
+    pub fn joining(id: NodeId) -> Config {
+        Config::new(id, Vec::new())
+    }
+
     /// Whether the settings make sense together.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.id == NodeId::ZERO || self.voters.contains(&NodeId::ZERO) {
             return Err(ConfigError::ZeroNode);
         }
-        if !self.voters.contains(&self.id) {
+        if !self.voters.is_empty() && !self.voters.contains(&self.id) {
             return Err(ConfigError::NotAVoter { id: self.id });
         }
         if self.voters.len() > limits::MAX_VOTERS {

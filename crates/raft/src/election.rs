@@ -32,6 +32,12 @@ pub(crate) struct VoteRequest {
 }
 
 impl Raft {
+    /// Whether this node may ask for votes: learners, nodes that were removed and nodes that do
+    /// not know the members yet have none to win, and would only disturb.
+    pub(crate) fn may_campaign(&self) -> bool {
+        self.configuration.is_voter(self.config.id)
+    }
+
     /// The election timer fired.
     pub(crate) fn campaign(&mut self) {
         if self.config.pre_vote {
@@ -46,7 +52,7 @@ impl Raft {
         self.change_role(RoleState::PreCandidate(campaign));
         // It would campaign in the next term, but has not entered it: nothing to make durable.
         let request = self.vote_request(self.persistent.term().next(), true);
-        for peer in self.configuration.peers(self.config.id) {
+        for peer in self.configuration.voters_except(self.config.id) {
             self.outbox.say_freely(peer, request.clone());
         }
         self.count_votes();
@@ -58,7 +64,7 @@ impl Raft {
         let campaign = self.new_campaign();
         self.change_role(RoleState::Candidate(campaign));
         let request = self.vote_request(self.persistent.term(), false);
-        for peer in self.configuration.peers(self.config.id) {
+        for peer in self.configuration.voters_except(self.config.id) {
             self.outbox
                 .say(peer, request.clone(), &self.persistent, &self.log.disk);
         }
@@ -103,7 +109,7 @@ impl Raft {
         let last = self.log.last_index();
         let peers: BTreeMap<NodeId, Progress> = self
             .configuration
-            .peers(self.config.id)
+            .members_except(self.config.id)
             .map(|peer| (peer, Progress::new(last, self.now)))
             .collect();
         let has_peers = !peers.is_empty();
@@ -127,6 +133,7 @@ impl Raft {
                 payload: Payload::Empty,
             });
         }
+        self.settle_membership();
     }
 
     /// Whether a leader is known to be well, so that no one else should be helped to unseat it.

@@ -13,7 +13,9 @@ pub enum ConfigError {
     #[error("node id 0 is reserved; ids start at 1")]
     ZeroNode,
     /// The node is not in its own configuration.
-    #[error("node {id} is not among the voters; add it, or start the node that is")]
+    #[error(
+        "node {id} is not among the voters; add it, start the node that is, or name no voters to join a cluster that exists"
+    )]
     NotAVoter {
         /// The node.
         id: NodeId,
@@ -62,7 +64,9 @@ pub enum ConfigError {
 /// it is taken in, beyond its term and the sign of life of a leader.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MessageError {
-    /// The sender is not a member, or is this node itself.
+    /// The sender is this node itself; or it is not a member, at least not (or not any more) in
+    /// the membership in force here, and this is not one of the messages that are heard from
+    /// anyone: candidates' and leaders'.
     #[error("message from node {from}, which is not a peer in this configuration")]
     UnknownSender {
         /// The sender.
@@ -151,6 +155,97 @@ pub enum ProposeError {
     /// A proposal without commands.
     #[error("nothing was proposed")]
     Empty,
+}
+
+/// A change of the membership that was refused; it has had no effect.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ChangeError {
+    /// Only the leader changes the membership.
+    #[error("not the leader{}", leader.map(|id| format!("; node {id} is")).unwrap_or_default())]
+    NotLeader {
+        /// Who is, if known.
+        leader: Option<NodeId>,
+    },
+    /// The leader is new and does not know yet what is committed. Try again in a moment.
+    #[error("the leader has not committed an entry of its term yet")]
+    NothingCommittedYet,
+    /// One change at a time. Try again when it is done.
+    #[error("the change of membership at index {index} is still under way")]
+    UnderWay {
+        /// The entry that is not committed, or that is to be followed by another.
+        index: LogIndex,
+    },
+    /// Zero is no one's id.
+    #[error("node id 0 is reserved; ids start at 1")]
+    ZeroNode,
+    /// The node is a member already.
+    #[error("node {id} is a member already")]
+    AlreadyMember {
+        /// The node.
+        id: NodeId,
+    },
+    /// The learner to be promoted is a voter already.
+    #[error("node {id} is a voter already")]
+    AlreadyVoter {
+        /// The node.
+        id: NodeId,
+    },
+    /// The node is not a member.
+    #[error("node {id} is not a member")]
+    NotAMember {
+        /// The node.
+        id: NodeId,
+    },
+    /// The membership wanted is the one in force.
+    #[error("the membership is so already")]
+    Unchanged,
+    /// A voter cannot be made a learner in one change, nor be both.
+    #[error(
+        "node {id} cannot be a learner and a voter, nor go from voter to learner in one change: remove it first"
+    )]
+    Demotion {
+        /// The node.
+        id: NodeId,
+    },
+    /// A cluster without voters can decide nothing, not even to have some again.
+    #[error("no voters would be left")]
+    NoVotersLeft,
+    /// Over [`limits::MAX_VOTERS`](crate::limits::MAX_VOTERS) or
+    /// [`limits::MAX_LEARNERS`](crate::limits::MAX_LEARNERS).
+    #[error(
+        "{voters} voters and {learners} learners are too many; the limits are {} and {}",
+        crate::limits::MAX_VOTERS,
+        crate::limits::MAX_LEARNERS
+    )]
+    TooManyMembers {
+        /// How many voters there would be.
+        voters: usize,
+        /// How many learners.
+        learners: usize,
+    },
+    /// A learner is promoted only when it has nearly the whole log and answers.
+    #[error(
+        "node {id} is not caught up: it lacks {behind} entries, the limit is {}{}",
+        crate::limits::PROMOTION_MAX_LAG_ENTRIES,
+        if *.in_contact { "" } else { ", and it does not answer" }
+    )]
+    NotCaughtUp {
+        /// The learner.
+        id: NodeId,
+        /// Entries of the leader's log that it is not known to have.
+        behind: u64,
+        /// Whether it takes Appends, and answered one within an election timeout.
+        in_contact: bool,
+    },
+    /// Over [`limits::MAX_MEMBERSHIP_CONTEXT_BYTES`](crate::limits::MAX_MEMBERSHIP_CONTEXT_BYTES).
+    #[error(
+        "a context of {bytes} bytes is too large, the limit is {}",
+        crate::limits::MAX_MEMBERSHIP_CONTEXT_BYTES
+    )]
+    ContextTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
 }
 
 /// A read that was refused at once; it may be asked again.

@@ -61,6 +61,7 @@ impl Raft {
         follower.round = follower.round.max(round);
         follower.verified = follower.verified.max(verified);
         self.commit = self.commit.max(commit.min(follower.verified));
+        self.memberships.committed(self.commit);
         Ok(())
     }
 
@@ -109,7 +110,7 @@ impl Raft {
             self.truncate_after(index.previous());
         }
         for entry in entries.into_iter().skip(known) {
-            self.log.append(entry);
+            self.append_entry(entry);
         }
         Ok(())
     }
@@ -123,6 +124,9 @@ impl Raft {
             self.status()
         );
         self.log.truncate_after(index);
+        if self.memberships.truncate_after(index) {
+            self.membership_changed();
+        }
     }
 
     /// "Your previous entry is not here", and where to look instead. Up to that entry the leader

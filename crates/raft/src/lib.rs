@@ -22,7 +22,7 @@
 //!            fetch ──► disk ──► fetched(first, entries)
 //!            install ──► a peer's snapshot ──► installed(meta)
 //!            reads, dropped ──► clients waiting here
-//!            state ──► who leads }
+//!            state ──► who leads; membership ──► who is to be reached }
 //! ```
 //!
 //! The essential rule is in the shape of [`Ready`]: what asserts something that is not durable
@@ -57,6 +57,9 @@
 //!   (`replication.rs`).
 //! - **State Machine Safety**: no two nodes are handed different entries for one index; what was
 //!   handed out is never cut off, and is durable here.
+//! - **One history of memberships**: who decides is an entry of the log like any other, in force
+//!   where it stands; and whichever of two neighbouring memberships nodes go by, their majorities
+//!   meet (`membership.rs`, `reconfiguration.rs`).
 //! - **Linearizable reads**: a read is granted at an index that covers all that was committed
 //!   before it was asked (`read_index.rs`, with the proof).
 //!
@@ -75,7 +78,8 @@
 //!
 //! `raft.rs` has the inputs and the dispatch of messages, `output.rs` has `ready`; `role.rs` says
 //! what each role knows; then `election.rs`, `follower.rs`, `replication.rs` (with `progress.rs`)
-//! `read_index.rs` and `snapshot.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
+//! `read_index.rs` and `snapshot.rs`; who the members are, and how that changes, are `membership.rs`,
+//! `quorum.rs` and `reconfiguration.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
 //! `fetcher.rs`. The scripts in `tests/scripts` show each behaviour as a trace.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -98,6 +102,7 @@ mod raft;
 mod random;
 mod read_index;
 mod ready;
+mod reconfiguration;
 mod replication;
 mod restored;
 mod role;
@@ -108,11 +113,12 @@ mod types;
 mod validate;
 
 pub use config::Config;
-pub use error::{ConfigError, InstallError, MessageError, ProposeError, ReadError};
+pub use error::{ChangeError, ConfigError, InstallError, MessageError, ProposeError, ReadError};
 pub use membership::Membership;
 pub use message::{Envelope, Message};
 pub use raft::{Accepted, Raft};
 pub use ready::{DropReason, Dropped, Fetch, LeadershipState, ReadGrant, Ready, Role, Write};
+pub use reconfiguration::MembershipChange;
 pub use restored::Restored;
 pub use snapshot::{InstallWanted, SnapshotMark, SnapshotMeta};
 pub use status::{PeerStatus, RefusedMessages, Status};

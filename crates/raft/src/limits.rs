@@ -43,6 +43,18 @@ pub const DEFAULT_MAX_MEMORY_LOG_BYTES: usize = 64 << 20;
 /// keeps quorum arithmetic on the stack.
 pub const MAX_VOTERS: usize = 31;
 
+/// Most learners in a configuration. Each costs the leader a stream of the whole log.
+pub const MAX_LEARNERS: usize = 16;
+
+/// How many entries a learner may lack of its leader's log and still be promoted. A voter that is
+/// far behind is one on paper only: a quorum may have to wait for all that it lacks. A learner
+/// that keeps up lacks what is under way to it, which at full load is a few hundred entries.
+pub const PROMOTION_MAX_LAG_ENTRIES: u64 = 1024;
+
+/// Most bytes of context in a membership change: the names and addresses of a member, many times
+/// over. It stays in the log like any entry.
+pub const MAX_MEMBERSHIP_CONTEXT_BYTES: usize = 64 << 10;
+
 /// What an entry costs beyond its payload, in memory and on the wire, for limits by bytes: it
 /// keeps a million empty entries from counting as nothing.
 pub const ENTRY_OVERHEAD_BYTES: usize = 48;

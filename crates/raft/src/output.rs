@@ -47,7 +47,10 @@ impl Raft {
     /// inputs it covers, the fewer messages and writes they cost.
     pub fn ready(&mut self) -> Ready {
         match &self.role {
-            RoleState::Leader(_) => self.send_to_peers(),
+            RoleState::Leader(_) => {
+                self.send_to_peers();
+                self.leave_office_if_removed();
+            }
             RoleState::Follower(_) => {
                 self.answer_leader();
                 self.ask_leader();
@@ -69,6 +72,7 @@ impl Raft {
             reads: std::mem::take(&mut self.reads.granted),
             dropped: std::mem::take(&mut self.reads.dropped),
             state: self.take_state(),
+            membership: self.take_membership(),
         };
         assert!(
             ready.write.is_some() || ready.send_after.is_empty(),
@@ -86,6 +90,7 @@ impl Raft {
             || !self.reads.granted.is_empty()
             || !self.reads.dropped.is_empty()
             || self.leadership() != self.state_told
+            || *self.memberships.in_force() != self.membership_told
             || self.has_something_for_peers()
             || self.owes_answer()
             || self.may_ask_leader()

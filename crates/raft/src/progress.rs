@@ -43,6 +43,9 @@ pub(crate) struct Progress {
     pub(crate) heartbeat_due: bool,
     /// When it last answered in this term.
     pub(crate) last_contact: Instant,
+    /// Set on a peer that is no member any more: until when it is told the log all the same, so
+    /// that it learns of its removal.
+    pub(crate) departs_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +79,7 @@ impl Progress {
             commit_notice: None,
             heartbeat_due: true,
             last_contact: now,
+            departs_at: None,
         }
     }
 

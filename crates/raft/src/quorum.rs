@@ -1,16 +1,23 @@
 //! Who decides, and when enough of them agree.
 //!
-//! Everything that needs a majority (elections, commits, check-quorum, reads) asks the
+//! Everything that needs a majority (elections, commits, check-quorum, reads, leases) asks the
 //! [`Configuration`], and nothing else counts heads. A quorum is a set of voters that meets
-//! every other quorum in at least one voter: with `n` voters, any `n / 2 + 1` of them.
+//! every other quorum in at least one voter: with `n` voters, any `n / 2 + 1` of them. While the
+//! membership is joint, it holds a majority of the voters that come and one of those that go, so
+//! that it meets the quorums of both (Raft §6; thesis §4.3).
 
 use crate::limits::MAX_VOTERS;
+use crate::membership::Membership;
 use crate::types::NodeId;
 
-/// The voters, in ascending order, each once; at least one, at most [`MAX_VOTERS`].
+/// A [`Membership`], as the machine asks for it. One without voters has no quorum at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Configuration {
+    /// At most [`MAX_VOTERS`] in each; `outgoing` is empty unless the membership is joint.
     voters: Vec<NodeId>,
+    outgoing: Vec<NodeId>,
+    /// The voters of both and the learners, ascending.
+    members: Vec<NodeId>,
 }
 
 /// How an election stands.
@@ -25,50 +32,52 @@ pub(crate) enum Tally {
 }
 
 impl Configuration {
-    pub(crate) fn new(mut voters: Vec<NodeId>) -> Configuration {
-        voters.sort_unstable();
-        voters.dedup();
+    pub(crate) fn new(membership: &Membership) -> Configuration {
+        let (voters, outgoing) = (&membership.voters, &membership.voters_outgoing);
         assert!(
-            !voters.is_empty() && voters.len() <= MAX_VOTERS,
-            "configuration of {} voters",
-            voters.len()
+            voters.len().max(outgoing.len()) <= MAX_VOTERS,
+            "configuration of {membership:?}"
         );
-        Configuration { voters }
+        Configuration {
+            voters: voters.clone(),
+            outgoing: outgoing.clone(),
+            members: membership.members(),
+        }
     }
 
+    /// Whether `id` is a voter or a learner.
     pub(crate) fn contains(&self, id: NodeId) -> bool {
-        self.voters.binary_search(&id).is_ok()
+        self.members.binary_search(&id).is_ok()
     }
 
-    /// All voters but `me`.
-    pub(crate) fn peers(&self, me: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        self.voters.iter().copied().filter(move |id| *id != me)
+    pub(crate) fn is_voter(&self, id: NodeId) -> bool {
+        self.voters.contains(&id) || self.outgoing.contains(&id)
     }
 
-    /// How many voters make a quorum.
-    fn quorum(&self) -> usize {
-        self.voters.len() / 2 + 1
+    /// All members but `me`: those that a leader replicates to.
+    pub(crate) fn members_except(&self, me: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        self.members.iter().copied().filter(move |id| *id != me)
+    }
+
+    /// All voters but `me`: those that a candidate asks.
+    pub(crate) fn voters_except(&self, me: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        self.members_except(me).filter(|id| self.is_voter(*id))
     }
 
     /// Whether the voters for which `holds` is true are a quorum.
     pub(crate) fn is_quorum(&self, holds: impl Fn(NodeId) -> bool) -> bool {
-        self.voters.iter().filter(|id| holds(**id)).count() >= self.quorum()
+        is_majority(&self.voters, &holds)
+            && (self.outgoing.is_empty() || is_majority(&self.outgoing, &holds))
     }
 
     /// The greatest value that every member of some quorum has reached: with voters at 7, 5, 4
-    /// it is 5. (Of the values in descending order, the one at the place of the quorum's size.)
+    /// it is 5. The least value there is, when there are no voters.
     pub(crate) fn reached<T: Copy + Ord + Default>(&self, value: impl Fn(NodeId) -> T) -> T {
-        let mut descending = [T::default(); MAX_VOTERS];
-        for (count, id) in self.voters.iter().enumerate() {
-            let value = value(*id);
-            let mut place = count;
-            while place > 0 && descending[place - 1] < value {
-                descending[place] = descending[place - 1];
-                place -= 1;
-            }
-            descending[place] = value;
+        let reached = majority_reached(&self.voters, &value);
+        if self.outgoing.is_empty() {
+            return reached;
         }
-        descending[self.quorum() - 1]
+        reached.min(majority_reached(&self.outgoing, &value))
     }
 
     /// How an election stands, given each voter's answer so far.
@@ -83,12 +92,109 @@ impl Configuration {
     }
 }
 
+/// Whether those of `voters` for which `holds` is true are more than half. Nobody is no majority
+/// of nobody: a node that does not know the voters must not decide alone.
+fn is_majority(voters: &[NodeId], holds: impl Fn(NodeId) -> bool) -> bool {
+    voters.iter().filter(|id| holds(**id)).count() > voters.len() / 2
+}
+
+/// The greatest value that more than half of `voters` have reached: of their values in
+/// descending order, the one at the place of the majority's size.
+fn majority_reached<T: Copy + Ord + Default>(voters: &[NodeId], value: impl Fn(NodeId) -> T) -> T {
+    let mut descending = [T::default(); MAX_VOTERS];
+    for (count, id) in voters.iter().enumerate() {
+        let value = value(*id);
+        let mut place = count;
+        while place > 0 && descending[place - 1] < value {
+            descending[place] = descending[place - 1];
+            place -= 1;
+        }
+        descending[place] = value;
+    }
+    // Without voters this is the default that the array was filled with.
+    descending[voters.len() / 2]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn ids(ids: impl IntoIterator<Item = u64>) -> Vec<NodeId> {
+        ids.into_iter().map(NodeId).collect()
+    }
+
     fn configuration(count: u64) -> Configuration {
-        Configuration::new((1..=count).map(NodeId).collect())
+        Configuration::new(&Membership::new(ids(1..=count), Vec::new()))
+    }
+
+    /// Voters 1 2 3 give way to 3 4 5; 6 learns.
+    fn joint() -> Configuration {
+        Configuration::new(&Membership {
+            voters: ids([3, 4, 5]),
+            voters_outgoing: ids([1, 2, 3]),
+            learners: ids([6]),
+        })
+    }
+
+    #[test]
+    fn a_joint_quorum_is_a_majority_of_both() {
+        let is_quorum = |set: &[u64]| joint().is_quorum(|id| set.contains(&id.0));
+        assert!(is_quorum(&[1, 3, 4]));
+        assert!(is_quorum(&[1, 2, 4, 5]));
+        assert!(!is_quorum(&[1, 2, 3]), "the old voters alone");
+        assert!(!is_quorum(&[3, 4, 5]), "the new voters alone");
+        assert!(!is_quorum(&[1, 3, 6]), "a learner in the place of a voter");
+    }
+
+    #[test]
+    fn any_joint_quorum_meets_the_quorums_before_and_after() {
+        let old = configuration(3);
+        let new = Configuration::new(&Membership::new(ids([3, 4, 5]), Vec::new()));
+        for mine in 0_u32..32 {
+            for other in 0_u32..32 {
+                let has = |set: u32| move |id: NodeId| set & (1 << (id.0 - 1)) != 0;
+                let others_decide = old.is_quorum(has(other))
+                    || new.is_quorum(has(other))
+                    || joint().is_quorum(has(other));
+                if joint().is_quorum(has(mine)) && others_decide {
+                    assert_ne!(mine & other, 0, "{mine:b} and {other:b} decide apart");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_joint_value_is_reached_when_both_majorities_have_it() {
+        let values = [9_u64, 9, 9, 4, 2, 100];
+        let reached = joint().reached(|id| values[id.0 as usize - 1]);
+        assert_eq!(
+            reached, 4,
+            "the new voters are at 9, 4, 2; the learner does not count"
+        );
+        let tally = |yes: &[u64], no: &[u64]| {
+            joint().tally(|id| {
+                let said_yes = yes.contains(&id.0).then_some(true);
+                said_yes.or(no.contains(&id.0).then_some(false))
+            })
+        };
+        assert_eq!(tally(&[1, 2, 3], &[]), Tally::Open);
+        assert_eq!(tally(&[1, 2, 3], &[4, 5]), Tally::Lost);
+        assert_eq!(tally(&[1, 3, 5], &[2, 4]), Tally::Won);
+    }
+
+    #[test]
+    fn who_is_asked_and_who_is_replicated_to() {
+        let voters: Vec<_> = joint().voters_except(NodeId(3)).collect();
+        let members: Vec<_> = joint().members_except(NodeId(3)).collect();
+        assert_eq!((voters, members), (ids([1, 2, 4, 5]), ids([1, 2, 4, 5, 6])));
+    }
+
+    #[test]
+    fn without_voters_nothing_is_decided() {
+        let nobody = Configuration::new(&Membership::default());
+        assert!(!nobody.is_quorum(|_| true));
+        assert_eq!(nobody.reached(|_| 7), 0);
+        assert_eq!(nobody.tally(|_| Some(true)), Tally::Lost);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::election::VoteRequest;
 use crate::error::{ConfigError, MessageError, ProposeError};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::log::Log;
+use crate::membership::{Membership, Memberships};
 use crate::message::Message;
 use crate::outbox::{Outbox, Persistent};
 use crate::output::Unapplied;
@@ -14,25 +15,31 @@ use crate::quorum::Configuration;
 use crate::random::Random;
 use crate::read_index::Reads;
 use crate::ready::{DropReason, LeadershipState, Role};
+use crate::reconfiguration::Heard;
 use crate::restored::Restored;
 use crate::role::{Follower, RoleState};
 use crate::snapshot::Snapshots;
 use crate::status::RefusedMessages;
 use crate::types::{Entry, Instant, LogIndex, NodeId, Payload, Term, WriteId};
-use crate::validate::{check_shape, term_of};
+use crate::validate::term_of;
 
 /// One node of a Raft cluster, as a state machine without I/O.
 ///
 /// Feed it what happens ([`receive`](Raft::receive), [`propose`](Raft::propose),
-/// [`read`](Raft::read), [`wrote`](Raft::wrote), [`fetched`](Raft::fetched),
-/// [`applied`](Raft::applied), [`snapshot_taken`](Raft::snapshot_taken),
-/// [`installed`](Raft::installed), [`link_lost`](Raft::link_lost), [`tick`](Raft::tick)), then carry
+/// [`change_membership`](Raft::change_membership), [`read`](Raft::read), [`wrote`](Raft::wrote),
+/// [`fetched`](Raft::fetched), [`applied`](Raft::applied),
+/// [`snapshot_taken`](Raft::snapshot_taken), [`installed`](Raft::installed),
+/// [`link_lost`](Raft::link_lost), [`tick`](Raft::tick)), then carry
 /// out what [`ready`](Raft::ready) returns. Times that are handed in must not go back; one that
 /// does is taken for the latest before it.
 #[derive(Debug)]
 pub struct Raft {
     pub(crate) config: Config,
+    pub(crate) memberships: Memberships,
+    /// The membership in force, as what decisions ask.
     pub(crate) configuration: Configuration,
+    /// What `Ready::membership` said last.
+    pub(crate) membership_told: Membership,
     pub(crate) random: Random,
     pub(crate) now: Instant,
     pub(crate) persistent: Persistent,
@@ -64,15 +71,15 @@ pub struct Accepted {
 }
 
 impl Raft {
-    /// Starts a node. A node that is its cluster's only voter leads at once; any other waits out
-    /// an election timeout first.
+    /// Starts a node. A node that is its cluster's only voter leads at once; any other voter waits
+    /// out an election timeout first.
     pub fn new(config: Config, restored: Restored, now: Instant) -> Result<Raft, ConfigError> {
         config.check()?;
         let (hard_state, applied) = (restored.hard_state, restored.applied);
         let snapshot = restored.snapshot.clone();
-        let terms = restored.into_terms()?;
-        let voters = snapshot.as_ref().map(|meta| &meta.membership.voters);
-        let configuration = Configuration::new(voters.unwrap_or(&config.voters).clone());
+        let initial = Membership::new(config.voters.clone(), Vec::new());
+        let (memberships, terms) = restored.into_parts(initial.clone())?;
+        let configuration = Configuration::new(memberships.in_force());
         let mut random = Random::new(config.seed, config.id);
         let deadline = now + random.jittered(config.election_timeout);
         let first_sequence = random.next();
@@ -94,7 +101,9 @@ impl Raft {
             },
             refused: RefusedMessages::default(),
             config,
+            memberships,
             configuration,
+            membership_told: initial,
             random,
             now,
         };
@@ -112,7 +121,7 @@ impl Raft {
                 .into_iter()
                 .flatten()
                 .min(),
-            role => role.election_deadline(),
+            role => role.election_deadline().filter(|_| self.may_campaign()),
         };
         [of_role, self.read_deadline()].into_iter().flatten().min()
     }
@@ -123,10 +132,11 @@ impl Raft {
         self.expire_reads();
         if let RoleState::Leader(_) = self.role {
             self.tick_leader();
-        } else if self
-            .role
-            .election_deadline()
-            .is_some_and(|deadline| deadline <= self.now)
+        } else if self.may_campaign()
+            && self
+                .role
+                .election_deadline()
+                .is_some_and(|deadline| deadline <= self.now)
         {
             self.campaign();
         }
@@ -143,7 +153,10 @@ impl Raft {
         self.advance_clock(now);
         let result = self
             .check_sender(from, &message)
-            .and_then(|()| self.dispatch(from, message));
+            .and_then(|heard| match heard {
+                Heard::Yes => self.dispatch(from, message),
+                Heard::TooLate => Ok(()),
+            });
         if let Err(error) = &result {
             self.refused.count(error);
         }
@@ -262,13 +275,6 @@ impl Raft {
 
     pub(crate) fn advance_clock(&mut self, now: Instant) {
         self.now = self.now.max(now);
-    }
-
-    fn check_sender(&self, from: NodeId, message: &Message) -> Result<(), MessageError> {
-        if from == self.config.id || !self.configuration.contains(from) {
-            return Err(MessageError::UnknownSender { from });
-        }
-        check_shape(from, message)
     }
 
     fn dispatch(&mut self, from: NodeId, message: Message) -> Result<(), MessageError> {

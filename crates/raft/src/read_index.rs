@@ -292,7 +292,7 @@ impl Raft {
     }
 
     /// Whether this leader knows that its commit index has all that was ever committed.
-    fn commit_is_complete(&self) -> bool {
+    pub(crate) fn commit_is_complete(&self) -> bool {
         matches!(&self.role, RoleState::Leader(leader) if self.commit >= leader.term_start)
     }
 

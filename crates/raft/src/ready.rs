@@ -6,8 +6,8 @@
 //! before `committed`.
 
 use crate::{
-    Entry, Envelope, HardState, InstallWanted, LogIndex, NodeId, ReadId, SnapshotMark, Term,
-    WriteId,
+    Entry, Envelope, HardState, InstallWanted, LogIndex, Membership, NodeId, ReadId, SnapshotMark,
+    Term, WriteId,
 };
 
 /// Everything the machine asks for since the last call.
@@ -39,6 +39,10 @@ pub struct Ready {
     /// Role, term or leader, when any of them changed since the last call. A node starts as a
     /// follower without a leader in its restored term; that is not told.
     pub state: Option<LeadershipState>,
+    /// The membership in force, when it changed since the last call: an entry with another one
+    /// was appended, or cut off again. The one that the node was configured with is not told.
+    /// The transport has to reach its members, and its voters' candidates have to reach us.
+    pub membership: Option<Membership>,
 }
 
 /// One durable batch for the write-ahead log. Its parts apply in the order of the fields.

@@ -44,6 +44,10 @@ impl Raft {
         if leader.heartbeat_at.is_some_and(|at| at <= now) {
             leader.heartbeat_at = Some(now + self.config.heartbeat_interval);
             leader.round += 1;
+            self.forget_departed();
+            let RoleState::Leader(leader) = &mut self.role else {
+                return;
+            };
             for progress in leader.peers.values_mut() {
                 progress.heartbeat_due = true;
                 progress.commit_notice = None;
@@ -133,6 +137,8 @@ impl Raft {
         {
             leader.uncommitted_bytes -= bytes;
         }
+        self.memberships.committed(reached);
+        self.settle_membership();
     }
 
     /// Sends to each peer what it should get now.

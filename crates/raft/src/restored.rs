@@ -1,6 +1,7 @@
 //! What a node finds on its disk when it starts.
 
 use crate::error::ConfigError;
+use crate::membership::{Membership, Memberships};
 use crate::snapshot::SnapshotMeta;
 use crate::terms::TermRuns;
 use crate::types::{HardState, LogIndex, Term};
@@ -20,6 +21,8 @@ pub struct Restored {
     pub last_index: LogIndex,
     /// For each run of entries of one term, the index of its first entry and the term, ascending.
     pub term_runs: Vec<(LogIndex, Term)>,
+    /// The memberships that stand in the log, each with the index of its entry, ascending.
+    pub memberships: Vec<(LogIndex, Membership)>,
     /// The state machine holds the effect of entries through here; those after it are handed out.
     pub applied: LogIndex,
 }
@@ -32,24 +35,29 @@ impl Default for Restored {
             first_index: LogIndex(1),
             last_index: LogIndex::ZERO,
             term_runs: Vec::new(),
+            memberships: Vec::new(),
             applied: LogIndex::ZERO,
         }
     }
 }
 
 impl Restored {
-    /// Checks that the parts fit together, and returns the log's terms.
-    pub(crate) fn into_terms(self) -> Result<TermRuns, ConfigError> {
+    /// Checks that the parts fit together, and returns the memberships, the first of which is
+    /// `initial`, and the log's terms.
+    pub(crate) fn into_parts(
+        self,
+        initial: Membership,
+    ) -> Result<(Memberships, TermRuns), ConfigError> {
         let wrong = |what| Err(ConfigError::Restored { what });
         if self.first_index == LogIndex::ZERO {
             return wrong("the log begins at index 0");
         }
         let snapshot = match &self.snapshot {
             None => (LogIndex::ZERO, Term::ZERO),
-            Some(meta) if meta.membership.voters.is_empty() => {
-                return wrong("the snapshot has no voters");
-            }
-            Some(meta) => (meta.index, meta.term),
+            Some(meta) => match meta.membership.check() {
+                Ok(()) => (meta.index, meta.term),
+                Err(what) => return wrong(what),
+            },
         };
         let before_first = self.first_index.previous();
         if snapshot.0 < before_first {
@@ -84,7 +92,13 @@ impl Restored {
         if self.applied < snapshot.0 {
             return wrong("less is applied than the snapshot holds");
         }
-        Ok(terms)
+        let base = match self.snapshot {
+            Some(meta) => (meta.index, meta.membership),
+            None => (LogIndex::ZERO, initial),
+        };
+        let mut memberships = Memberships::restore(base, self.memberships, self.last_index)?;
+        memberships.committed(self.applied);
+        Ok((memberships, terms))
     }
 }
 

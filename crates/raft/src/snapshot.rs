@@ -25,11 +25,10 @@
 //! - Nothing goes back: a snapshot at or before the commit index is of no use and has no effect.
 
 use crate::error::{InstallError, MessageError};
-use crate::limits::{MAX_NUMBER, MAX_VOTERS};
-use crate::membership::Membership;
+use crate::limits::MAX_NUMBER;
+use crate::membership::{Membership, Memberships};
 use crate::message::Message;
 use crate::progress::{Progress, ProgressState};
-use crate::quorum::Configuration;
 use crate::raft::Raft;
 use crate::role::RoleState;
 use crate::types::{Entry, Instant, LogIndex, NodeId, Term};
@@ -112,8 +111,7 @@ impl Raft {
             self.status()
         );
         assert!(
-            self.log.terms.term(meta.index) == Some(meta.term)
-                && !meta.membership.voters.is_empty(),
+            self.log.terms.term(meta.index) == Some(meta.term) && meta.membership.check().is_ok(),
             "{meta:?} of a log with term {:?} there",
             self.log.terms.term(meta.index)
         );
@@ -172,15 +170,9 @@ impl Raft {
         if meta.term == Term::ZERO || meta.term > self.persistent.term() {
             return wrong("its term is zero or later than this node's");
         }
-        let Membership {
-            voters,
-            voters_outgoing,
-            ..
-        } = &meta.membership;
-        if voters.is_empty() || voters.len().max(voters_outgoing.len()) > MAX_VOTERS {
-            return wrong("it has no voters or too many");
-        }
-        Ok(())
+        meta.membership
+            .check()
+            .map_err(|what| InstallError::Malformed { what })
     }
 
     /// The log, which does not hold the snapshot's last entry, is void and goes on after it. What
@@ -194,7 +186,8 @@ impl Raft {
             follower.verified = meta.index;
             follower.rejected = None;
         }
-        self.configuration = Configuration::new(meta.membership.voters.clone());
+        self.memberships = Memberships::of_snapshot(meta.index, meta.membership.clone());
+        self.membership_changed();
         self.snapshots.mark = Some(SnapshotMark {
             index: meta.index,
             term: meta.term,
@@ -206,6 +199,7 @@ impl Raft {
     /// Entries through `index`, which the log holds, are committed.
     fn learn_committed(&mut self, index: LogIndex) {
         self.commit = self.commit.max(index);
+        self.memberships.committed(self.commit);
         if let RoleState::Follower(follower) = &mut self.role {
             follower.verified = follower.verified.max(self.commit);
         }

@@ -1,6 +1,7 @@
 //! A look at the machine from outside, for metrics and for people.
 
 use crate::error::MessageError;
+use crate::membership::Membership;
 use crate::progress::ProgressState;
 use crate::raft::Raft;
 use crate::ready::Role;
@@ -20,6 +21,11 @@ pub struct Status {
     pub vote: Option<NodeId>,
     /// The term's leader, if known.
     pub leader: Option<NodeId>,
+    /// The members, by the membership in force.
+    pub membership: Membership,
+    /// The index of its entry; zero for the one that the node was configured with. It can still
+    /// be undone while this is above `commit`.
+    pub membership_index: LogIndex,
     /// Entries through here are known to be committed.
     pub commit: LogIndex,
     /// Entries through here were handed out to be applied.
@@ -40,7 +46,8 @@ pub struct Status {
     pub uncommitted_bytes: usize,
     /// Reads that wait on this node.
     pub pending_reads: usize,
-    /// What the leader knows of each peer, by id; empty on other nodes.
+    /// What the leader knows of each peer, by id; empty on other nodes. Learners are among
+    /// them, and for a moment those that were removed.
     pub peers: Vec<PeerStatus>,
     /// Messages refused since the start.
     pub refused: RefusedMessages,
@@ -70,7 +77,7 @@ pub struct PeerStatus {
 /// How many messages were refused, by [`MessageError`](crate::MessageError).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RefusedMessages {
-    /// From nodes that are no peers.
+    /// From nodes that are no peers, or no longer.
     pub unknown_sender: u64,
     /// With parts that contradict each other.
     pub malformed: u64,
@@ -120,6 +127,8 @@ impl Raft {
             term: self.persistent.term(),
             vote: self.persistent.vote(),
             leader: self.leader(),
+            membership: self.memberships.in_force().clone(),
+            membership_index: self.memberships.in_force_index(),
             commit: self.commit,
             handed_out: self.handed_out,
             applied: self.unapplied.index(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::membership::Membership;
+
 /// A point on the embedder's monotonic clock: nanoseconds since a start of its own choosing.
 ///
 /// The machine never reads a clock. Every input carries the time at which it happened, and
@@ -127,6 +129,15 @@ pub enum Payload {
     Empty,
     /// A command of the embedder's, opaque here. Cloning shares the bytes.
     Command(Bytes),
+    /// Who the members are from here on: in force wherever it stands in a log, committed or not.
+    Membership {
+        /// The members. Boxed, because such entries are rare and every entry pays for the
+        /// largest kind.
+        membership: Box<Membership>,
+        /// What the embedder said about the change, opaque here; empty in the entry that a
+        /// leader appends by itself to end a joint membership.
+        context: Bytes,
+    },
 }
 
 impl Payload {
@@ -135,6 +146,18 @@ impl Payload {
         match self {
             Payload::Empty => 0,
             Payload::Command(bytes) => bytes.len(),
+            Payload::Membership {
+                membership,
+                context,
+            } => {
+                let Membership {
+                    voters,
+                    voters_outgoing,
+                    learners,
+                } = &**membership;
+                let ids = voters.len() + voters_outgoing.len() + learners.len();
+                ids * size_of::<NodeId>() + context.len()
+            }
         }
     }
 

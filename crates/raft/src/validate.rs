@@ -3,7 +3,7 @@
 use crate::error::MessageError;
 use crate::limits::MAX_NUMBER;
 use crate::message::Message;
-use crate::types::{Entry, LogIndex, NodeId, Term};
+use crate::types::{Entry, LogIndex, NodeId, Payload, Term};
 
 /// Refuses messages whose parts contradict each other. What passes can still be stale.
 pub(crate) fn check_shape(from: NodeId, message: &Message) -> Result<(), MessageError> {
@@ -105,6 +105,11 @@ fn check_entries(
         }
         if entry.term < last_term || entry.term == Term::ZERO {
             return wrong("terms of the entries fall");
+        }
+        if let Payload::Membership { membership, .. } = &entry.payload
+            && let Err(what) = membership.check()
+        {
+            return wrong(what);
         }
         (last_index, last_term) = (entry.index, entry.term);
     }

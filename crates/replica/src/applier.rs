@@ -159,6 +159,9 @@ impl Applier {
             "entries are applied in order, without gaps"
         );
         let Payload::Command(bytes) = entry.payload else {
+            // An empty entry changes nothing. Nor does a membership, here: consensus went by it
+            // from the moment it was in the log, and no member's attributes are kept in the
+            // store yet.
             self.skip(store, index);
             return Ok(());
         };

@@ -4,6 +4,8 @@ use quorate_kv::KvError;
 use quorate_proto::envelope::EnvelopeError;
 use quorate_raft::LogIndex;
 
+use crate::entry_format::EntryError;
+
 /// Why a client's request got no answer from the store. The texts are etcd's, byte for byte:
 /// its clients decide by them.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -50,6 +52,17 @@ pub enum OpenError {
     /// The settings contradict themselves.
     #[error("cannot start consensus: {0}")]
     Settings(#[from] quorate_raft::ConfigError),
+    /// The log holds an entry that this version does not understand.
+    #[error(
+        "the entry at index {index} of the write-ahead log is {reason}; start the version of \
+         quorate that wrote it"
+    )]
+    Entry {
+        /// Its index.
+        index: u64,
+        /// What is wrong with it.
+        reason: EntryError,
+    },
     /// The log's first segments are missing.
     #[error(
         "the write-ahead log begins at index {first_index}, not at 1: its first segments are \

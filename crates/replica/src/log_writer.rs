@@ -10,8 +10,8 @@ use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{Write, WriteId};
 use quorate_wal::{Batch, WalError, Writer};
 
+use crate::entry_format::entry_parts;
 use crate::limits::MAX_LOG_BATCH_BYTES;
-use crate::wire::entry_parts;
 
 /// Writes groups to the write-ahead log.
 pub struct LogWriter<D: Disk> {

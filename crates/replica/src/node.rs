@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use quorate_disk::Disk;
 use quorate_kv::Store;
-use quorate_raft::{Config, HardState, Instant, LogIndex, NodeId, Raft, Restored, Term};
+use quorate_raft::{
+    Config, HardState, Instant, LogIndex, Membership, NodeId, Payload, Raft, Restored, Term,
+};
 use quorate_wal::{Identity, Note, Options, Preparer, Reader};
 
 use crate::applier::Applier;
 use crate::consensus::{Consensus, ConsensusSettings};
+use crate::entry_format::entry_payload;
 use crate::error::OpenError;
-use crate::limits::REQUEST_TIMEOUT_BASE;
+use crate::limits::{MAX_LOG_BATCH_BYTES, REQUEST_TIMEOUT_BASE};
 use crate::log_writer::LogWriter;
-use crate::wire::{GROUP_ID, entry_payload};
+use crate::wire::GROUP_ID;
 
 /// What a node has to be told.
 #[derive(Clone, Debug)]
@@ -88,7 +91,9 @@ impl<D: Disk> Node<D> {
         if first_index != 1 {
             return Err(OpenError::LogBegins { first_index });
         }
-        let raft = Raft::new(raft_config(settings), restored(&opened.recovered), now)?;
+        let mut restored = restored(&opened.recovered);
+        restored.memberships = memberships(&opened.reader, &opened.recovered)?;
+        let raft = Raft::new(raft_config(settings), restored, now)?;
         let request_timeout = REQUEST_TIMEOUT_BASE + 2 * settings.election_timeout;
         let consensus = ConsensusSettings {
             member: NodeId(member_id),
@@ -137,8 +142,31 @@ fn restored(recovered: &quorate_wal::Recovered) -> Restored {
         term_runs: term_runs
             .map(|(index, term)| (LogIndex(*index), Term(*term)))
             .collect(),
+        memberships: Vec::new(),
         applied: LogIndex::ZERO,
     }
+}
+
+/// The memberships in the log. They are in force before anything is applied, so consensus has to
+/// be told of them at its start: the log is read once for this, in pieces.
+fn memberships<D: Disk>(
+    reader: &Reader<D>,
+    recovered: &quorate_wal::Recovered,
+) -> Result<Vec<(LogIndex, Membership)>, OpenError> {
+    let mut memberships = Vec::new();
+    let mut next = recovered.first_index;
+    while next <= recovered.last_index {
+        for entry in reader.read(next, recovered.last_index, MAX_LOG_BATCH_BYTES)? {
+            let index = entry.index;
+            let payload = entry_payload(u32::from(entry.kind), entry.data)
+                .map_err(|reason| OpenError::Entry { index, reason })?;
+            if let Payload::Membership { membership, .. } = payload {
+                memberships.push((LogIndex(index), *membership));
+            }
+            next = index + 1;
+        }
+    }
+    Ok(memberships)
 }
 
 /// Reads entries back from the log, on a thread that may wait for the disk.
@@ -173,7 +201,7 @@ impl<D: Disk> LogReader<D> {
                 index: LogIndex(entry.index),
                 term: Term(entry.term),
                 payload: entry_payload(u32::from(entry.kind), entry.data)
-                    .expect("this node wrote only kinds that it knows"),
+                    .expect("this node wrote it, or understood it when it started"),
             })
             .collect())
     }

@@ -11,20 +11,15 @@ use quorate_proto::peer;
 use quorate_proto::peer::forward_refused::Reason;
 use quorate_proto::peer::peer_message::Body;
 use quorate_raft::limits::MAX_NUMBER;
-use quorate_raft::{Entry, LogIndex, Message, Payload, Term};
+use quorate_raft::{Entry, LogIndex, Message, Term};
 
+use crate::entry_format::{EntryError, entry_parts, entry_payload};
 use crate::limits::{
     MAX_FRAME_BYTES, MAX_HANDSHAKE_BYTES, MAX_INCOMING_FRAME_BYTES, MAX_MESSAGES_PER_FRAME,
 };
 
 /// The Raft group that messages belong to; there is one.
 pub const GROUP_ID: u32 = 0;
-
-/// The number of an empty entry on the wire and in the log.
-pub const ENTRY_KIND_EMPTY: u8 = 0;
-
-/// The number of an entry that carries a command.
-pub const ENTRY_KIND_COMMAND: u8 = 1;
 
 /// What one member says to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +75,9 @@ pub enum WireError {
     /// A message without a body, with an unknown kind, or with numbers that cannot be.
     #[error("a frame holds an illegal message")]
     Illegal,
+    /// An entry that cannot stand in a log.
+    #[error("a frame holds an illegal entry: {0}")]
+    Entry(#[from] EntryError),
     /// Larger than any frame may be.
     #[error(
         "a frame is larger than {MAX_INCOMING_FRAME_BYTES} bytes or has over {MAX_MESSAGES_PER_FRAME} messages"
@@ -305,23 +303,6 @@ fn entry_to_wire(entry: Entry) -> peer::Entry {
     }
 }
 
-/// An entry's payload as kind and bytes, on the wire as in the log.
-pub(crate) fn entry_parts(payload: Payload) -> (u8, Bytes) {
-    match payload {
-        Payload::Empty => (ENTRY_KIND_EMPTY, Bytes::new()),
-        Payload::Command(bytes) => (ENTRY_KIND_COMMAND, bytes),
-    }
-}
-
-/// The payload of that kind with those bytes; none for a kind that this version does not know.
-pub(crate) fn entry_payload(kind: u32, data: Bytes) -> Option<Payload> {
-    match u8::try_from(kind).ok()? {
-        ENTRY_KIND_EMPTY if data.is_empty() => Some(Payload::Empty),
-        ENTRY_KIND_COMMAND => Some(Payload::Command(data)),
-        _ => None,
-    }
-}
-
 fn from_wire(message: peer::PeerMessage) -> Result<PeerMessage, WireError> {
     if message.group_id != GROUP_ID {
         return Err(WireError::UnknownGroup);
@@ -432,14 +413,14 @@ fn append_from_wire(append: peer::Append) -> Result<Message, WireError> {
     let entries = indexes
         .zip(append.entries)
         .map(|(at, entry)| {
-            let payload = entry_payload(entry.kind, entry.data).ok_or(WireError::Illegal)?;
+            let payload = entry_payload(entry.kind, entry.data)?;
             Ok(Entry {
                 index: LogIndex(at),
                 term: term(entry.term)?,
                 payload,
             })
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, WireError>>()?;
     Ok(Message::Append {
         term: term(append.term)?,
         previous_index,

@@ -18,22 +18,43 @@ fn restored(snapshot: (u64, u64)) -> Restored {
         first_index: LogIndex(5),
         last_index: LogIndex(9),
         term_runs: vec![(LogIndex(5), Term(2)), (LogIndex(7), Term(3))],
+        memberships: Vec::new(),
         applied: LogIndex(snapshot.0),
     }
 }
 
+fn terms_of(restored: Restored) -> TermRuns {
+    restored.into_parts(Membership::default()).unwrap().1
+}
+
+#[test]
+fn the_snapshots_membership_goes_on_with_those_after_it() {
+    let of = |ids: &[u64]| Membership::of_voters(ids.iter().copied().map(NodeId).collect());
+    let mut covered = restored((7, 3));
+    covered.memberships = vec![(LogIndex(6), of(&[1, 2]))];
+    let (memberships, _) = covered.into_parts(of(&[9])).unwrap();
+    assert_eq!(
+        (memberships.in_force(), memberships.in_force_index()),
+        (&of(&[1]), LogIndex(7))
+    );
+    let mut later = restored((7, 3));
+    later.memberships = vec![(LogIndex(6), of(&[1, 2])), (LogIndex(8), of(&[1, 3]))];
+    let (memberships, _) = later.into_parts(of(&[9])).unwrap();
+    assert_eq!(memberships.in_force(), &of(&[1, 3]));
+}
+
 #[test]
 fn a_log_right_after_its_snapshot_has_it_as_base() {
-    let terms = restored((4, 1)).into_terms().unwrap();
+    let terms = terms_of(restored((4, 1)));
     assert_eq!(terms.base(), (LogIndex(4), Term(1)));
-    let terms = restored((4, 2)).into_terms().unwrap();
+    let terms = terms_of(restored((4, 2)));
     assert_eq!(terms.base(), (LogIndex(4), Term(2)));
 }
 
 #[test]
 fn a_log_that_begins_before_its_snapshot_has_its_own_first_entry_as_base() {
     // Nobody remembers the term of entry 4.
-    let terms = restored((7, 3)).into_terms().unwrap();
+    let terms = terms_of(restored((7, 3)));
     assert_eq!(terms.base(), (LogIndex(5), Term(2)));
     assert_eq!(terms.term(LogIndex(6)), Some(Term(2)));
     assert_eq!(terms.last_index(), LogIndex(9));
@@ -44,7 +65,7 @@ fn an_empty_log_goes_on_after_its_snapshot() {
     let mut restored = restored((4, 1));
     restored.last_index = LogIndex(4);
     restored.term_runs.clear();
-    let terms = restored.into_terms().unwrap();
+    let terms = terms_of(restored);
     assert_eq!(
         (terms.last_index(), terms.last_term()),
         (LogIndex(4), Term(1))
@@ -53,7 +74,12 @@ fn an_empty_log_goes_on_after_its_snapshot() {
 
 #[test]
 fn a_log_that_does_not_fit_its_snapshot_is_refused() {
-    let refused = |restored: Restored| restored.into_terms().unwrap_err().to_string();
+    let refused = |restored: Restored| {
+        restored
+            .into_parts(Membership::default())
+            .unwrap_err()
+            .to_string()
+    };
     assert!(refused(restored((3, 1))).contains("begins after"));
     assert!(refused(restored((7, 2))).contains("last entry"));
     assert!(refused(restored((10, 3))).contains("last entry"));

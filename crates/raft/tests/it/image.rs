@@ -1,8 +1,8 @@
 //! What lies on a node's disk, as a write-ahead log with snapshot marks keeps it.
 
 use quorate_raft::{
-    Entry, Fetch, HardState, LogIndex, Membership, NodeId, Restored, SnapshotMark, SnapshotMeta,
-    Term, Write,
+    Entry, Fetch, HardState, LogIndex, Membership, NodeId, Payload, Restored, SnapshotMark,
+    SnapshotMeta, Term, Write,
 };
 
 /// A log with a term and a vote, as on a disk (or as in memory, once all writes are done).
@@ -138,10 +138,20 @@ impl Image {
                 term_runs.push((entry.index, entry.term));
             }
         }
-        let snapshot = self.mark.map(|mark| SnapshotMeta {
-            index: mark.index,
-            term: mark.term,
-            membership: Membership::of_voters(voters.to_vec()),
+        let of_entry = |entry: &Entry| match &entry.payload {
+            Payload::Membership { membership, .. } => Some((entry.index, (**membership).clone())),
+            Payload::Empty | Payload::Command(_) => None,
+        };
+        let memberships: Vec<_> = self.log.iter().filter_map(of_entry).collect();
+        let snapshot = self.mark.map(|mark| {
+            let mut before = memberships.iter().rev();
+            let newest = before.find(|(index, _)| *index <= mark.index);
+            let membership = newest.map(|(_, membership)| membership.clone());
+            SnapshotMeta {
+                index: mark.index,
+                term: mark.term,
+                membership: membership.unwrap_or_else(|| Membership::of_voters(voters.to_vec())),
+            }
         });
         Restored {
             hard_state: self.hard_state,
@@ -150,6 +160,7 @@ impl Image {
             first_index: self.before_first.next(),
             last_index: self.last_index(),
             term_runs,
+            memberships,
         }
     }
 }

@@ -1,3 +1,5 @@
+use quorate_raft::{Membership, NodeId, Payload};
+
 use super::*;
 
 fn every_kind_of_message() -> Vec<PeerMessage> {
@@ -29,6 +31,18 @@ fn every_kind_of_message() -> Vec<PeerMessage> {
                     index: LogIndex(11),
                     term: Term(3),
                     payload: command,
+                },
+                Entry {
+                    index: LogIndex(12),
+                    term: Term(3),
+                    payload: Payload::Membership {
+                        membership: Box::new(Membership {
+                            voters: vec![NodeId(1), NodeId(4)],
+                            voters_outgoing: vec![NodeId(1), NodeId(2)],
+                            learners: vec![NodeId(3)],
+                        }),
+                        context: Bytes::from_static(b"who asked"),
+                    },
                 },
             ],
             round: 77,

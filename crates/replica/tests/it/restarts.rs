@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use quorate_disk::{Crash, SimDisk};
-use quorate_raft::{Fetch, Instant, LogIndex, Message, Term};
-use quorate_replica::PeerMessage;
+use quorate_raft::{
+    Entry, Fetch, HardState, Instant, LogIndex, Membership, Message, NodeId, Payload, Term, Write,
+    WriteId,
+};
+use quorate_replica::{Node, PeerMessage};
 
 use crate::support::{SOON, cluster, roles, run_until_settled, tap, versions};
 use crate::world::{Asked, Input, Process, World};
@@ -133,4 +136,48 @@ fn a_vote_outlives_a_power_cut() {
     world.start(0);
     let raft = world.process(0).consensus.status().raft;
     assert_eq!((raft.term, raft.vote), (Term(40), Some(candidate)));
+}
+
+/// Else it would campaign and count by the members of its first start (pitfall 6).
+#[test]
+fn a_membership_in_the_log_is_in_force_from_the_start() {
+    let settings = World::quiet(3).settings(0);
+    let disk = SimDisk::new();
+    let first = &settings.member_ids;
+    let joint = Membership {
+        voters: vec![NodeId(first[0]), NodeId(first[1])],
+        voters_outgoing: first.iter().copied().map(NodeId).collect(),
+        learners: vec![NodeId(7)],
+    };
+    let entry = |index, payload| Entry {
+        index: LogIndex(index),
+        term: Term(1),
+        payload,
+    };
+    let change = Payload::Membership {
+        membership: Box::new(joint.clone()),
+        context: "who asked".into(),
+    };
+    let mut node = Node::open(disk.clone(), &settings, Instant::ZERO, 0).unwrap();
+    let write = Write {
+        id: WriteId(1),
+        hard_state: Some(HardState {
+            term: Term(1),
+            vote: None,
+        }),
+        truncate_after: None,
+        entries: vec![
+            entry(1, Payload::Empty),
+            entry(2, change),
+            entry(3, Payload::Empty),
+        ],
+    };
+    node.log_writer.write(vec![write]).unwrap();
+    drop(node);
+    let node = Node::open(disk, &settings, Instant::ZERO, 0).unwrap();
+    let status = node.consensus.status().raft;
+    assert_eq!(
+        (status.membership, status.membership_index),
+        (joint, LogIndex(2))
+    );
 }

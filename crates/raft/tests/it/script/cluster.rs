@@ -11,6 +11,9 @@
 //! | `settle` | delivers messages, ends writes and fetches, until nothing is left to do |
 //! | `propose n1 a b` | proposes commands; `300b` is one of 300 bytes |
 //! | `read n1 7` | asks for read 7 |
+//! | `join n4` | makes a node that knows no members yet |
+//! | `change n1 add-learner n4` | changes the membership; also `add-voter`, `promote`, `remove`, and `replace n1 n2 + n4`, with learners after the plus |
+//! | `members` | prints which membership is in force where |
 //! | `hold n1>n2`, `hold n1` | messages stay in the queue of this link (of all from and to n1) |
 //! | `deliver n1>n2 2` | delivers the second message of the queue (by default the first) |
 //! | `repeat n1>n2 2` | delivers a copy of it |
@@ -40,7 +43,7 @@ use quorate_raft::{
 };
 
 use super::print;
-use super::words::{Link, forged, link, node_id, number};
+use super::words::{Link, forged, link, membership_change, node_id, number};
 use crate::image::Image;
 
 #[derive(Default)]
@@ -68,6 +71,8 @@ struct Node {
     slow_disk: bool,
     slow_fetch: bool,
     slow_apply: bool,
+    /// It came later, and was not told of any members.
+    joined: bool,
 }
 
 impl Cluster {
@@ -89,6 +94,7 @@ impl Cluster {
             "cluster" => return self.create(arguments),
             "settle" => return self.settle(),
             "show" => return self.show(),
+            "members" => return self.show_members(),
             "pass" => return self.pass(arguments),
             "flow" if arguments.is_empty() => {
                 self.held.clear();
@@ -99,6 +105,7 @@ impl Cluster {
         }
         let (target, rest) = arguments.split_first().ok_or("on what?")?;
         match name {
+            "join" => return self.join(node_id(target)?),
             "hold" => self.held.extend(self.links(target)?),
             "cut" => self.cut.extend(self.links(target)?),
             "flow" => {
@@ -129,6 +136,7 @@ impl Cluster {
                 self.tick(id)?;
             }
             "propose" => self.propose(id, rest)?,
+            "change" => self.change(id, rest)?,
             "read" => {
                 let (now, read) = (self.node(id)?.now, ReadId(number(rest.first(), 0)?));
                 if let Err(error) = self.raft(id)?.read(now, read) {
@@ -239,6 +247,9 @@ impl Cluster {
         let mut config = self.config.clone().ok_or("no cluster")?;
         config.id = id;
         let node = self.node(id)?;
+        if node.joined {
+            config.voters.clear();
+        }
         config.seed = node.now.as_nanos();
         let restored = node.disk.restored(&config.voters);
         node.wanted = None;
@@ -247,6 +258,43 @@ impl Cluster {
         let raft = Raft::new(config, restored, node.now).map_err(|error| error.to_string())?;
         node.raft = Some(raft);
         self.carry_out(id)
+    }
+
+    fn join(&mut self, id: NodeId) -> Result<(), String> {
+        let node = Node {
+            joined: true,
+            ..Node::default()
+        };
+        self.nodes.insert(id, node);
+        self.start(id)
+    }
+
+    fn change(&mut self, id: NodeId, words: &[&str]) -> Result<(), String> {
+        let change = membership_change(words)?;
+        let now = self.node(id)?.now;
+        let context = Bytes::new();
+        let line = match self.raft(id)?.change_membership(now, change, context) {
+            Ok(accepted) => format!(
+                "n{id} begins the change at {} in term {}",
+                accepted.first, accepted.term
+            ),
+            Err(error) => format!("n{id} refuses: {error}"),
+        };
+        self.trace.push(line);
+        self.carry_out(id)
+    }
+
+    fn show_members(&mut self) -> Result<(), String> {
+        for (id, node) in &self.nodes {
+            let Some(raft) = &node.raft else { continue };
+            let status = raft.status();
+            self.trace.push(format!(
+                "n{id} members {} by entry {}",
+                print::membership(&status.membership),
+                status.membership_index
+            ));
+        }
+        Ok(())
     }
 
     fn tick(&mut self, id: NodeId) -> Result<(), String> {
@@ -375,6 +423,9 @@ impl Cluster {
         let mut say = |line: String| self.trace.push(format!("n{id} {line}"));
         if let Some(state) = &ready.state {
             say(print::state(state));
+        }
+        if let Some(membership) = &ready.membership {
+            say(format!("has members {}", print::membership(membership)));
         }
         ready
             .dropped

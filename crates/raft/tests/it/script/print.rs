@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use quorate_raft::{DropReason, Dropped, Entry, LeadershipState, Message, Payload, Role, Write};
+use quorate_raft::{
+    DropReason, Dropped, Entry, LeadershipState, Membership, Message, NodeId, Payload, Role, Write,
+};
 
 use crate::image::Image;
 
@@ -11,8 +13,34 @@ pub(super) fn entry(entry: &Entry) -> String {
         Payload::Empty => "empty".to_owned(),
         Payload::Command(bytes) if bytes.len() > 20 => format!("<{} bytes>", bytes.len()),
         Payload::Command(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Payload::Membership {
+            membership: members,
+            context,
+        } => {
+            let context = String::from_utf8_lossy(context);
+            format!("({}){context}", membership(members))
+        }
     };
     format!("{}@{} {payload}", entry.index, entry.term)
+}
+
+/// `n1 n2`, with learners `n1 n2 + n3`, joint `n1 n2 & n2 n3`.
+pub(super) fn membership(membership: &Membership) -> String {
+    let list = |ids: &[NodeId]| {
+        let names: Vec<String> = ids.iter().map(|id| format!("n{id}")).collect();
+        names.join(" ")
+    };
+    let mut text = list(&membership.voters);
+    if membership.is_joint() {
+        let _ = write!(text, " & {}", list(&membership.voters_outgoing));
+    }
+    if !membership.learners.is_empty() {
+        let _ = write!(text, " + {}", list(&membership.learners));
+    }
+    if text.is_empty() {
+        text.push_str("nobody");
+    }
+    text
 }
 
 pub(super) fn entries(entries: &[Entry]) -> String {

@@ -1,7 +1,7 @@
 //! What the words of a command mean.
 
 use bytes::Bytes;
-use quorate_raft::{Entry, LogIndex, Message, NodeId, Payload, Term};
+use quorate_raft::{Entry, LogIndex, MembershipChange, Message, NodeId, Payload, Term};
 
 /// From whom to whom.
 pub(super) type Link = (NodeId, NodeId);
@@ -26,6 +26,26 @@ pub(super) fn number(word: Option<&&str>, default: u64) -> Result<u64, String> {
     word.map_or(Ok(default), |word| {
         word.parse().map_err(|_| format!("{word} is no number"))
     })
+}
+
+/// A change from words like `add-learner n4` or `replace n1 n2 + n3`.
+pub(super) fn membership_change(words: &[&str]) -> Result<MembershipChange, String> {
+    let (kind, names) = words.split_first().ok_or("what change?")?;
+    let list = |names: &[&str]| names.iter().map(|name| node_id(name)).collect();
+    if *kind == "replace" {
+        let mut lists = names.split(|name| *name == "+").map(list);
+        let mut next = || lists.next().unwrap_or(Ok(Vec::new()));
+        let (voters, learners) = (next()?, next()?);
+        return Ok(MembershipChange::Replace { voters, learners });
+    }
+    let id = node_id(names.first().ok_or("whom?")?)?;
+    match *kind {
+        "add-learner" => Ok(MembershipChange::AddLearner(id)),
+        "add-voter" => Ok(MembershipChange::AddVoter(id)),
+        "promote" => Ok(MembershipChange::Promote(id)),
+        "remove" => Ok(MembershipChange::Remove(id)),
+        _ => Err(format!("no change {kind}")),
+    }
 }
 
 /// A message from words like `AppendAccepted term=1 matched=9 round=0`.

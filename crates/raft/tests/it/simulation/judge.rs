@@ -12,6 +12,7 @@ pub(super) fn state_after(state: u64, entry: &Entry) -> u64 {
     let payload: &[u8] = match &entry.payload {
         Payload::Empty => &[],
         Payload::Command(bytes) => bytes,
+        Payload::Membership { context, .. } => context,
     };
     let position = [state, entry.index.0, entry.term.0];
     let position = position.iter().flat_map(|number| number.to_le_bytes());
