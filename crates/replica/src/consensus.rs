@@ -14,8 +14,8 @@ use std::time::Duration;
 use quorate_proto::envelope::{RequestId, peek_request_id};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{
-    Dropped, Entry, Envelope, Fetch, Instant, LeadershipState, LogIndex, NodeId, Payload, Raft,
-    ReadGrant, ReadId, Ready, Status, Write, WriteId,
+    Dropped, Entry, Envelope, Fetch, InstallError, InstallWanted, Instant, LeadershipState, LogIndex, NodeId, Payload, Raft,
+    ReadGrant, ReadId, Ready, SnapshotMeta, Status, Write, WriteId,
 };
 
 use crate::cluster_version::ClusterVersions;
@@ -64,6 +64,12 @@ pub struct Effects {
     pub grant: Vec<ReadGrant>,
     /// Ranges to be read back from the log and given to [`Consensus::fetched`].
     pub fetch: Vec<Fetch>,
+    /// For the applier, before `apply`: the store is to be loaded from this snapshot, which is
+    /// durable here and in the log. What is under way of earlier entries is void.
+    pub restore: Option<SnapshotMeta>,
+    /// A snapshot to be pulled from a peer, for [`Consensus::installed`] or
+    /// [`Consensus::install_failed`].
+    pub install: Option<InstallWanted>,
     /// Writes that end without the applier, with what their clients hear.
     pub failed_proposals: Vec<(u64, RequestError)>,
     /// Reads that end without the applier.
@@ -108,6 +114,10 @@ pub struct Consensus {
     unwritten: VecDeque<(WriteId, usize)>,
     unwritten_bytes: usize,
     refused_messages: u64,
+    /// The newest snapshot that is durable here.
+    newest_snapshot: Option<LogIndex>,
+    /// Snapshots that were pulled and may have to be loaded.
+    installed: Vec<SnapshotMeta>,
     effects: Effects,
 }
 
@@ -119,6 +129,8 @@ impl Consensus {
         wall_ms: u64,
     ) -> Consensus {
         let status = raft.status();
+        let snapshot = status.snapshot_index;
+        let newest_snapshot = (snapshot > LogIndex::ZERO).then_some(snapshot);
         let state = LeadershipState {
             role: status.role,
             term: status.term,
@@ -135,11 +147,13 @@ impl Consensus {
             state,
             links: BTreeSet::new(),
             refused_by: None,
-            committed: LogIndex::ZERO,
-            applied: LogIndex::ZERO,
+            committed: snapshot,
+            applied: snapshot,
             unwritten: VecDeque::new(),
             unwritten_bytes: 0,
             refused_messages: 0,
+            newest_snapshot,
+            installed: Vec::new(),
             effects: Effects::default(),
         }
     }
@@ -230,6 +244,37 @@ impl Consensus {
         self.versions.applied(cluster_version);
     }
 
+    /// A snapshot that the applier handed over is durable under its name. The log since the one
+    /// before it is kept, so that the loss of this one is no loss.
+    pub fn snapshot_taken(&mut self, now: Instant, meta: SnapshotMeta) {
+        let Some(newest) = self.newest_snapshot.replace(meta.index) else {
+            return self.raft.snapshot_taken(now, meta, LogIndex(1));
+        };
+        if newest < meta.index {
+            self.raft.snapshot_taken(now, meta, newest.next());
+        } else {
+            self.newest_snapshot = Some(newest); // One that was pulled meanwhile is newer.
+        }
+    }
+
+    /// The snapshot that [`Effects::install`] asked for is durable here under its name.
+    ///
+    /// # Errors
+    /// When it cannot be what the log of this cluster made: it has had no effect.
+    pub fn installed(&mut self, now: Instant, meta: SnapshotMeta) -> Result<(), InstallError> {
+        self.raft.installed(now, meta.clone())?;
+        // Those that only told Raft what is committed are never restored.
+        let committed = self.committed;
+        self.installed.retain(|earlier| earlier.index > committed);
+        self.installed.push(meta);
+        Ok(())
+    }
+
+    /// The snapshot that [`Effects::install`] asked for could not be had.
+    pub fn install_failed(&mut self, now: Instant) {
+        self.raft.install_failed(now);
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         self.raft.tick(now);
@@ -301,14 +346,12 @@ impl Consensus {
         for dropped in ready.dropped {
             self.dropped(now, dropped);
         }
-        // No snapshots are taken here, so no leader releases its log and none is offered: neither
-        // `ready.install` nor `ready.restore` is ever set by a node of this version. An offer of a
-        // later version is answered like a heartbeat, and not followed.
-        assert!(
-            ready.restore.is_none(),
-            "a snapshot to restore at {:?} that nobody installed",
-            ready.restore
-        );
+        if let Some(index) = ready.restore {
+            self.restore(index);
+        }
+        if let Some(wanted) = ready.install {
+            self.effects.install = Some(wanted);
+        }
         self.note_committed(&ready.committed);
         for grant in ready.reads {
             if self.reads.granted(grant.id, grant.index) {
@@ -328,6 +371,17 @@ impl Consensus {
         self.note_unwritten();
         self.effects.apply.extend(ready.committed);
         self.effects.fetch.extend(ready.fetch);
+    }
+
+    fn restore(&mut self, index: LogIndex) {
+        let mut installed = std::mem::take(&mut self.installed).into_iter();
+        let meta = installed.find(|meta| meta.index == index);
+        let meta = meta.expect("Raft restores only what was installed");
+        self.newest_snapshot = Some(index);
+        self.committed = index;
+        // Whatever was to be applied before it is part of it.
+        self.effects.apply.clear();
+        self.effects.restore = Some(meta);
     }
 
     /// What is committed will be answered by the applier: it waits here no more.
@@ -435,6 +489,8 @@ impl Effects {
             && self.apply.is_empty()
             && self.grant.is_empty()
             && self.fetch.is_empty()
+            && self.restore.is_none()
+            && self.install.is_none()
             && self.failed_proposals.is_empty()
             && self.failed_reads.is_empty()
             && self.state.is_none()
