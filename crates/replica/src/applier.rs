@@ -11,11 +11,16 @@ use bytes::Bytes;
 use prost::Message as _;
 use quorate_kv::{Answer as Wanted, Application, Command, Reply, Step, Store};
 use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
-use quorate_raft::{Entry, LogIndex, Payload, ReadGrant, ReadId};
+use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
+use quorate_raft::{
+    Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, SnapshotMeta, Term,
+};
 
 use crate::duplicates::Duplicates;
 use crate::error::{ApplyError, RequestError};
 use crate::limits::FIRST_KEYS_OF_A_COMMAND;
+use crate::snapshot_head::SnapshotHead;
+use crate::snapshots::{Capture, SnapshotPolicy};
 
 /// The answer to a request that this node took.
 #[derive(Debug)]
@@ -40,6 +45,7 @@ pub struct Progress {
 /// A command that is being applied over several steps.
 struct Current {
     index: LogIndex,
+    term: Term,
     answer_to: Option<u64>,
     application: Application,
     /// How many keys it may touch in its first step.
@@ -54,21 +60,37 @@ pub struct Applier {
     current: Option<Current>,
     waiting_reads: VecDeque<ReadGrant>,
     applied: LogIndex,
+    applied_term: Term,
     duplicates: Duplicates,
     duplicate_count: u64,
     log_time_ms: u64,
     cluster_version: u32,
+    /// In force at `applied`.
+    membership: Membership,
+    snapshots: SnapshotPolicy,
+    /// Bytes of entries applied since the state that the newest snapshot holds.
+    bytes_since_snapshot: u64,
 }
 
 impl Applier {
-    pub(crate) fn new(member: u64, boot_nonce: u32) -> Applier {
+    /// `membership` is the one that the cluster began with.
+    pub(crate) fn new(
+        member: u64,
+        boot_nonce: u32,
+        membership: Membership,
+        snapshot_log_bytes: u64,
+    ) -> Applier {
         Applier {
+            membership,
+            snapshots: SnapshotPolicy::new(snapshot_log_bytes),
+            bytes_since_snapshot: 0,
             member,
             boot_nonce,
             queue: VecDeque::new(),
             current: None,
             waiting_reads: VecDeque::new(),
             applied: LogIndex::ZERO,
+            applied_term: Term(0),
             duplicates: Duplicates::default(),
             duplicate_count: 0,
             log_time_ms: 0,
@@ -105,6 +127,7 @@ impl Applier {
                         progress.answers.push(Answer { sequence, result });
                     }
                     self.applied = current.index;
+                    self.applied_term = current.term;
                     self.current = None;
                 }
                 continue;
@@ -146,32 +169,117 @@ impl Applier {
         self.duplicate_count
     }
 
+    /// The state as it is now, for a snapshot, when one is due and none is under way; to be asked
+    /// between steps. It ends with [`Applier::snapshot_ended`].
+    pub fn capture_if_due(&mut self, store: &mut Store) -> Option<Capture> {
+        let due = self.snapshots.is_due(self.bytes_since_snapshot);
+        if !due || !self.is_between_commands() {
+            return None;
+        }
+        // Whoever held the last scan may not have let go of it yet.
+        let scan = store.capture_snapshot().ok()?;
+        self.snapshots.begin();
+        self.bytes_since_snapshot = 0;
+        let meta = SnapshotMeta {
+            index: self.applied,
+            term: self.applied_term,
+            membership: self.membership.clone(),
+        };
+        let head = self.capture_head().encode();
+        Some(Capture { meta, head, scan })
+    }
+
+    /// The snapshot that was captured last is durable and has so many bytes, or was given up.
+    pub fn snapshot_ended(&mut self, bytes: Option<u64>) {
+        self.snapshots.ended(bytes);
+    }
+
+    /// What a snapshot at [`Applier::applied`] holds beside the store.
+    ///
+    /// Panics while a command is half applied ([`Applier::is_between_commands`]): its request
+    /// would count as applied without having been.
+    pub fn capture_head(&self) -> SnapshotHead {
+        assert!(
+            self.is_between_commands(),
+            "a snapshot at {:?} in the middle of the entry after it",
+            self.applied
+        );
+        SnapshotHead {
+            applied_index: self.applied.0,
+            applied_term: self.applied_term.0,
+            membership: self.membership.clone(),
+            log_time_ms: self.log_time_ms,
+            cluster_version: self.cluster_version,
+            duplicates: self.duplicates.clone(),
+        }
+    }
+
+    /// Goes on from a snapshot, whose store takes the place of the one applied to so far. Entries
+    /// that it contains and that were still to be applied are passed over; who waits for one of
+    /// them on this node is told that its outcome is unknown, since it is not known here. Reads
+    /// that it releases come with the next step.
+    ///
+    /// Panics when the snapshot lies before what has been applied.
+    pub fn restore(&mut self, head: SnapshotHead) -> Vec<Answer> {
+        assert!(
+            head.applied_index >= self.applied.0,
+            "a snapshot at index {} would undo what was applied up to {:?}",
+            head.applied_index,
+            self.applied
+        );
+        let current = self.current.take().and_then(|current| current.answer_to);
+        let mut unknown: Vec<u64> = current.into_iter().collect();
+        let is_contained = |entry: &Entry| entry.index.0 <= head.applied_index;
+        while let Some(entry) = self.queue.pop_front_if(|entry| is_contained(entry)) {
+            unknown.extend(self.waits_for(&entry));
+        }
+        self.applied = LogIndex(head.applied_index);
+        self.applied_term = Term(head.applied_term);
+        self.log_time_ms = head.log_time_ms;
+        self.cluster_version = head.cluster_version;
+        self.duplicates = head.duplicates;
+        self.membership = head.membership;
+        self.bytes_since_snapshot = 0;
+        let answer = |sequence| Answer {
+            sequence,
+            result: Err(RequestError::LeaderLost),
+        };
+        unknown.into_iter().map(answer).collect()
+    }
+
     fn begin(
         &mut self,
         store: &mut Store,
         entry: Entry,
         progress: &mut Progress,
     ) -> Result<(), ApplyError> {
-        let index = entry.index;
+        let (index, term) = (entry.index, entry.term);
         assert_eq!(
             index,
             self.applied.next(),
             "entries are applied in order, without gaps"
         );
-        let Payload::Command(bytes) = entry.payload else {
-            // An empty entry changes nothing. Nor does a membership, here: consensus went by it
-            // from the moment it was in the log, and no member's attributes are kept in the
-            // store yet.
-            self.skip(store, index);
-            return Ok(());
+        self.bytes_since_snapshot += (entry.payload.len() + ENTRY_OVERHEAD_BYTES) as u64;
+        let bytes = match entry.payload {
+            Payload::Command(bytes) => bytes,
+            Payload::Membership { membership, .. } => {
+                // Consensus went by it from the moment it was in the log.
+                self.membership = *membership;
+                self.skip(store, index, term);
+                return Ok(());
+            }
+            Payload::Empty => {
+                self.skip(store, index, term);
+                return Ok(());
+            }
         };
         let envelope =
             CommandEnvelope::decode(&bytes).map_err(|reason| ApplyError { index, reason })?;
         self.log_time_ms = self.log_time_ms.max(envelope.log_time_ms);
         let answer_to = self.answer_to(envelope.request_id);
-        if !self.duplicates.admit(envelope.request_id) {
+        if !self.duplicates.admit(envelope.request_id, index) {
             self.duplicate_count += 1;
-            self.skip(store, index);
+            self.skip(store, index, term);
             if let Some(sequence) = answer_to {
                 // The first time has been answered, and nobody waits any more. Should somebody
                 // wait all the same, then for a request whose fate this node does not know.
@@ -194,6 +302,7 @@ impl Applier {
                 let application = store.begin(index.0, command, wanted);
                 self.current = Some(Current {
                     index,
+                    term,
                     answer_to,
                     application,
                     first_keys,
@@ -201,10 +310,10 @@ impl Applier {
             }
             Decoded::ClusterVersion(version) => {
                 self.cluster_version = self.cluster_version.max(version);
-                self.skip(store, index);
+                self.skip(store, index, term);
             }
             Decoded::Illegal => {
-                self.skip(store, index);
+                self.skip(store, index, term);
                 if let Some(sequence) = answer_to {
                     let result = Err(RequestError::Undecodable);
                     progress.answers.push(Answer { sequence, result });
@@ -214,14 +323,25 @@ impl Applier {
         Ok(())
     }
 
-    fn skip(&mut self, store: &mut Store, index: LogIndex) {
+    fn skip(&mut self, store: &mut Store, index: LogIndex, term: Term) {
         store.skip(index.0);
         self.applied = index;
+        self.applied_term = term;
     }
 
     fn answer_to(&self, request: RequestId) -> Option<u64> {
         let ours = request.member == self.member && request.boot_nonce == self.boot_nonce;
         ours.then_some(request.sequence)
+    }
+
+    /// The request of this node, if it is one, that an entry is to answer.
+    fn waits_for(&self, entry: &Entry) -> Option<u64> {
+        let Payload::Command(bytes) = &entry.payload else {
+            return None;
+        };
+        let envelope = CommandEnvelope::decode(bytes).ok()?;
+        self.answer_to(envelope.request_id)
+            .filter(|sequence| *sequence > 0)
     }
 
     fn release_reads(&mut self, progress: &mut Progress) {

@@ -38,6 +38,7 @@ mod log_writer;
 mod node;
 mod proposals;
 mod reads;
+mod snapshot_head;
 pub mod wire;
 
 pub use applier::{Answer, Applier, Progress};
@@ -49,4 +50,5 @@ pub use identity::{ClusterIdentity, MemberSeed, identify};
 pub use log_writer::LogWriter;
 pub use node::{LogReader, Node, NodeSettings};
 pub use proposals::Proposal;
+pub use snapshot_head::{SnapshotHead, SnapshotHeadError};
 pub use wire::{ForwardedProposal, PeerMessage, RefusalReason};

@@ -60,6 +60,16 @@ pub const DUPLICATE_WINDOW: u64 = 65_536;
 /// answered, or its client was cut off with the process that took it.
 pub const DUPLICATE_BOOTS_PER_MEMBER: usize = 4;
 
+/// Members whose windows are remembered, those that left the cluster included. Beyond it the one
+/// whose last request lies furthest back in the log is forgotten. No cluster has a tenth of this
+/// many at a time; all their windows together are 8 MiB.
+pub const DUPLICATE_MEMBERS: usize = 256;
+
+/// Bytes of a node's own part of a snapshot. A window takes a few, and 64 KiB if every other
+/// request of a boot was lost; this is room for as many of those as there can be, and for a
+/// membership.
+pub const MAX_SNAPSHOT_HEAD_BYTES: usize = 80 << 20;
+
 /// How far the wall clock may run ahead of the monotonic clock before its time is refused.
 pub const MAX_CLOCK_JUMP: Duration = Duration::from_secs(60);
 

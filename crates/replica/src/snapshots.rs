@@ -22,9 +22,11 @@
 //! (`docs/format-snapshot.md`).
 
 mod loader;
+mod policy;
 mod puller;
 mod taker;
 
 pub use loader::{LoadedSnapshot, head_of, load};
+pub(crate) use policy::SnapshotPolicy;
 pub use puller::{PullProgress, SnapshotPuller, SnapshotQuery};
 pub use taker::{Capture, SnapshotTaker, TakenSnapshot};

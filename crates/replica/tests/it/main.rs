@@ -9,6 +9,7 @@ mod limits;
 mod random_worlds;
 mod reads;
 mod restarts;
+mod snapshot_heads;
 mod support;
 mod versions;
 mod world;

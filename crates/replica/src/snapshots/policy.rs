@@ -1,0 +1,62 @@
+//! When a snapshot is due.
+
+/// A snapshot costs about what it is large, and saves the log since the last one from being read
+/// at the next start. So one is due when that log has outgrown the larger of a limit and the last
+/// snapshot: writing them never costs more than writing the log did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SnapshotPolicy {
+    least_log_bytes: u64,
+    last_bytes: u64,
+    under_way: bool,
+}
+
+impl SnapshotPolicy {
+    pub(crate) fn new(least_log_bytes: u64) -> SnapshotPolicy {
+        SnapshotPolicy {
+            least_log_bytes,
+            last_bytes: 0,
+            under_way: false,
+        }
+    }
+
+    pub(crate) fn is_due(&self, log_bytes: u64) -> bool {
+        !self.under_way && log_bytes >= self.least_log_bytes.max(self.last_bytes)
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.under_way = true;
+    }
+
+    /// One that was given up is tried again after as much log as if it had succeeded.
+    pub(crate) fn ended(&mut self, bytes: Option<u64>) {
+        self.under_way = false;
+        self.last_bytes = bytes.unwrap_or(self.last_bytes);
+    }
+
+    /// A snapshot of so many bytes was loaded.
+    pub(crate) fn loaded(&mut self, bytes: u64) {
+        self.last_bytes = bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_due_when_the_log_has_outgrown_the_limit_and_the_last_one() {
+        let mut policy = SnapshotPolicy::new(100);
+        assert!(!policy.is_due(99));
+        assert!(policy.is_due(100));
+        policy.begin();
+        assert!(!policy.is_due(1000), "one at a time");
+        policy.ended(Some(500));
+        assert!(!policy.is_due(499));
+        assert!(policy.is_due(500));
+        policy.begin();
+        policy.ended(None);
+        assert!(policy.is_due(500), "the last that succeeded counts");
+        policy.loaded(20);
+        assert!(policy.is_due(100) && !policy.is_due(99));
+    }
+}
