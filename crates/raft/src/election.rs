@@ -40,7 +40,10 @@ impl Raft {
 
     /// The election timer fired.
     pub(crate) fn campaign(&mut self) {
-        if self.config.pre_vote {
+        if self.disk_is_stalled() {
+            let deadline = self.now + self.random.jittered(self.config.election_timeout);
+            self.role.postpone_election(deadline);
+        } else if self.config.pre_vote {
             self.become_pre_candidate();
         } else {
             self.become_candidate();

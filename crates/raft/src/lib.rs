@@ -78,13 +78,14 @@
 //!
 //! `raft.rs` has the inputs and the dispatch of messages, `output.rs` has `ready`; `role.rs` says
 //! what each role knows; then `election.rs`, `follower.rs`, `replication.rs` (with `progress.rs`)
-//! `read_index.rs` and `snapshot.rs`; who the members are, and how that changes, are `membership.rs`,
+//! `read_index.rs`, `snapshot.rs` and `disk_stall.rs`; who the members are, and how that changes, are `membership.rs`,
 //! `quorum.rs` and `reconfiguration.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
 //! `fetcher.rs`. The scripts in `tests/scripts` show each behaviour as a trace.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 mod config;
+mod disk_stall;
 mod durability;
 mod election;
 mod error;

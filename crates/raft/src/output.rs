@@ -112,6 +112,7 @@ impl Raft {
         }
         let entries = self.log.unwritten();
         let (id, truncate_after) = self.log.disk.begin_write(self.log.last_index());
+        self.write_times.began(id, self.now);
         let hard_state = self.persistent.take_change(id);
         Some(Write {
             id,

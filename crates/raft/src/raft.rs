@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::config::Config;
+use crate::disk_stall::WriteTimes;
 use crate::election::VoteRequest;
 use crate::error::{ConfigError, MessageError, ProposeError};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
@@ -45,6 +46,7 @@ pub struct Raft {
     pub(crate) persistent: Persistent,
     pub(crate) role: RoleState,
     pub(crate) log: Log,
+    pub(crate) write_times: WriteTimes,
     /// Entries through here are committed, for all this node knows. Never beyond its log.
     pub(crate) commit: LogIndex,
     /// Entries through here were handed out.
@@ -86,6 +88,7 @@ impl Raft {
         let alone = configuration.is_quorum(|id| id == config.id);
         let mut raft = Raft {
             log: Log::restore(terms, config.max_memory_log_bytes),
+            write_times: WriteTimes::default(),
             persistent: Persistent::new(hard_state),
             role: RoleState::Follower(Follower::new(None, deadline)),
             commit: applied,
@@ -123,13 +126,17 @@ impl Raft {
                 .min(),
             role => role.election_deadline().filter(|_| self.may_campaign()),
         };
-        [of_role, self.read_deadline()].into_iter().flatten().min()
+        [of_role, self.read_deadline(), self.gives_way_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Time passed. Does whatever is due.
     pub fn tick(&mut self, now: Instant) {
         self.advance_clock(now);
         self.expire_reads();
+        self.give_way_if_stalled();
         if let RoleState::Leader(_) = self.role {
             self.tick_leader();
         } else if self.may_campaign()
@@ -209,6 +216,7 @@ impl Raft {
     pub fn wrote(&mut self, now: Instant, id: WriteId) {
         self.advance_clock(now);
         self.log.disk.complete(id);
+        self.write_times.done(id);
         self.log.evict();
         self.outbox.release(&self.log.disk);
         let durable = self.log.durable();

@@ -101,6 +101,17 @@ impl RoleState {
         }
     }
 
+    /// Starts the election timer anew. Leaders have none.
+    pub(crate) fn postpone_election(&mut self, deadline: Instant) {
+        match self {
+            RoleState::Follower(follower) => follower.election_deadline = deadline,
+            RoleState::PreCandidate(campaign) | RoleState::Candidate(campaign) => {
+                campaign.election_deadline = deadline;
+            }
+            RoleState::Leader(_) => {}
+        }
+    }
+
     /// When the node campaigns unless something happens. Leaders never do.
     pub(crate) fn election_deadline(&self) -> Option<Instant> {
         match self {

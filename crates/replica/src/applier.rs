@@ -214,13 +214,13 @@ impl Applier {
         }
     }
 
-    /// Goes on from a snapshot, whose store takes the place of the one applied to so far. Entries
+    /// Goes on from a snapshot of so many bytes, whose store takes the place of the one applied to so far. Entries
     /// that it contains and that were still to be applied are passed over; who waits for one of
     /// them on this node is told that its outcome is unknown, since it is not known here. Reads
     /// that it releases come with the next step.
     ///
     /// Panics when the snapshot lies before what has been applied.
-    pub fn restore(&mut self, head: SnapshotHead) -> Vec<Answer> {
+    pub fn restore(&mut self, head: SnapshotHead, bytes: u64) -> Vec<Answer> {
         assert!(
             head.applied_index >= self.applied.0,
             "a snapshot at index {} would undo what was applied up to {:?}",
@@ -240,6 +240,7 @@ impl Applier {
         self.duplicates = head.duplicates;
         self.membership = head.membership;
         self.bytes_since_snapshot = 0;
+        self.snapshots.loaded(bytes);
         let answer = |sequence| Answer {
             sequence,
             result: Err(RequestError::LeaderLost),

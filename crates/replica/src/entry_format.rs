@@ -50,16 +50,22 @@ pub(crate) fn entry_parts(payload: Payload) -> (u8, Bytes) {
             membership,
             context,
         } => {
-            let numbers = |ids: &[NodeId]| ids.iter().map(|id| id.0).collect();
-            let entry = peer::MembershipEntry {
-                voters: numbers(&membership.voters),
-                voters_outgoing: numbers(&membership.voters_outgoing),
-                learners: numbers(&membership.learners),
-                context,
-            };
-            (ENTRY_KIND_MEMBERSHIP, entry.encode_to_vec().into())
+            let bytes = encode_membership(&membership, context);
+            (ENTRY_KIND_MEMBERSHIP, bytes.into())
         }
     }
+}
+
+/// A membership and the context of its entry, as they stand in a log and in a snapshot's head.
+pub(crate) fn encode_membership(membership: &Membership, context: Bytes) -> Vec<u8> {
+    let numbers = |ids: &[NodeId]| ids.iter().map(|id| id.0).collect();
+    let entry = peer::MembershipEntry {
+        voters: numbers(&membership.voters),
+        voters_outgoing: numbers(&membership.voters_outgoing),
+        learners: numbers(&membership.learners),
+        context,
+    };
+    entry.encode_to_vec()
 }
 
 /// The payload of that kind with those bytes.
@@ -77,6 +83,15 @@ pub(crate) fn entry_payload(kind: u32, data: Bytes) -> Result<Payload, EntryErro
 }
 
 fn membership_payload(data: Bytes) -> Result<Payload, EntryError> {
+    let (membership, context) = decode_membership(data)?;
+    Ok(Payload::Membership {
+        membership: Box::new(membership),
+        context,
+    })
+}
+
+/// What [`encode_membership`] wrote.
+pub(crate) fn decode_membership(data: Bytes) -> Result<(Membership, Bytes), EntryError> {
     let entry =
         peer::MembershipEntry::decode(data).map_err(|_| EntryError::UndecodableMembership)?;
     let ids = |numbers: Vec<u64>| numbers.into_iter().map(NodeId).collect();
@@ -88,11 +103,8 @@ fn membership_payload(data: Bytes) -> Result<Payload, EntryError> {
     membership
         .check()
         .map_err(|what| EntryError::IllegalMembership { what })?;
-    Ok(Payload::Membership {
-        membership: Box::new(membership),
-        // A copy, so that a few bytes do not keep the whole frame that they came in.
-        context: Bytes::copy_from_slice(&entry.context),
-    })
+    // A copy, so that a few bytes do not keep the whole frame that they came in.
+    Ok((membership, Bytes::copy_from_slice(&entry.context)))
 }
 
 #[cfg(test)]

@@ -63,13 +63,38 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: EntryError,
     },
-    /// The log's first segments are missing.
-    #[error(
-        "the write-ahead log begins at index {first_index}, not at 1: its first segments are \
-         missing. Put them back, from this very disk; without them the store cannot be rebuilt"
-    )]
-    LogBegins {
-        /// Its first index.
-        first_index: u64,
+    /// The snapshot that the log goes on from cannot be loaded.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotContentError),
+}
+
+/// Why a snapshot's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotContentError {
+    /// The file: not there, damaged, or the disk failed.
+    #[error(transparent)]
+    File(#[from] quorate_wal::WalError),
+    /// What it says of the node is not what a node writes.
+    #[error(transparent)]
+    Head(#[from] crate::snapshot_head::SnapshotHeadError),
+    /// Nor what it says of the store.
+    #[error(transparent)]
+    Store(#[from] quorate_kv::SnapshotError),
+    /// It ends before its head does.
+    #[error("the snapshot ends within its head: use an older one, or fetch it again")]
+    EndsInHead,
+    /// Its head claims to be longer than any is.
+    #[error("the snapshot claims a head of {bytes} bytes: use an older one, or fetch it again")]
+    HeadTooLong {
+        /// The claim.
+        bytes: usize,
+    },
+    /// It is of another state than its name says.
+    #[error("the snapshot is of index {found} where its name says {expected}")]
+    OtherIndex {
+        /// By its name, or as it was asked for.
+        expected: u64,
+        /// By its content.
+        found: u64,
     },
 }

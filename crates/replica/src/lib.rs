@@ -39,16 +39,21 @@ mod node;
 mod proposals;
 mod reads;
 mod snapshot_head;
+mod snapshots;
 pub mod wire;
 
 pub use applier::{Answer, Applier, Progress};
 pub use cluster_version::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
 pub use consensus::{Consensus, ConsensusSettings, ConsensusStatus, Effects, WriteRequest};
 pub use entry_format::EntryError;
-pub use error::{ApplyError, OpenError, RequestError};
+pub use error::{ApplyError, OpenError, RequestError, SnapshotContentError};
 pub use identity::{ClusterIdentity, MemberSeed, identify};
 pub use log_writer::LogWriter;
 pub use node::{LogReader, Node, NodeSettings};
 pub use proposals::Proposal;
 pub use snapshot_head::{SnapshotHead, SnapshotHeadError};
+pub use snapshots::{
+    Capture, LoadedSnapshot, PullProgress, SnapshotPuller, SnapshotQuery, SnapshotTaker,
+    TakenSnapshot, load_snapshot,
+};
 pub use wire::{ForwardedProposal, PeerMessage, RefusalReason};

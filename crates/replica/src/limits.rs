@@ -77,6 +77,10 @@ pub const MAX_CLOCK_JUMP: Duration = Duration::from_secs(60);
 /// segment, and what is torn by a crash is at most this.
 pub const MAX_LOG_BATCH_BYTES: usize = 4 << 20;
 
-/// Bytes of log at which a node says, once, that snapshots are not there yet and the log will
-/// grow on.
-pub const LOG_BYTES_NOTICE: u64 = 4 << 30;
+/// Bytes of entries after which a snapshot is taken, unless the last one is larger: a second of
+/// the fastest writing, and what a start has to read back of the log at least.
+pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
+
+/// Bytes of the store that a snapshot takes under one hold of its lock: a fraction of a
+/// millisecond.
+pub const SNAPSHOT_STEP_BYTES: usize = 128 << 10;

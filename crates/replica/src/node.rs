@@ -7,7 +7,7 @@ use quorate_kv::Store;
 use quorate_raft::{
     Config, HardState, Instant, LogIndex, Membership, NodeId, Payload, Raft, Restored, Term,
 };
-use quorate_wal::{Identity, Note, Options, Preparer, Reader};
+use quorate_wal::{Identity, Note, Options, Preparer, Reader, SnapshotFiles};
 
 use crate::applier::Applier;
 use crate::consensus::{Consensus, ConsensusSettings};
@@ -15,6 +15,7 @@ use crate::entry_format::entry_payload;
 use crate::error::OpenError;
 use crate::limits::{MAX_LOG_BATCH_BYTES, REQUEST_TIMEOUT_BASE};
 use crate::log_writer::LogWriter;
+use crate::snapshots::load_snapshot;
 use crate::wire::GROUP_ID;
 
 /// What a node has to be told.
@@ -38,6 +39,8 @@ pub struct NodeSettings {
     pub seed: u64,
     /// The size of the log's segments, in bytes; the log's own default if none.
     pub segment_bytes: Option<u64>,
+    /// Bytes of entries after which a snapshot is taken, at the least.
+    pub snapshot_log_bytes: u64,
 }
 
 /// The machines of one node, and its store.
@@ -48,6 +51,8 @@ pub struct Node<D: Disk> {
     pub log_writer: LogWriter<D>,
     /// Reads entries back from the log.
     pub log_reader: LogReader<D>,
+    /// Its snapshots.
+    pub snapshots: SnapshotFiles<D>,
     /// Prepares the log's next segments.
     pub preparer: Preparer<D>,
     /// Applies what is committed.
@@ -76,24 +81,43 @@ impl<D: Disk> Node<D> {
             member_id,
             ..
         } = *settings;
-        let mut options = Options::new(Identity {
+        let identity = Identity {
             cluster_id,
             member_id,
             group_id: GROUP_ID,
-        });
+        };
+        let mut options = Options::new(identity);
         // No client can know it in advance, so no value it stores can pass for a batch of the log.
         options.salt = u64::from(settings.boot_nonce);
         if let Some(bytes) = settings.segment_bytes {
             options.segment_bytes = bytes;
         }
+        let snapshots = SnapshotFiles::new(disk.clone(), identity, options.salt);
         let opened = quorate_wal::open(disk, options)?;
-        let first_index = opened.recovered.first_index;
-        if first_index != 1 {
-            return Err(OpenError::LogBegins { first_index });
-        }
+        let mut notes = opened.recovered.notes.clone();
+        notes.extend(snapshots.tidy()?);
+        let start = quorate_wal::pair(&opened.recovered, &snapshots)?;
+        notes.extend(start.notes);
+        let config = raft_config(settings);
+        let initial = Membership::of_voters(config.voters.clone());
+        let mut applier = Applier::new(
+            member_id,
+            settings.boot_nonce,
+            initial,
+            settings.snapshot_log_bytes,
+        );
         let mut restored = restored(&opened.recovered);
         restored.memberships = memberships(&opened.reader, &opened.recovered)?;
-        let raft = Raft::new(raft_config(settings), restored, now)?;
+        let mut store = Store::new();
+        if let Some(id) = start.snapshot {
+            let loaded = load_snapshot(&snapshots, id.mark)?;
+            let meta = loaded.head.meta();
+            restored.applied = meta.index;
+            restored.snapshot = Some(meta);
+            store = loaded.store;
+            applier.restore(loaded.head, loaded.bytes);
+        }
+        let raft = Raft::new(config, restored, now)?;
         let request_timeout = REQUEST_TIMEOUT_BASE + 2 * settings.election_timeout;
         let consensus = ConsensusSettings {
             member: NodeId(member_id),
@@ -109,9 +133,10 @@ impl<D: Disk> Node<D> {
                 reader: opened.reader,
             },
             preparer: opened.preparer,
-            applier: Applier::new(member_id, settings.boot_nonce),
-            store: Store::new(),
-            notes: opened.recovered.notes,
+            snapshots,
+            applier,
+            store,
+            notes,
             request_timeout,
         })
     }
@@ -131,7 +156,6 @@ fn restored(recovered: &quorate_wal::Recovered) -> Restored {
     let state = recovered.hard_state;
     let term_runs = recovered.term_runs.iter();
     Restored {
-        // A log that begins at 1 needs none; `open` refuses another.
         snapshot: None,
         hard_state: HardState {
             term: Term(state.term),

@@ -4,7 +4,7 @@
 //! would go on otherwise than those that applied the log. For the applier that is: where it stands, the
 //! log time, the cluster version, and the windows that keep a request from being applied twice
 //! (Raft dissertation, section 6.3: sessions are part of the state machine). The membership in force
-//! goes with it, as bytes that are not looked into here.
+//! goes with it.
 //!
 //! Like the store's part the encoding has one form for each state, so that members make the same
 //! file each for themselves. A window is written as runs, since nearly all of it was applied: a few
@@ -13,7 +13,9 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::encoding::{decode_varint, encode_varint};
 use quorate_raft::limits::MAX_NUMBER;
+use quorate_raft::{LogIndex, Membership, SnapshotMeta, Term};
 
+use crate::entry_format::{decode_membership, encode_membership};
 use crate::duplicates::{Boots, Duplicates, Window};
 use crate::limits::{
     DUPLICATE_BOOTS_PER_MEMBER, DUPLICATE_MEMBERS, DUPLICATE_WINDOW, MAX_SNAPSHOT_HEAD_BYTES,
@@ -29,8 +31,8 @@ pub struct SnapshotHead {
     pub applied_index: u64,
     /// Its term.
     pub applied_term: u64,
-    /// The membership in force there, as its owner encoded it.
-    pub membership: Bytes,
+    /// The membership in force there.
+    pub membership: Membership,
     /// The log time there, milliseconds since 1970.
     pub log_time_ms: u64,
     /// The cluster version in force there; 0 if none had been agreed.
@@ -64,6 +66,15 @@ pub enum SnapshotHeadError {
 }
 
 impl SnapshotHead {
+    /// What the snapshot stands for.
+    pub fn meta(&self) -> SnapshotMeta {
+        SnapshotMeta {
+            index: LogIndex(self.applied_index),
+            term: Term(self.applied_term),
+            membership: self.membership.clone(),
+        }
+    }
+
     /// The bytes. They do not tell where they end.
     pub fn encode(&self) -> Bytes {
         let mut buffer = BytesMut::new();
@@ -72,8 +83,9 @@ impl SnapshotHead {
         encode_varint(self.applied_term, &mut buffer);
         encode_varint(self.log_time_ms, &mut buffer);
         encode_varint(u64::from(self.cluster_version), &mut buffer);
-        encode_varint(self.membership.len() as u64, &mut buffer);
-        buffer.put_slice(&self.membership);
+        let membership = encode_membership(&self.membership, Bytes::new());
+        encode_varint(membership.len() as u64, &mut buffer);
+        buffer.put_slice(&membership);
         encode_varint(self.duplicates.members.len() as u64, &mut buffer);
         for (member, boots) in &self.duplicates.members {
             buffer.put_u64_le(*member);
@@ -110,7 +122,11 @@ impl SnapshotHead {
             ..SnapshotHead::default()
         };
         let length = fields.number(MAX_SNAPSHOT_HEAD_BYTES as u64)?;
-        head.membership = Bytes::copy_from_slice(fields.slice(length as usize)?);
+        let membership = Bytes::copy_from_slice(fields.slice(length as usize)?);
+        head.membership = match decode_membership(membership) {
+            Ok((membership, _)) => membership,
+            Err(_) => return Err(fields.damaged("no membership")),
+        };
         for _ in 0..fields.number(DUPLICATE_MEMBERS as u64)? {
             let member = fields.slice(8)?.get_u64_le();
             let boots = fields.boots(head.applied_index)?;

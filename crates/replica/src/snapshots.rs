@@ -10,7 +10,7 @@
 //!                          (scans the store in steps)                        releases the log before
 //!
 //!   Consensus ── install ──► SnapshotPuller ── file durable ──► Consensus ── mark durable ──► Applier
-//!                            (chunks from a peer)                              reads it with load
+//!                            (chunks from a peer)                              reads it: load_snapshot
 //! ```
 //!
 //! What must hold, in this order, so that a crash in between finds what was before (pitfall 9):
@@ -26,7 +26,8 @@ mod policy;
 mod puller;
 mod taker;
 
-pub use loader::{LoadedSnapshot, head_of, load};
+pub(crate) use loader::head_of;
+pub use loader::{LoadedSnapshot, load_snapshot};
 pub(crate) use policy::SnapshotPolicy;
 pub use puller::{PullProgress, SnapshotPuller, SnapshotQuery};
 pub use taker::{Capture, SnapshotTaker, TakenSnapshot};

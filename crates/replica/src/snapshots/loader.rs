@@ -23,7 +23,7 @@ pub struct LoadedSnapshot {
 ///
 /// # Errors
 /// When it is not there, damaged, or not what its head says. Nothing has been changed then.
-pub fn load<D: Disk>(
+pub fn load_snapshot<D: Disk>(
     files: &SnapshotFiles<D>,
     mark: SnapshotMark,
 ) -> Result<LoadedSnapshot, SnapshotContentError> {
@@ -48,8 +48,8 @@ pub fn load<D: Disk>(
 /// Reads the head alone: what a snapshot stands for.
 ///
 /// # Errors
-/// As [`load`].
-pub fn head_of<D: Disk>(
+/// As [`load_snapshot`].
+pub(crate) fn head_of<D: Disk>(
     files: &SnapshotFiles<D>,
     mark: SnapshotMark,
 ) -> Result<SnapshotHead, SnapshotContentError> {

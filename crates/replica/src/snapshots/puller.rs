@@ -6,7 +6,7 @@
 
 use quorate_disk::Disk;
 use quorate_raft::{InstallWanted, NodeId, SnapshotMeta};
-use quorate_wal::{Chunk, PartReceiver, SnapshotFiles, SnapshotId, SnapshotMark, WalError};
+use quorate_wal::{Chunk, PartReceiver, SnapshotFiles, SnapshotId, SnapshotMark};
 
 use super::head_of;
 use crate::error::SnapshotContentError;
@@ -82,7 +82,7 @@ impl<D: Disk> SnapshotPuller<D> {
     /// A chunk arrived.
     ///
     /// # Errors
-    /// [`WalError::ChunkRefused`] changes nothing: ask again. Others end this attempt.
+    /// [`WalError::ChunkRefused`](quorate_wal::WalError::ChunkRefused) changes nothing: ask again. Others end this attempt.
     pub fn arrived(&mut self, chunk: &Chunk) -> Result<PullProgress, SnapshotContentError> {
         let Some(receiver) = &mut self.receiver else {
             return Ok(PullProgress::More); // An answer to a question that was not asked.
@@ -106,9 +106,4 @@ impl<D: Disk> SnapshotPuller<D> {
             term: self.wanted.term.0,
         }
     }
-}
-
-/// Whether the disk, and not the source, is to blame.
-pub(crate) fn is_final(error: &SnapshotContentError) -> bool {
-    matches!(error, SnapshotContentError::File(WalError::Disk(_)))
 }

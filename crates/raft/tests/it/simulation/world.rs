@@ -71,6 +71,8 @@ struct Node {
     /// The log as the machine sees it: the disk once all writes are done.
     memory: Image,
     writes: VecDeque<(Write, Vec<Envelope>)>,
+    /// When each of them began.
+    write_times: VecDeque<u64>,
     handed_out: LogIndex,
     /// The state machine's state there.
     state: u64,
@@ -153,6 +155,7 @@ impl World {
                 memory: disk.clone(),
                 disk,
                 writes: VecDeque::new(),
+                write_times: VecDeque::new(),
                 handed_out: LogIndex::ZERO,
                 state: 0,
                 files: Files::default(),
@@ -350,6 +353,7 @@ impl World {
         let mut leaving = Vec::new();
         while let Some((write, messages)) = node.writes.pop_front_if(|(w, _)| w.id <= through) {
             node.disk.apply(&write);
+            node.write_times.pop_front();
             leaving.extend(messages);
         }
         for envelope in leaving {
@@ -392,6 +396,11 @@ impl World {
         assert_eq!(status.last_index, memory.last_index());
         assert!(status.first_index <= status.snapshot_index.next());
         if status.role == Role::Leader {
+            let alone = self.nodes.len() == 1;
+            assert!(
+                alone || !self.disk_is_stalled(id),
+                "{id} leads with a stalled disk"
+            );
             self.judge.leads(id, status.term, &self.nodes[&id].memory);
         }
     }
@@ -423,6 +432,7 @@ impl World {
                 id: write.id,
             };
             node.writes.push_back((write, ready.send_after));
+            node.write_times.push_back(self.now);
             self.schedule(delay, done);
         }
         if let Some(index) = ready.restore {
@@ -491,8 +501,20 @@ impl World {
         }
     }
 
+    /// Whether a write has been under way for longer than an election timeout.
+    fn disk_is_stalled(&self, id: NodeId) -> bool {
+        let oldest = self.nodes[&id].write_times.front();
+        let limit = ELECTION_TIMEOUT.as_nanos() as u64;
+        oldest.is_some_and(|began| self.now > began + limit)
+    }
+
     fn send(&mut self, from: NodeId, envelope: Envelope) {
         let Envelope { to, message } = envelope;
+        let campaigns = matches!(message, Message::RequestVote { pre: true, .. });
+        assert!(
+            !(campaigns && self.disk_is_stalled(from)),
+            "{from} campaigns with a stalled disk"
+        );
         self.judge
             .leaves(from, to, &message, &self.nodes[&from].disk);
         let copies = 1 + u64::from(self.happens(self.nature.repeat_percent));

@@ -88,6 +88,7 @@ impl World {
             node.disk.apply(&write);
         }
         node.writes.clear();
+        node.write_times.clear();
         self.reads.retain(|(node, _, _), _| *node != id);
     }
 }
