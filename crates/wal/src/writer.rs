@@ -122,15 +122,18 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
-    /// Lets go of the segments, oldest first, that hold no entry above `up_to_index`: they are
-    /// kept for reuse, or removed when enough are kept. Term, vote and snapshot mark are not
-    /// lost with them, since every segment's header repeats them. The caller sees to it that a
-    /// durable snapshot covers `up_to_index`.
+    /// Lets go of the segments, oldest first, that hold no valid entry above `up_to_index`: they
+    /// are kept for reuse, or removed when enough are kept. Entries that an installed snapshot
+    /// voided hold nothing back. What was appended is synced first, so that a mark is durable
+    /// before what it stands for goes. Term, vote and snapshot mark are not lost with a segment,
+    /// since every segment's header repeats them. The caller sees to it that durable snapshots
+    /// cover `up_to_index`: the older of the two that are kept (see
+    /// [`snapshot`](crate::snapshot)).
     ///
     /// # Errors
     /// The disk's, once; then only [`WalError::Poisoned`].
     pub fn release(&mut self, up_to_index: u64) -> Result<Released, WalError> {
-        self.refuse_if_poisoned()?;
+        self.sync()?;
         let mut released = Released::default();
         while let Some(segment) = self.detach_oldest(up_to_index) {
             let gone = self.let_go(&segment);
@@ -286,7 +289,8 @@ impl<D: Disk> Writer<D> {
             return None;
         }
         let sequence = shared.segments.front()?.sequence;
-        if shared.log.first_index_after(sequence) > up_to_index.saturating_add(1) {
+        let may_begin_at = up_to_index.saturating_add(1).max(shared.log.first_index);
+        if shared.log.first_index_after(sequence) > may_begin_at {
             return None;
         }
         shared.log.forget_through(sequence);
