@@ -7,7 +7,8 @@ use quorate_kv::Store;
 use quorate_raft::{
     Config, HardState, Instant, LogIndex, Membership, NodeId, Payload, Raft, Restored, Term,
 };
-use quorate_wal::{Identity, Note, Options, Preparer, Reader, SnapshotFiles};
+use quorate_wal::snapshot::SnapshotFiles;
+use quorate_wal::{Identity, Note, Options, Preparer, Reader};
 
 use crate::applier::Applier;
 use crate::consensus::{Consensus, ConsensusSettings};
@@ -96,7 +97,7 @@ impl<D: Disk> Node<D> {
         let opened = quorate_wal::open(disk, options)?;
         let mut notes = opened.recovered.notes.clone();
         notes.extend(snapshots.tidy()?);
-        let start = quorate_wal::pair(&opened.recovered, &snapshots)?;
+        let start = quorate_wal::snapshot::pair(&opened.recovered, &snapshots)?;
         notes.extend(start.notes);
         let config = raft_config(settings);
         let initial = Membership::of_voters(config.voters.clone());

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use quorate_disk::Disk;
 use quorate_kv::{SnapshotLoader, Store};
-use quorate_wal::{SnapshotFiles, SnapshotMark, SnapshotReader};
+use quorate_wal::SnapshotMark;
+use quorate_wal::snapshot::{SnapshotFiles, SnapshotReader};
 
 use crate::error::SnapshotContentError;
 use crate::limits::MAX_SNAPSHOT_HEAD_BYTES;

@@ -6,7 +6,8 @@
 
 use quorate_disk::Disk;
 use quorate_raft::{InstallWanted, NodeId, SnapshotMeta};
-use quorate_wal::{Chunk, PartReceiver, SnapshotFiles, SnapshotId, SnapshotMark};
+use quorate_wal::SnapshotMark;
+use quorate_wal::snapshot::{Chunk, PartReceiver, SnapshotFiles, SnapshotId};
 
 use super::head_of;
 use crate::error::SnapshotContentError;

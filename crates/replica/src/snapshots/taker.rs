@@ -4,7 +4,8 @@ use bytes::Bytes;
 use quorate_disk::Disk;
 use quorate_kv::{SnapshotScan, Store};
 use quorate_raft::SnapshotMeta;
-use quorate_wal::{SnapshotFiles, SnapshotMark, SnapshotWriter, WalError};
+use quorate_wal::snapshot::{SnapshotFiles, SnapshotWriter};
+use quorate_wal::{SnapshotMark, WalError};
 
 use crate::limits::SNAPSHOT_STEP_BYTES;
 

@@ -2,7 +2,8 @@
 
 use quorate_disk::{Disk, ErrorKind};
 use quorate_replica::{Capture, SnapshotTaker, TakenSnapshot};
-use quorate_wal::{SnapshotFiles, WalError};
+use quorate_wal::WalError;
+use quorate_wal::snapshot::SnapshotFiles;
 
 use super::{Fatal, Queues, SnapshotInput};
 use crate::core::{ApplyInput, ConsensusInput, Core};

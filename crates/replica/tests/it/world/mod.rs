@@ -192,6 +192,7 @@ impl World {
             pre_vote: self.plan.pre_vote,
             seed: member.life,
             segment_bytes: Some(self.plan.segment_bytes),
+            snapshot_log_bytes: u64::MAX,
         }
     }
 
