@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod course;
 mod failure;
 mod random;
 mod run;
@@ -31,6 +32,7 @@ mod tally;
 pub mod world;
 
 pub use failure::Failure;
+pub use quorate_raft::Instant;
 pub use random::Random;
 pub use run::{RunReport, replay_seed, run_seed};
 pub use tally::{Counter, Fault, Rare, Tally};
