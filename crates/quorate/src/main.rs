@@ -8,6 +8,7 @@ mod directory;
 mod flags;
 mod port_owner;
 mod serve;
+mod sim;
 mod up;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ Examples:
   quorate serve --help                      its flags, which are etcd's
   quorate ctl put hello world               write a key
   quorate bench put --clients 100           load a cluster and measure it
+  quorate sim run --seeds 2000              simulated clusters in which things go wrong
 
 Exit codes: 0 done, or stopped as asked; 1 failed; 2 the command line or configuration is wrong.";
 
@@ -67,6 +69,8 @@ enum Command {
     Ctl(Box<ctl::CtlArgs>),
     /// Load a cluster and measure its throughput and latency
     Bench(bench::BenchArgs),
+    /// Run the core in simulated worlds that replay from a seed, and the course's scenarios
+    Sim(sim::SimArguments),
 }
 
 /// What `--version` prints.
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up::main(&arguments),
         Command::Ctl(arguments) => in_runtime(ctl::run(*arguments)),
         Command::Bench(arguments) => in_runtime(bench::run(arguments)),
+        Command::Sim(arguments) => sim::main(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("quorate: {}", one_line(&error));

@@ -13,11 +13,13 @@ use quorate_raft::{Entry, Instant, LogIndex, Payload, Term};
 use quorate_replica::RequestError;
 
 use crate::support::{SOON, cluster, roles, versions};
-use crate::world::{Asked, Process, World};
+use quorate_sim::world::{Asked, Process, World};
 
 fn process(node: usize) -> Process {
     let settings = World::quiet(3).settings(node);
-    Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0).unwrap()
+    Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0)
+        .unwrap()
+        .0
 }
 
 /// A command of member 1's.

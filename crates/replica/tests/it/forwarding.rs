@@ -7,7 +7,7 @@ use quorate_raft::{LogIndex, Message, Term};
 use quorate_replica::{PeerMessage, RefusalReason};
 
 use crate::support::{SOON, cluster, forwards, roles, run_until_settled, tap, versions};
-use crate::world::{Asked, HEARTBEAT, Input, Outcome, World};
+use quorate_sim::world::{Asked, HEARTBEAT, Input, Outcome, World};
 
 const LEADER_LOST: &str = "etcdserver: request timed out, possibly due to previous leader failure";
 

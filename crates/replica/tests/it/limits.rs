@@ -8,7 +8,7 @@ use quorate_proto::etcdserverpb::PutRequest;
 use quorate_replica::limits::{MAX_COMMAND_BYTES, MAX_PENDING_PROPOSALS, MAX_UNWRITTEN_BYTES};
 
 use crate::support::{SOON, cluster, roles};
-use crate::world::World;
+use quorate_sim::world::World;
 
 fn put(key: &str, value_bytes: usize) -> Vec<u8> {
     let request = PutRequest {

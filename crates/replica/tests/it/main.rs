@@ -1,5 +1,5 @@
 //! Nodes as their shell sees them: driven by events in virtual time, on a disk and a network that
-//! fail. `world` is the simulation; the other modules say what must hold in it.
+//! fail. The world is that of `quorate-sim`; the modules here say what must hold in it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -12,4 +12,3 @@ mod restarts;
 mod snapshot_heads;
 mod support;
 mod versions;
-mod world;

@@ -7,12 +7,12 @@ use quorate_raft::{Entry, Instant, LogIndex, Message, Payload, ReadGrant, ReadId
 use quorate_replica::PeerMessage;
 
 use crate::support::{SOON, cluster, roles, tap};
-use crate::world::{Asked, Process, World};
+use quorate_sim::world::{Asked, Process, World};
 
 #[test]
 fn a_granted_read_waits_until_its_index_has_been_applied() {
     let settings = World::quiet(3).settings(0);
-    let mut node = Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0).unwrap();
+    let (mut node, _) = Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0).unwrap();
     let mut step = |entry: Option<u64>, grant: Option<(u64, u64)>| {
         let entries = entry.map(|index| Entry {
             index: LogIndex(index),

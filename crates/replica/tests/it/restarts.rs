@@ -10,7 +10,7 @@ use quorate_raft::{
 use quorate_replica::{Node, PeerMessage};
 
 use crate::support::{SOON, cluster, roles, run_until_settled, tap, versions};
-use crate::world::{Asked, Input, Process, World};
+use quorate_sim::world::{Asked, Input, Process, World};
 
 /// Forty writes through all nodes, all acknowledged.
 fn write(world: &mut World) {
@@ -108,7 +108,7 @@ fn a_request_that_was_applied_before_the_restart_is_not_applied_again_after_it()
 #[test]
 fn entries_that_left_the_log_while_they_were_to_be_read_back_are_no_reason_to_stop() {
     let settings = World::quiet(3).settings(0);
-    let node = Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0).unwrap();
+    let (node, _) = Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0).unwrap();
     let fetch = Fetch {
         first: LogIndex(5),
         last: LogIndex(9),

@@ -8,7 +8,7 @@ use quorate_kv::Store;
 use quorate_proto::etcdserverpb::RangeRequest;
 use quorate_replica::PeerMessage;
 
-use crate::world::World;
+use quorate_sim::world::World;
 
 pub(crate) const SOON: Duration = Duration::from_secs(3);
 

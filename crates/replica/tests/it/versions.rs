@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{SOON, run_until_settled};
-use crate::world::{Asked, World};
+use quorate_sim::world::{Asked, World};
 
 fn version(world: &World, node: usize) -> u32 {
     world.process(node).consensus.status().cluster_version

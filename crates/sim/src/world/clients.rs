@@ -13,7 +13,8 @@ use quorate_proto::etcdserverpb::{
 use quorate_raft::{Instant, ReadId};
 use quorate_replica::{Proposal, RequestError};
 
-use super::{Event, Input, World};
+use super::event::Event;
+use super::{Input, World};
 
 /// Beyond the request timeout, for an applier that is slow.
 const SLACK: Duration = Duration::from_secs(5);
@@ -21,14 +22,18 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// What was asked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Asked {
+pub enum Asked {
     /// A key that nobody else ever writes, named for the operation.
     PutUnique,
+    /// One of a few keys that everybody writes.
     PutShared(u64),
+    /// Removes such a key.
     DeleteShared(u64),
     /// If the key has this version, write it.
     Txn(u64, i64),
+    /// Forgets what is older than this revision.
     Compact(i64),
+    /// A linearizable read.
     Read,
     /// A test's own body.
     Raw,
@@ -36,40 +41,62 @@ pub(crate) enum Asked {
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
+    /// It took effect, and the client was told so.
     Acknowledged(Reply),
     /// A linearizable read was allowed at this revision.
     ReadAt(i64),
+    /// The client heard this instead.
     Failed(RequestError),
     /// Its node died.
     Unknown,
 }
 
+impl Outcome {
+    fn words(&self) -> String {
+        match self {
+            Outcome::Acknowledged(_) => "took effect".to_owned(),
+            Outcome::ReadAt(revision) => format!("read at revision {revision}"),
+            Outcome::Failed(error) => format!("failed: {error}"),
+            Outcome::Unknown => "lost its node".to_owned(),
+        }
+    }
+}
+
+/// One operation of a client.
 #[derive(Clone, Debug)]
-pub(crate) struct Op {
-    pub(crate) client: Option<usize>,
-    pub(crate) node: usize,
-    pub(crate) asked: Asked,
-    pub(crate) begun: Instant,
-    pub(crate) ended: Option<Instant>,
+pub struct Op {
+    /// Who asked; none for a test.
+    pub client: Option<usize>,
+    /// Whom it was asked.
+    pub node: usize,
+    /// What.
+    pub asked: Asked,
+    /// When.
+    pub begun: Instant,
+    /// When its client heard.
+    pub ended: Option<Instant>,
     /// The greatest revision that anyone had been told of when it began.
     pub(crate) floor: i64,
     /// An acknowledged operation whose key a read has to see.
     pub(crate) must_see: Option<usize>,
-    pub(crate) outcome: Option<Outcome>,
+    /// What its client heard, if it has.
+    pub outcome: Option<Outcome>,
 }
 
 impl Op {
-    pub(crate) fn is_acknowledged(&self) -> bool {
+    /// Whether it was a write that took effect, as its client knows.
+    pub fn is_acknowledged(&self) -> bool {
         matches!(self.outcome, Some(Outcome::Acknowledged(_)))
     }
 
-    pub(crate) fn was_read(&self) -> bool {
+    /// Whether it was a read that was served.
+    pub fn was_read(&self) -> bool {
         matches!(self.outcome, Some(Outcome::ReadAt(_)))
     }
 
     /// Whether its client may take it that it had no effect.
-    pub(crate) fn had_no_effect(&self) -> bool {
+    pub fn had_no_effect(&self) -> bool {
         matches!(
             &self.outcome,
             Some(Outcome::Failed(
@@ -81,7 +108,8 @@ impl Op {
         )
     }
 
-    pub(crate) fn error(&self) -> Option<String> {
+    /// What its client heard if it failed.
+    pub fn error(&self) -> Option<String> {
         match &self.outcome {
             Some(Outcome::Failed(error)) => Some(error.to_string()),
             _ => None,
@@ -120,7 +148,7 @@ impl World {
     }
 
     /// A client asks; gives the number of the operation.
-    pub(crate) fn ask(&mut self, node: usize, client: Option<usize>, asked: Asked) -> usize {
+    pub fn ask(&mut self, node: usize, client: Option<usize>, asked: Asked) -> usize {
         let op = self.begin(node, client, asked);
         let body = self.body_of(op, &asked);
         match body {
@@ -131,7 +159,7 @@ impl World {
     }
 
     /// A test's client writes what it likes.
-    pub(crate) fn ask_raw(&mut self, node: usize, kind: CommandKind, body: Vec<u8>) -> usize {
+    pub fn ask_raw(&mut self, node: usize, kind: CommandKind, body: Vec<u8>) -> usize {
         let op = self.begin(node, None, Asked::Raw);
         self.propose(op, kind, body);
         op
@@ -152,6 +180,7 @@ impl World {
             must_see,
             outcome: None,
         });
+        self.note(|_| format!("operation {op} at n{}: {asked:?}", node + 1));
         self.after(REQUEST_TIMEOUT + SLACK, Event::Overdue { op });
         op
     }
@@ -295,10 +324,14 @@ impl World {
             self.judge.greatest_revision = self.judge.greatest_revision.max(revision);
         }
         let now = self.now;
+        let words = self.trace.is_some().then(|| outcome.words());
         let ended = &mut self.ops[op];
         assert!(ended.outcome.is_none(), "operation {op} hears twice");
         ended.outcome = Some(outcome);
         ended.ended = Some(now);
+        if let Some(words) = words {
+            self.note(|_| format!("operation {op} {words}"));
+        }
         self.absorb(op as u64);
         if let Some(client) = self.ops[op].client {
             let pause = self.random.micros(100, 2_000 * self.plan.think_ms);

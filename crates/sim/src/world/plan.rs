@@ -1,34 +1,47 @@
 //! What kind of world a seed makes: how many nodes, how bad the network, how slow the disks.
 
-use super::random::Random;
+use crate::Random;
 
+/// The kind of a world: everything that is drawn before it begins.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) nodes: usize,
-    pub(crate) clients: usize,
+pub struct Plan {
+    /// Members of the cluster.
+    pub nodes: usize,
+    /// Clients, each with one request outstanding.
+    pub clients: usize,
     /// Virtual time during which things go wrong; then everything heals.
-    pub(crate) chaos_ms: u64,
+    pub chaos_ms: u64,
     /// The mean time between two faults; none if zero.
-    pub(crate) fault_every_ms: u64,
-    pub(crate) loss_percent: u64,
-    pub(crate) duplication_percent: u64,
-    pub(crate) reordering: bool,
+    pub fault_every_ms: u64,
+    /// Frames that are lost.
+    pub loss_percent: u64,
+    /// Frames that arrive twice.
+    pub duplication_percent: u64,
+    /// Whether frames overtake each other on one link.
+    pub reordering: bool,
     /// The longest a frame takes when all is well, in microseconds.
-    pub(crate) latency_us: u64,
-    pub(crate) disk_us: u64,
-    pub(crate) slow_disk_percent: u64,
-    pub(crate) slow_applier_percent: u64,
+    pub latency_us: u64,
+    /// The longest that a group of writes takes when all is well, in microseconds.
+    pub disk_us: u64,
+    /// Groups of writes that take up to 0.9 s more.
+    pub slow_disk_percent: u64,
+    /// Steps of an applier that take up to 0.1 s more.
+    pub slow_applier_percent: u64,
     /// Keys in one step of the applier.
-    pub(crate) keys_per_step: usize,
-    pub(crate) think_ms: u64,
-    pub(crate) segment_bytes: u64,
-    pub(crate) value_bytes: usize,
-    pub(crate) pre_vote: bool,
+    pub keys_per_step: usize,
+    /// The mean pause of a client between two requests.
+    pub think_ms: u64,
+    /// Size of the segments of the logs.
+    pub segment_bytes: u64,
+    /// Size of the values, at least.
+    pub value_bytes: usize,
+    /// Whether nodes ask before they campaign.
+    pub pre_vote: bool,
 }
 
 impl Plan {
     /// A world in which nothing goes wrong unless a test makes it.
-    pub(crate) fn quiet(nodes: usize) -> Plan {
+    pub fn quiet(nodes: usize) -> Plan {
         Plan {
             nodes,
             clients: 0,

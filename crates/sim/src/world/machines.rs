@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use quorate_disk::Crash;
-use quorate_raft::{LogIndex, Role};
-use quorate_replica::{Effects, PeerMessage};
+use quorate_raft::{LeadershipState, LogIndex, Role};
+use quorate_replica::{Effects, PeerMessage, RequestError};
 
+use super::event::Event;
 use super::node::ApplyInput;
-use super::{Event, Input, Outcome, World};
+use super::{Input, Outcome, World};
+use crate::tally::{Fault, Rare, sometimes};
 
 /// As in the server: applied bytes after which consensus is told.
 const APPLIED_NOTICE_BYTES: usize = 1 << 20;
@@ -15,7 +17,7 @@ const COVER_AFTER: Duration = Duration::from_millis(100);
 
 impl World {
     /// Tells consensus something, which wakes its thread.
-    pub(crate) fn tell(&mut self, node: usize, input: Input) {
+    pub fn tell(&mut self, node: usize, input: Input) {
         if let Some(process) = &mut self.members[node].process {
             process.inbox.push(input);
             self.wake(node);
@@ -63,6 +65,7 @@ impl World {
         );
         let mut proposals = Vec::new();
         let mut reads_wait = false;
+        let mut refused = false;
         for input in std::mem::take(&mut process.inbox) {
             match input {
                 Input::Propose(proposal) => proposals.push(proposal),
@@ -70,6 +73,7 @@ impl World {
                 Input::Received(from, messages) => {
                     for message in messages {
                         if let PeerMessage::ForwardRefused { sequences, .. } = &message {
+                            refused = true;
                             for sequence in sequences {
                                 process.forwarded.insert(*sequence, false);
                             }
@@ -94,6 +98,7 @@ impl World {
         let effects = consensus.take_effects(now, wall_ms);
         let again = consensus.has_effects();
         let deadline = consensus.deadline();
+        sometimes!(self.tally, Rare::ForwardRefused, refused);
         self.carry_out(node, life, effects);
         if again {
             self.wake(node);
@@ -103,13 +108,15 @@ impl World {
     }
 
     fn carry_out(&mut self, node: usize, life: u64, effects: Effects) {
-        if let Some(state) = effects.state.filter(|state| state.role == Role::Leader) {
-            self.judge.leads(node, state.term);
+        if let Some(state) = effects.state {
+            self.note_leadership(node, &state, &effects);
         }
         for (peer, message) in effects.send {
             self.send(node, peer, message);
         }
         if let Some(request) = effects.write {
+            let cuts = request.write.truncate_after.is_some();
+            sometimes!(self.tally, Rare::SuffixTruncated, cuts);
             let process = self.process_mut(node);
             process.log_queue.push(request);
             if !process.log_busy {
@@ -134,16 +141,52 @@ impl World {
             self.after(delay, Event::Fetch { node, life });
         }
         for (sequence, error) in effects.failed_proposals {
+            let in_doubt = error == RequestError::LeaderLost
+                && self.process(node).forwarded.get(&sequence) == Some(&true);
+            sometimes!(self.tally, Rare::ForwardInDoubt, in_doubt);
+            let full = error == RequestError::TooManyRequests;
+            sometimes!(self.tally, Rare::TooManyRequests, full);
             self.answer(node, sequence, Err(error));
         }
         for (id, error) in effects.failed_reads {
+            let timed_out = error == RequestError::TimedOut;
+            sometimes!(self.tally, Rare::ReadTimedOut, timed_out);
             self.release(node, id, Some(&error));
         }
+    }
+
+    fn note_leadership(&mut self, node: usize, state: &LeadershipState, effects: &Effects) {
+        let leads = state.role == Role::Leader;
+        let led = std::mem::replace(&mut self.process_mut(node).led, leads);
+        if leads {
+            self.judge.leads(node, state.term);
+            sometimes!(self.tally, Rare::LeaderChanged, state.term.0 > 1);
+            let others = (0..self.members.len()).filter(|other| *other != node);
+            let two = others
+                .filter_map(|other| self.members[other].process.as_ref())
+                .any(|process| process.led);
+            sometimes!(self.tally, Rare::TwoThoughtTheyLed, two);
+        }
+        if led && !leads {
+            let with_reads = !self.process(node).read_batches.is_empty();
+            sometimes!(self.tally, Rare::LeaderLostWithReads, with_reads);
+            let with_writes = !effects.failed_proposals.is_empty();
+            sometimes!(self.tally, Rare::LeaderLostWithWrites, with_writes);
+            let alone = state.leader.is_none() && self.judge.newest_term() == Some(state.term);
+            sometimes!(self.tally, Rare::LeaderSteppedDownAlone, alone);
+            let woke = self.members[node].paused_until + Duration::from_millis(100) > self.now
+                && self.members[node].paused_until > quorate_raft::Instant::ZERO;
+            sometimes!(self.tally, Rare::PausedLeaderWoke, woke);
+        }
+        let words = World::words_of_role(state.role, state.leader);
+        let term = state.term;
+        self.note(|_| format!("n{} {words} in term {term}", node + 1));
     }
 
     fn disk_delay(&mut self) -> Duration {
         let delay = self.random.micros(50, self.plan.disk_us);
         if self.chaos && self.random.percent(self.plan.slow_disk_percent) {
+            self.tally.injected(Fault::DiskStalled);
             return delay + self.random.micros(1_000, 900_000);
         }
         delay
@@ -179,6 +222,7 @@ impl World {
         match process.log_writer.write(writes) {
             Ok(last) => process.log_group = Some((last, then_send)),
             Err(error) => {
+                self.tally.reached(Rare::PowerLostInBatch);
                 self.power_failed(node, &error);
             }
         }
@@ -233,7 +277,9 @@ impl World {
         let Some(fetch) = process.fetch_queue.pop_front() else {
             return;
         };
-        match process.log_reader.read(fetch) {
+        let read = process.log_reader.read(fetch);
+        sometimes!(self.tally, Rare::LogReadBack, read.is_ok());
+        match read {
             Ok(entries) => self.tell(node, Input::Fetched(fetch.first, entries)),
             Err(error) => {
                 self.power_failed(node, &error);
@@ -268,10 +314,13 @@ impl World {
                 ApplyInput::Granted(grant) => process.applier.granted(grant),
             }
         }
+        let duplicates = process.applier.duplicate_count();
         let progress = process
             .applier
             .step(&mut process.store, keys)
             .expect("every entry of this world is known");
+        let seen_twice = process.applier.duplicate_count() > duplicates;
+        let in_steps = !process.applier.is_between_commands();
         let version = process.applied.cluster_version;
         process.applied.index = process.applier.applied().0;
         process.applied.log_time_ms = process.applier.log_time_ms();
@@ -284,6 +333,8 @@ impl World {
             process.unnoticed_bytes = 0;
             self.wake(node);
         }
+        sometimes!(self.tally, Rare::RequestSeenTwice, seen_twice);
+        sometimes!(self.tally, Rare::CommandInSteps, in_steps);
         self.judge_applied(node);
         for answer in progress.answers {
             self.answer(node, answer.sequence, answer.result);
@@ -296,6 +347,7 @@ impl World {
         if process.apply_busy {
             let mut delay = self.random.micros(5, 100);
             if self.chaos && self.random.percent(self.plan.slow_applier_percent) {
+                self.tally.injected(Fault::ApplierStalled);
                 delay += self.random.micros(1_000, 100_000);
             }
             self.after(delay, Event::Apply { node, life });
@@ -312,14 +364,14 @@ impl World {
     }
 
     /// The process is gone, and with it what its clients waited for.
-    pub(crate) fn crash(&mut self, node: usize, how: Crash<'_>) {
+    pub fn crash(&mut self, node: usize, how: Crash<'_>) {
         let member = &mut self.members[node];
         member.disk.crash(how);
         self.bury(node);
     }
 
     /// `kill -9`: what was written is still in the page cache.
-    pub(crate) fn kill(&mut self, node: usize) {
+    pub fn kill(&mut self, node: usize) {
         self.members[node].disk.kill_process();
         self.bury(node);
     }
@@ -328,6 +380,10 @@ impl World {
         let Some(process) = self.members[node].process.take() else {
             return;
         };
+        let up = self.members.iter().filter(|one| one.process.is_some());
+        let majority_down = 2 * up.count() <= self.members.len() && self.members.len() > 1;
+        sometimes!(self.tally, Rare::MajorityDown, majority_down);
+        self.note(|_| format!("n{} is down", node + 1));
         let reads = process.read_batches.into_values().flatten();
         let cut_off: Vec<usize> = process
             .answers

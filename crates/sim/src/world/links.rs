@@ -6,7 +6,9 @@ use quorate_proto::peer;
 use quorate_raft::{Instant, NodeId};
 use quorate_replica::{HIGHEST_PROTOCOL_VERSION, PeerMessage, wire};
 
-use super::{Event, Input, World};
+use super::event::Event;
+use super::{Input, World};
+use crate::tally::Fault;
 
 impl World {
     /// The server's `Peers::send`: into the queue of a link that is up, or nowhere.
@@ -53,12 +55,17 @@ impl World {
 
     fn transmit(&mut self, from: usize, to: usize, frame: peer::Frame) {
         let lost = self.chaos && self.random.percent(self.plan.loss_percent);
+        if lost {
+            self.tally.injected(Fault::FrameLost);
+        }
         if lost || !self.network.passes(from, to) {
+            self.note(|_| format!("n{} ─╳ n{}: a frame is lost", from + 1, to + 1));
             return;
         }
         let twice = self.chaos && self.random.percent(self.plan.duplication_percent);
         if twice {
             self.network.duplicated += 1;
+            self.tally.injected(Fault::FrameDuplicated);
             let late = self.random.micros(0, 400_000);
             let arrival = self.arrival(from, to) + late;
             self.deliver_at(arrival, from, to, frame.clone());
@@ -69,10 +76,15 @@ impl World {
 
     fn arrival(&mut self, from: usize, to: usize) -> Instant {
         let mut arrival = self.now + self.random.micros(100, self.plan.latency_us);
-        if self.chaos && self.plan.reordering {
+        let overtakes = self.chaos && self.plan.reordering;
+        let link = self.network.link(from, to);
+        if overtakes {
+            if arrival < link.last_arrival {
+                self.tally.injected(Fault::FrameOvertaken);
+            }
+            link.last_arrival = link.last_arrival.max(arrival);
             return arrival;
         }
-        let link = self.network.link(from, to);
         arrival = arrival.max(link.last_arrival);
         link.last_arrival = arrival;
         arrival
@@ -140,7 +152,7 @@ impl World {
     }
 
     /// The transport will notice within `most` that the link is gone.
-    pub(crate) fn lose_link(&mut self, from: usize, to: usize, most: Duration) {
+    pub fn lose_link(&mut self, from: usize, to: usize, most: Duration) {
         let life = self.members[from].life;
         let link = self.network.link(from, to).number;
         let delay = self.random.micros(0, most.as_micros() as u64);

@@ -18,11 +18,12 @@ pub(crate) struct Link {
     pub(crate) last_arrival: Instant,
 }
 
+/// All links between members, and what does not pass.
 #[derive(Default)]
-pub(crate) struct Network {
+pub struct Network {
     pub(crate) links: BTreeMap<(usize, usize), Link>,
     /// Directions in which nothing passes.
-    pub(crate) blocked: BTreeSet<(usize, usize)>,
+    pub blocked: BTreeSet<(usize, usize)>,
     /// Frames that arrived twice: what a refusal says is then no longer certain.
     pub(crate) duplicated: u64,
 }
@@ -36,7 +37,8 @@ impl Network {
         !self.blocked.contains(&(from, to))
     }
 
-    pub(crate) fn isolate(&mut self, node: usize, nodes: usize) {
+    /// Cuts `node` off, one of so many, in both directions.
+    pub fn isolate(&mut self, node: usize, nodes: usize) {
         for other in (0..nodes).filter(|other| *other != node) {
             self.blocked.insert((node, other));
             self.blocked.insert((other, node));

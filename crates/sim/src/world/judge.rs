@@ -34,6 +34,11 @@ impl Judge {
         assert_eq!(first, node, "two leaders in {term:?}");
     }
 
+    /// The greatest term that anyone led in.
+    pub(super) fn newest_term(&self) -> Option<Term> {
+        self.leaders.last_key_value().map(|(term, _)| *term)
+    }
+
     pub(super) fn started(&mut self, node: usize) {
         self.seen.insert(node, 0);
     }
@@ -78,12 +83,15 @@ impl World {
 
     /// Heals the world, and then all must be well within bounded time: every node takes a write
     /// and a read, the cluster version is agreed, all are equal and nothing acknowledged is lost.
-    pub(crate) fn heal_and_judge(&mut self) {
+    pub fn heal_and_judge(&mut self) {
         self.heal();
         let nodes = self.members.len();
         let mut tried: Vec<Vec<usize>> = vec![Vec::new(); nodes];
         let until = self.now + RECOVERY;
         while !self.is_well(&tried) {
+            if self.is_stopped() {
+                return;
+            }
             assert!(
                 self.now < until,
                 "not well {RECOVERY:?} after healing\n{}",

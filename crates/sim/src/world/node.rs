@@ -13,17 +13,24 @@ use quorate_replica::{
     Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal,
     WriteRequest,
 };
-use quorate_wal::Preparer;
+use quorate_wal::{Note, Preparer};
 
 /// What consensus is told (the server's `ConsensusInput`).
 #[derive(Debug)]
-pub(crate) enum Input {
+pub enum Input {
+    /// A client writes.
     Propose(Proposal),
+    /// Clients wait to read.
     ReadsWait,
+    /// Messages from this peer.
     Received(NodeId, Vec<PeerMessage>),
+    /// The link to this peer is up; the highest protocol version it speaks.
     LinkUp(NodeId, u32),
+    /// The link to this peer is lost.
     LinkLost(NodeId),
+    /// This write and all before it are durable.
     Wrote(WriteId),
+    /// Entries from this index on were read back from the log.
     Fetched(LogIndex, Vec<Entry>),
 }
 
@@ -45,20 +52,25 @@ pub(crate) struct Applied {
 pub(crate) type Group = (Option<WriteId>, Vec<(NodeId, PeerMessage)>);
 
 /// A process that runs.
-pub(crate) struct Process {
-    pub(crate) consensus: Consensus,
+pub struct Process {
+    /// Consensus.
+    pub consensus: Consensus,
     pub(crate) log_writer: LogWriter<SimDisk>,
-    pub(crate) log_reader: quorate_replica::LogReader<SimDisk>,
+    /// Reads entries back from the log.
+    pub log_reader: quorate_replica::LogReader<SimDisk>,
     pub(crate) preparer: Preparer<SimDisk>,
-    pub(crate) applier: Applier,
-    pub(crate) store: Store,
+    /// Applies what is committed.
+    pub applier: Applier,
+    /// What it is applied to.
+    pub store: Store,
     pub(crate) inbox: Vec<Input>,
     /// When consensus runs next, and the token of the event that makes it.
     pub(crate) wakes_at: Option<Instant>,
     pub(crate) wake_token: u64,
     pub(crate) log_queue: Vec<WriteRequest>,
     /// The group being written, when it was written at the beginning of its time.
-    pub(crate) log_busy: bool,
+    /// Whether the log's thread is at work; for ever, if a test says so.
+    pub log_busy: bool,
     pub(crate) log_group: Option<Group>,
     pub(crate) fetch_queue: VecDeque<Fetch>,
     pub(crate) apply_inbox: Vec<ApplyInput>,
@@ -74,12 +86,16 @@ pub(crate) struct Process {
     pub(crate) next_sequence: u64,
     /// Sequences that were forwarded and not refused since.
     pub(crate) forwarded: BTreeMap<u64, bool>,
+    /// Whether it led when it was last asked.
+    pub(crate) led: bool,
 }
 
 /// A member: its disk, and its process while it lives.
-pub(crate) struct Member {
-    pub(crate) id: NodeId,
-    pub(crate) disk: SimDisk,
+pub struct Member {
+    /// Its id.
+    pub id: NodeId,
+    /// Its disk.
+    pub disk: SimDisk,
     pub(crate) process: Option<Process>,
     /// Counts processes; events of an earlier one find no one.
     pub(crate) life: u64,
@@ -90,13 +106,16 @@ pub(crate) struct Member {
 }
 
 impl Process {
-    /// Opens the node as the server does at its start.
-    pub(crate) fn open(
+    /// Opens the node as the server does at its start; tells what recovery noted.
+    ///
+    /// # Errors
+    /// Those of [`Node::open`].
+    pub fn open(
         disk: &SimDisk,
         settings: &NodeSettings,
         now: Instant,
         wall_ms: u64,
-    ) -> Result<Process, OpenError> {
+    ) -> Result<(Process, Vec<Note>), OpenError> {
         let node = Node::open(disk.clone(), settings, now, wall_ms)?;
         let Node {
             consensus,
@@ -105,9 +124,10 @@ impl Process {
             preparer,
             applier,
             store,
+            notes,
             ..
         } = node;
-        Ok(Process {
+        let process = Process {
             consensus,
             log_writer,
             log_reader,
@@ -131,7 +151,9 @@ impl Process {
             answers: BTreeMap::new(),
             next_sequence: 1,
             forwarded: BTreeMap::new(),
-        })
+            led: false,
+        };
+        Ok((process, notes))
     }
 
     /// The read queue's `take_batch`.

@@ -1,14 +1,19 @@
 //! A small deterministic world: nodes, disks, links and clients on one queue of events in virtual
 //! time, ordered by time and then by the order in which they were made. One seed, one run.
 //!
+//! - `event`: what happens at a point of time.
 //! - `plan`: what kind of world a seed makes.
 //! - `node`: a process and its queues; `machines` runs them, event by event.
 //! - `network`: links between members; `links` runs them.
 //! - `clients`: what is asked, and what must then be true of the answers.
 //! - `faults`: what goes wrong.
 //! - `judge`: what must be true of the nodes.
+//! - `trace`: all of it in words.
+//!
+//! [`World::from_seed`] draws everything; [`World::quiet`] is for tests that make their own trouble.
 
 mod clients;
+mod event;
 mod faults;
 mod judge;
 mod links;
@@ -16,129 +21,82 @@ mod machines;
 mod network;
 mod node;
 mod plan;
-mod random;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quorate_disk::SimDisk;
-use quorate_proto::peer;
 use quorate_raft::{Instant, NodeId, Role};
 use quorate_replica::NodeSettings;
 
-pub(crate) use clients::{Asked, Op, Outcome};
-pub(crate) use network::Network;
-pub(crate) use node::{Input, Member, Process};
-pub(crate) use plan::Plan;
-use random::Random;
+pub use clients::{Asked, Op, Outcome};
+use event::Event;
+pub use network::Network;
+pub use node::{Input, Member, Process};
+pub use plan::Plan;
 
-pub(crate) const HEARTBEAT: Duration = Duration::from_millis(100);
-pub(crate) const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+use crate::tally::{Rare, sometimes};
+use crate::{Random, Tally};
+
+/// How often a leader of these worlds is heard.
+pub const HEARTBEAT: Duration = Duration::from_millis(100);
+/// How long a leader of these worlds may be silent, at least.
+pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The true time of day when a world begins, in milliseconds since 1970.
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
-/// What happens at a point of time. Members are named by their position.
-#[derive(Debug)]
-pub(crate) enum Event {
-    Consensus {
-        node: usize,
-        life: u64,
-        token: u64,
-    },
-    LogBegin {
-        node: usize,
-        life: u64,
-    },
-    LogEnd {
-        node: usize,
-        life: u64,
-    },
-    LogQuiet {
-        node: usize,
-        life: u64,
-    },
-    Apply {
-        node: usize,
-        life: u64,
-    },
-    Fetch {
-        node: usize,
-        life: u64,
-    },
-    Flush {
-        from: usize,
-        to: usize,
-        link: u64,
-    },
-    Deliver {
-        from: usize,
-        to: usize,
-        to_life: u64,
-        frame: peer::Frame,
-    },
-    Dial {
-        from: usize,
-        life: u64,
-        to: usize,
-    },
-    LinkDown {
-        from: usize,
-        life: u64,
-        to: usize,
-        link: u64,
-    },
-    Restart {
-        node: usize,
-    },
-    /// Nothing passes to or from it any more.
-    CutOff {
-        node: usize,
-    },
-    Fault,
-    FaultEnds {
-        node: usize,
-    },
-    Client {
-        client: usize,
-    },
-    Overdue {
-        op: usize,
-    },
-}
-
-pub(crate) struct World {
-    pub(crate) plan: Plan,
+/// A cluster, its clients, and all that happens to them.
+pub struct World {
+    /// What kind of world it is.
+    pub plan: Plan,
     pub(crate) random: Random,
-    pub(crate) now: Instant,
+    /// Virtual time since its beginning.
+    pub now: Instant,
     made: u64,
     queue: BTreeMap<(Instant, u64), Event>,
-    pub(crate) members: Vec<Member>,
-    pub(crate) network: Network,
-    pub(crate) ops: Vec<Op>,
+    /// The members, by position; the id of each is its position and one.
+    pub members: Vec<Member>,
+    /// What lies between them.
+    pub network: Network,
+    /// What was asked so far, and what became of it.
+    pub ops: Vec<Op>,
     pub(crate) judge: judge::Judge,
     /// Whether things still go wrong.
     pub(crate) chaos: bool,
     /// Whether the clients still ask.
     pub(crate) load: bool,
-    pub(crate) events: u64,
+    /// Events handled.
+    pub events: u64,
     /// Of all events so far: equal seeds give equal hashes.
-    pub(crate) hash: u64,
+    pub hash: u64,
     /// What a test does to frames: false drops one.
-    pub(crate) filter: Option<Filter>,
+    pub filter: Option<Filter>,
+    /// Faults injected, rare states reached.
+    pub tally: Tally,
+    /// Hears of each event as it happens.
+    pub(crate) trace: Option<Trace>,
+    /// The world ends here, in the midst of whatever it does.
+    pub(crate) stop_at: Option<Instant>,
 }
 
 /// Looks at each message on its way: sender, receiver, message.
-pub(crate) type Filter = Box<dyn FnMut(usize, usize, &quorate_replica::PeerMessage) -> bool>;
+pub type Filter = Box<dyn FnMut(usize, usize, &quorate_replica::PeerMessage) -> bool>;
+
+/// Hears what happens, as a line of words, and when.
+pub type Trace = Box<dyn FnMut(Instant, &str)>;
 
 impl World {
-    pub(crate) fn from_seed(seed: u64) -> World {
+    /// The world that this seed draws.
+    pub fn from_seed(seed: u64) -> World {
         let mut random = Random::new(seed);
         let plan = Plan::from_seed(&mut random);
         World::new(plan, random, true)
     }
 
-    pub(crate) fn quiet(nodes: usize) -> World {
+    /// A world of so many nodes in which nothing goes wrong unless a test makes it.
+    pub fn quiet(nodes: usize) -> World {
         World::new(Plan::quiet(nodes), Random::new(1), false)
     }
 
@@ -167,6 +125,9 @@ impl World {
             events: 0,
             hash: 0,
             filter: None,
+            tally: Tally::default(),
+            trace: None,
+            stop_at: None,
         };
         for node in 0..nodes {
             world.start(node);
@@ -180,7 +141,8 @@ impl World {
         world
     }
 
-    pub(crate) fn settings(&self, node: usize) -> NodeSettings {
+    /// What this member is told when it starts.
+    pub fn settings(&self, node: usize) -> NodeSettings {
         let member = &self.members[node];
         NodeSettings {
             cluster_id: 7,
@@ -197,17 +159,25 @@ impl World {
     }
 
     /// Starts the process of a member that has none.
-    pub(crate) fn start(&mut self, node: usize) {
+    pub fn start(&mut self, node: usize) {
         assert!(self.members[node].process.is_none(), "it runs already");
         self.members[node].life += 1;
         let settings = self.settings(node);
         let wall_ms = self.wall_ms(node);
         let member = &mut self.members[node];
         let life = member.life;
-        match Process::open(&member.disk, &settings, self.now, wall_ms) {
-            Ok(process) => member.process = Some(process),
-            Err(error) => return self.power_failed(node, &error),
-        }
+        let (process, notes) = match Process::open(&member.disk, &settings, self.now, wall_ms) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.tally.reached(Rare::StartFailed);
+                return self.power_failed(node, &error);
+            }
+        };
+        let last_index = process.consensus.status().raft.last_index;
+        sometimes!(self.tally, Rare::RestartWithEntries, last_index.0 > 0);
+        sometimes!(self.tally, Rare::TornTailCut, !notes.is_empty());
+        self.members[node].process = Some(process);
+        self.note(|_| format!("n{} starts; its log ends at {last_index}", node + 1));
         self.judge.started(node);
         for to in (0..self.members.len()).filter(|to| *to != node) {
             let delay = self.random.micros(100, 20_000);
@@ -238,7 +208,16 @@ impl World {
     }
 
     /// Handles the next event; false when there is none.
-    pub(crate) fn step(&mut self) -> bool {
+    pub fn step(&mut self) -> bool {
+        if let Some(stop) = self.stop_at
+            && self
+                .queue
+                .first_key_value()
+                .is_none_or(|(key, _)| key.0 > stop)
+        {
+            self.now = stop;
+            return false;
+        }
         let Some(((time, _), event)) = self.queue.pop_first() else {
             return false;
         };
@@ -249,6 +228,14 @@ impl World {
             self.at(resumes, event);
             return true;
         }
+        if self.trace.is_some() {
+            self.trace_event(&event);
+        }
+        self.handle(event);
+        true
+    }
+
+    fn handle(&mut self, event: Event) {
         match event {
             Event::Consensus { node, life, token } => {
                 self.absorb(node as u64);
@@ -283,7 +270,6 @@ impl World {
             Event::Client { client } => self.on_client(client),
             Event::Overdue { op } => self.on_overdue(op),
         }
-        true
     }
 
     /// When the process whose turn it is goes on, if it stands still.
@@ -307,20 +293,23 @@ impl World {
         self.hash = mixed ^ (mixed >> 29);
     }
 
-    pub(crate) fn run_for(&mut self, time: Duration) {
+    /// Lets so much time pass.
+    pub fn run_for(&mut self, time: Duration) {
         let until = self.now + time;
         while self
             .queue
             .first_key_value()
             .is_some_and(|(key, _)| key.0 <= until)
         {
-            self.step();
+            if !self.step() {
+                return;
+            }
         }
         self.now = until;
     }
 
     /// Runs until the condition holds, which must be within `limit`.
-    pub(crate) fn run_until(
+    pub fn run_until(
         &mut self,
         what: &str,
         limit: Duration,
@@ -336,12 +325,19 @@ impl World {
         }
     }
 
-    pub(crate) fn process(&self, node: usize) -> &Process {
+    /// The process of a member that runs.
+    pub fn process(&self, node: usize) -> &Process {
         self.members[node].process.as_ref().expect("it runs")
     }
 
-    pub(crate) fn process_mut(&mut self, node: usize) -> &mut Process {
+    /// The process of a member that runs.
+    pub fn process_mut(&mut self, node: usize) -> &mut Process {
         self.members[node].process.as_mut().expect("it runs")
+    }
+
+    /// Whether it was ended before its time.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop_at.is_some_and(|stop| stop <= self.now)
     }
 
     /// The process of that life, if it still runs.
@@ -351,7 +347,7 @@ impl World {
     }
 
     /// The leader of the greatest term that thinks it leads.
-    pub(crate) fn leader(&self) -> Option<usize> {
+    pub fn leader(&self) -> Option<usize> {
         let led = |node: &usize| {
             let process = self.members[*node].process.as_ref()?;
             let state = process.consensus.leadership();
@@ -363,7 +359,7 @@ impl World {
     }
 
     /// What every node is at, for the message of a failure.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         let mut text = format!("at {:?}, {:?}\n", self.now.since(Instant::ZERO), self.plan);
         for member in &self.members {
             let said = match &member.process {

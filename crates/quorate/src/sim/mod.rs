@@ -1,0 +1,89 @@
+//! `quorate sim`: the core in worlds of its own, on virtual time.
+//!
+//! `run` makes worlds from seeds and judges them, `replay` shows one again, `course` runs the scenarios
+//! of the MIT 6.824 course. Everything that happens in a world follows from its seed, so a failure is
+//! told with the one command that makes it happen again, as the last line.
+
+mod course;
+mod course_report;
+mod panics;
+mod replay;
+mod run;
+mod run_report;
+mod workers;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+const AFTER_HELP: &str = "\
+Examples:
+  quorate sim run --seeds 2000              two thousand worlds, one a core at a time
+  quorate sim replay --seed 17              one of them, event by event
+  quorate sim course                        the course's scenarios
+  quorate sim course 2C --repeat 100        one suite, a hundred times
+  quorate sim course figure_8 --seed 5      one scenario
+
+Exit codes: 0 all is well; 1 something was found; 2 wrong arguments, or a suite that is not there yet.";
+
+/// Runs the core in simulated worlds.
+#[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct SimArguments {
+    #[command(subcommand)]
+    command: SimCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SimCommand {
+    /// Make worlds from seeds, let things go wrong in them, and judge them
+    Run(run::RunArguments),
+    /// Make the world of one seed again and print all that happens in it
+    Replay(replay::ReplayArguments),
+    /// Run the scenarios of the MIT 6.824 course
+    Course(course::CourseArguments),
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// When the result cannot be printed.
+pub(crate) fn main(arguments: &SimArguments) -> anyhow::Result<ExitCode> {
+    panics::be_quiet();
+    match &arguments.command {
+        SimCommand::Run(arguments) => run::main(arguments),
+        SimCommand::Replay(arguments) => replay::main(arguments),
+        SimCommand::Course(arguments) => course::main(arguments),
+    }
+}
+
+/// A number with a comma after each thousand.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `quorate sim run`: many worlds, one a core at a time.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use quorate_sim::{Failure, RunReport, run_seed};
+
+use super::run_report::{Sum, print, to_json};
+use super::{panics, workers};
+
+/// Worlds that are run unless it is said how many or for how long.
+const DEFAULT_SEEDS: u64 = 1_000;
+
+const STYLE: &str = "{prefix:8} {bar:40} {pos}/{len} {msg}";
+
+/// Makes worlds from seeds and judges them.
+#[derive(Args, Debug)]
+pub(super) struct RunArguments {
+    /// How many worlds [default: 1000, or as many as fit into --minutes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
+    /// The seed of the first; the others follow it
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    from: u64,
+    /// Begin no more worlds after so many minutes of real time
+    #[arg(long, value_name = "M")]
+    minutes: Option<f64>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs worlds until one fails, or all that were asked for have passed.
+pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    let unbounded = u64::MAX - arguments.from;
+    let seeds = match (arguments.seeds, arguments.minutes) {
+        (Some(seeds), _) => seeds.min(unbounded),
+        (None, Some(_)) => unbounded,
+        (None, None) => DEFAULT_SEEDS,
+    };
+    let minutes = arguments.minutes.unwrap_or(f64::INFINITY);
+    let Ok(longest) = Duration::try_from_secs_f64((minutes * 60.0).min(1e9)) else {
+        eprintln!("quorate sim run: --minutes {minutes} is no length of time");
+        return Ok(ExitCode::from(crate::EXIT_USAGE));
+    };
+    let bar = progress(seeds);
+    let begun = Instant::now();
+    let mut sum = Sum::default();
+    let mut failure: Option<Box<Failure>> = None;
+    workers::share(
+        seeds,
+        |number| run_one(arguments.from + number),
+        |_, result| {
+            bar.inc(1);
+            match result {
+                Ok(report) => sum.add(&report),
+                Err(found) => {
+                    // Worlds that were under way may fail too: the least seed is told.
+                    if failure.as_ref().is_none_or(|old| found.seed < old.seed) {
+                        failure = Some(found);
+                    }
+                }
+            }
+            bar.set_message(format!("{:.1} simulated hours", sum.hours()));
+            failure.is_none() && begun.elapsed() < longest
+        },
+    );
+    bar.finish_and_clear();
+    let elapsed = begun.elapsed();
+    if arguments.json {
+        println!("{}", to_json(&sum, elapsed, failure.as_deref())?);
+    } else {
+        print(&sum, elapsed);
+    }
+    Ok(verdict(failure.as_deref()))
+}
+
+fn run_one(seed: u64) -> Result<RunReport, Box<Failure>> {
+    run_seed(seed).map_err(|mut failure| {
+        if let Some(place) = panics::last_place() {
+            failure.what = format!("{} (at {place})", failure.what);
+        }
+        failure
+    })
+}
+
+/// Tells of a failure, and how to see it again as the last line.
+pub(super) fn verdict(failure: Option<&Failure>) -> ExitCode {
+    match failure {
+        None => ExitCode::SUCCESS,
+        Some(failure) => {
+            eprintln!("{failure}");
+            eprintln!("quorate sim replay --seed {}", failure.seed);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn progress(seeds: u64) -> ProgressBar {
+    let bar = match io::stderr().is_terminal() {
+        true => ProgressBar::new(seeds),
+        false => ProgressBar::hidden(),
+    };
+    bar.set_style(ProgressStyle::with_template(STYLE).expect("the template is correct"));
+    bar.set_prefix("worlds");
+    bar
+}

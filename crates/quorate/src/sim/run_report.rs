@@ -1,0 +1,148 @@
+//! What a row of worlds did, in numbers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use quorate_sim::{Counter, Failure, Fault, Rare, RunReport, Tally};
+use serde::Serialize;
+
+use super::{grouped, workers};
+
+/// Worlds after which a rare state should have been reached.
+const LONG_RUN: u64 = 500;
+
+/// The sum of many worlds.
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    worlds: u64,
+    simulated: Duration,
+    events: u64,
+    operations: u64,
+    acknowledged_writes: u64,
+    reads: u64,
+    tally: Tally,
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, report: &RunReport) {
+        self.worlds += 1;
+        self.simulated += report.simulated;
+        self.events += report.events;
+        self.operations += report.operations;
+        self.acknowledged_writes += report.acknowledged_writes;
+        self.reads += report.reads;
+        self.tally.add(&report.tally);
+    }
+
+    pub(super) fn hours(&self) -> f64 {
+        self.simulated.as_secs_f64() / 3_600.0
+    }
+
+    fn never_reached(&self) -> Vec<&'static str> {
+        let never = Rare::ALL.iter().filter(|rare| self.tally.rare(**rare) == 0);
+        never.map(|rare| rare.label()).collect()
+    }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Json<'a> {
+    worlds: u64,
+    passed: bool,
+    simulated_seconds: f64,
+    real_seconds: f64,
+    cores: usize,
+    simulated_seconds_per_core_second: f64,
+    events: u64,
+    events_per_second: f64,
+    operations: u64,
+    acknowledged_writes: u64,
+    reads: u64,
+    faults: BTreeMap<&'static str, u64>,
+    rare_states: BTreeMap<&'static str, u64>,
+    failure: Option<JsonFailure<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonFailure<'a> {
+    seed: u64,
+    at_seconds: f64,
+    what: &'a str,
+    replay: String,
+}
+
+/// The sum as one JSON object.
+pub(super) fn to_json(
+    sum: &Sum,
+    elapsed: Duration,
+    failure: Option<&Failure>,
+) -> serde_json::Result<String> {
+    let (simulated, real) = (sum.simulated.as_secs_f64(), elapsed.as_secs_f64());
+    let faults = Fault::ALL.iter();
+    let rare = Rare::ALL.iter();
+    serde_json::to_string(&Json {
+        worlds: sum.worlds,
+        passed: failure.is_none(),
+        simulated_seconds: simulated,
+        real_seconds: real,
+        cores: workers::cores(),
+        simulated_seconds_per_core_second: simulated / real / workers::cores() as f64,
+        events: sum.events,
+        events_per_second: sum.events as f64 / real,
+        operations: sum.operations,
+        acknowledged_writes: sum.acknowledged_writes,
+        reads: sum.reads,
+        faults: faults
+            .map(|one| (one.label(), sum.tally.fault(*one)))
+            .collect(),
+        rare_states: rare
+            .map(|one| (one.label(), sum.tally.rare(*one)))
+            .collect(),
+        failure: failure.map(|failure| JsonFailure {
+            seed: failure.seed,
+            at_seconds: failure.at.as_secs_f64(),
+            what: &failure.what,
+            replay: format!("quorate sim replay --seed {}", failure.seed),
+        }),
+    })
+}
+
+/// The sum for people.
+pub(super) fn print(sum: &Sum, elapsed: Duration) {
+    let (simulated, real) = (sum.simulated.as_secs_f64(), elapsed.as_secs_f64());
+    let cores = workers::cores();
+    println!(
+        "{} worlds, {:.2} simulated hours in {real:.1} s on {cores} cores: {:.0} simulated seconds per \
+         core-second",
+        grouped(sum.worlds),
+        sum.hours(),
+        simulated / real / cores as f64
+    );
+    println!(
+        "{} events, {} a second; {} operations ({:.0} a simulated second): {} writes acknowledged, {} \
+         reads served",
+        grouped(sum.events),
+        grouped((sum.events as f64 / real) as u64),
+        grouped(sum.operations),
+        sum.operations as f64 / simulated,
+        grouped(sum.acknowledged_writes),
+        grouped(sum.reads)
+    );
+    print_counts("faults injected", |fault: Fault| sum.tally.fault(fault));
+    print_counts("rare states reached", |rare: Rare| sum.tally.rare(rare));
+    let never = sum.never_reached();
+    if sum.worlds >= LONG_RUN && !never.is_empty() {
+        println!(
+            "never reached, though {} worlds should: {}",
+            grouped(sum.worlds),
+            never.join(", ")
+        );
+    }
+}
+
+fn print_counts<C: Counter>(title: &str, count: impl Fn(C) -> u64) {
+    println!("{title}:");
+    for counter in C::ALL {
+        println!("{:>14}  {}", grouped(count(*counter)), counter.label());
+    }
+}

@@ -1,0 +1,152 @@
+//! What a run did, in counters: the faults that were injected, and the rare states reached.
+//!
+//! A simulator that never reaches the states in which bugs live passes every test. So each such
+//! state has a name and a counter, and a long run in which one stays at zero is told: then the
+//! generator of worlds is at fault, not the core (Antithesis calls these "sometimes assertions").
+
+/// A name of something that is counted.
+pub trait Counter: Copy + 'static {
+    /// All of them, in the order in which they are told.
+    const ALL: &'static [Self];
+    /// What it counts, for people.
+    fn label(self) -> &'static str;
+    /// Its place in [`Counter::ALL`].
+    fn position(self) -> usize;
+}
+
+macro_rules! counters {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[doc = $label] $variant,)*
+        }
+
+        impl Counter for $name {
+            const ALL: &'static [$name] = &[$($name::$variant,)*];
+
+            fn label(self) -> &'static str {
+                match self {
+                    $($name::$variant => $label,)*
+                }
+            }
+
+            fn position(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+counters! {
+    /// What went wrong because the world made it so.
+    Fault {
+        PowerCut = "power cut of one node",
+        PowerCutOfAll = "power cut of all nodes at once",
+        PowerCutInWrite = "power cut in the midst of what a disk does",
+        ProcessKilled = "process killed",
+        ProcessPaused = "process paused",
+        PausedAndCutOff = "process paused, then cut off",
+        Partition = "network split in two",
+        OneWayCut = "network cut in one direction",
+        LinksLost = "connections lost",
+        FrameLost = "frame lost",
+        FrameDuplicated = "frame duplicated",
+        FrameOvertaken = "frame overtaken by a later one",
+        DiskStalled = "disk stalled",
+        ApplierStalled = "applier stalled",
+        ClockJumped = "wall clock jumped",
+    }
+}
+
+counters! {
+    /// States that are legal, rare, and where bugs like to live.
+    Rare {
+        LeaderChanged = "leader changed",
+        LeaderLostWithReads = "leader deposed with pending reads",
+        LeaderLostWithWrites = "leader deposed with proposals in doubt",
+        LeaderSteppedDownAlone = "leader stepped down for want of a quorum",
+        SuffixTruncated = "conflicting suffix cut from a log",
+        ForwardInDoubt = "forwarded write in doubt",
+        ForwardRefused = "forwarded write refused by a node that no longer leads",
+        TwoThoughtTheyLed = "two nodes thought they led at once",
+        LogReadBack = "entries read back from the log",
+        PowerLostInBatch = "power lost in the midst of a batch",
+        TornTailCut = "torn tail of a log cut at a start",
+        StartFailed = "power lost during a start",
+        RestartWithEntries = "restart from a log with entries",
+        MajorityDown = "a majority down at once",
+        RequestSeenTwice = "request that was in the log twice passed over",
+        ReadTimedOut = "read timed out",
+        TooManyRequests = "request refused for lack of room",
+        CommandInSteps = "command applied in several steps",
+        PausedLeaderWoke = "paused leader woke to find another",
+    }
+}
+
+/// Counts of one run, or of many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    faults: Counts,
+    rare: Counts,
+}
+
+/// One count a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Counts(Vec<u64>);
+
+impl Counts {
+    fn add<C: Counter>(&mut self, counter: C, count: u64) {
+        self.0.resize(C::ALL.len(), 0);
+        self.0[counter.position()] += count;
+    }
+
+    fn get<C: Counter>(&self, counter: C) -> u64 {
+        self.0.get(counter.position()).copied().unwrap_or_default()
+    }
+
+    fn add_all<C: Counter>(&mut self, other: &Counts) {
+        for counter in C::ALL {
+            self.add(*counter, other.get(*counter));
+        }
+    }
+}
+
+impl Tally {
+    /// A fault was injected.
+    pub fn injected(&mut self, fault: Fault) {
+        self.faults.add(fault, 1);
+    }
+
+    /// A rare state was reached.
+    pub fn reached(&mut self, rare: Rare) {
+        self.rare.add(rare, 1);
+    }
+
+    /// Takes in the counts of another run.
+    pub fn add(&mut self, other: &Tally) {
+        self.faults.add_all::<Fault>(&other.faults);
+        self.rare.add_all::<Rare>(&other.rare);
+    }
+
+    /// How often this fault was injected.
+    pub fn fault(&self, fault: Fault) -> u64 {
+        self.faults.get(fault)
+    }
+
+    /// How often this state was reached.
+    pub fn rare(&self, rare: Rare) -> u64 {
+        self.rare.get(rare)
+    }
+}
+
+/// Counts a rare state if the condition holds: `sometimes!(tally, Rare::ReadTimedOut, timed_out)`.
+macro_rules! sometimes {
+    ($tally:expr, $rare:expr, $condition:expr $(,)?) => {
+        if $condition {
+            $tally.reached($rare);
+        }
+    };
+}
+
+pub(crate) use sometimes;

@@ -1,0 +1,72 @@
+//! What happens at a point of time.
+
+use quorate_proto::peer;
+
+/// Members are named by their position. A `life` is that of the process which the event is for.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Consensus {
+        node: usize,
+        life: u64,
+        token: u64,
+    },
+    LogBegin {
+        node: usize,
+        life: u64,
+    },
+    LogEnd {
+        node: usize,
+        life: u64,
+    },
+    LogQuiet {
+        node: usize,
+        life: u64,
+    },
+    Apply {
+        node: usize,
+        life: u64,
+    },
+    Fetch {
+        node: usize,
+        life: u64,
+    },
+    Flush {
+        from: usize,
+        to: usize,
+        link: u64,
+    },
+    Deliver {
+        from: usize,
+        to: usize,
+        to_life: u64,
+        frame: peer::Frame,
+    },
+    Dial {
+        from: usize,
+        life: u64,
+        to: usize,
+    },
+    LinkDown {
+        from: usize,
+        life: u64,
+        to: usize,
+        link: u64,
+    },
+    Restart {
+        node: usize,
+    },
+    /// Nothing passes to or from it any more.
+    CutOff {
+        node: usize,
+    },
+    Fault,
+    FaultEnds {
+        node: usize,
+    },
+    Client {
+        client: usize,
+    },
+    Overdue {
+        op: usize,
+    },
+}

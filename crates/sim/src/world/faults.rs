@@ -1,0 +1,174 @@
+//! What goes wrong, and how it is mended.
+
+use std::time::Duration;
+
+use quorate_disk::Crash;
+
+use super::World;
+use super::event::Event;
+use crate::tally::{Counter as _, Fault};
+
+impl World {
+    /// One fault, drawn; and when the next one comes.
+    pub(super) fn on_fault(&mut self) {
+        if !self.chaos {
+            return;
+        }
+        let nodes = self.members.len() as u64;
+        let node = self.random.below(nodes) as usize;
+        let other = self.random.below(nodes) as usize;
+        let lasts = self.random.micros(20_000, 1_500_000);
+        match self.random.below(12) {
+            0 => self.cut_power(node, lasts),
+            1 => {
+                self.inject(Fault::ProcessKilled, Some(node));
+                self.kill(node);
+                self.after(lasts, Event::Restart { node });
+            }
+            2 | 3 => {
+                self.inject(Fault::PowerCutInWrite, Some(node));
+                let changes = self.random.below(12);
+                self.members[node].disk.power_off_after(changes);
+                self.after(lasts, Event::Restart { node });
+            }
+            4 => self.split_network(lasts),
+            5 | 6 => {
+                if node != other {
+                    self.inject(Fault::OneWayCut, Some(node));
+                    self.network.blocked.insert((node, other));
+                    self.after(lasts, Event::FaultEnds { node });
+                }
+            }
+            7 => self.lose_links(node),
+            8 | 9 => self.pause(node, lasts),
+            10 => {
+                self.inject(Fault::ClockJumped, Some(node));
+                let skew = self.random.below(7_200_000) as i64 - 3_600_000;
+                self.members[node].wall_skew_ms = skew;
+            }
+            _ => {
+                if self.random.percent(30) {
+                    self.cut_power_of_all();
+                }
+            }
+        }
+        let pause = self.random.micros(1_000, 2_000 * self.plan.fault_every_ms);
+        self.after(pause, Event::Fault);
+    }
+
+    fn inject(&mut self, fault: Fault, node: Option<usize>) {
+        self.tally.injected(fault);
+        let whom = node.map_or("all".to_owned(), |node| format!("n{}", node + 1));
+        self.note(|_| format!("fault, {whom}: {}", fault.label()));
+    }
+
+    fn cut_power(&mut self, node: usize, lasts: Duration) {
+        self.inject(Fault::PowerCut, Some(node));
+        let seed = self.random.next();
+        self.crash(node, Crash::Random(seed));
+        self.after(lasts, Event::Restart { node });
+    }
+
+    fn cut_power_of_all(&mut self) {
+        self.inject(Fault::PowerCutOfAll, None);
+        for node in 0..self.members.len() {
+            let seed = self.random.next();
+            self.crash(node, Crash::Random(seed));
+            let pause = self.random.micros(0, 300_000);
+            self.after(pause, Event::Restart { node });
+        }
+    }
+
+    /// Two sides, of any sizes.
+    fn split_network(&mut self, lasts: Duration) {
+        self.inject(Fault::Partition, None);
+        let nodes = self.members.len();
+        let side = self.random.next();
+        let apart = |(from, to): &(usize, usize)| (side >> from ^ side >> to) & 1 == 1;
+        let all = (0..nodes).flat_map(|a| (0..nodes).map(move |b| (a, b)));
+        self.network.blocked.extend(all.filter(apart));
+        for node in 0..nodes {
+            self.after(lasts, Event::FaultEnds { node });
+        }
+    }
+
+    fn lose_links(&mut self, node: usize) {
+        self.inject(Fault::LinksLost, Some(node));
+        for to in 0..self.members.len() {
+            if to != node && self.random.percent(70) {
+                self.lose_link(node, to, Duration::from_millis(20));
+            }
+        }
+    }
+
+    /// A process stands still, often the leader's, and perhaps the network leaves it too.
+    fn pause(&mut self, node: usize, lasts: Duration) {
+        let often = self.random.percent(60);
+        let leader = self.leader().filter(|_| often);
+        let node = leader.unwrap_or(node);
+        self.members[node].paused_until = self.now + 2 * lasts;
+        if !self.random.percent(50) {
+            self.inject(Fault::ProcessPaused, Some(node));
+            return;
+        }
+        // What was on its way arrives; what the others do meanwhile it never hears.
+        self.inject(Fault::PausedAndCutOff, Some(node));
+        let soon = self.random.micros(1_000, 100_000);
+        self.after(soon, Event::CutOff { node });
+        self.after(soon + 3 * lasts, Event::FaultEnds { node });
+    }
+
+    /// Nothing passes to or from the node any more; unless the world has been healed meanwhile.
+    pub(super) fn on_cut_off(&mut self, node: usize) {
+        if self.chaos {
+            self.network.isolate(node, self.members.len());
+        }
+    }
+
+    pub(super) fn on_fault_ends(&mut self, node: usize) {
+        let nodes = self.members.len();
+        self.network
+            .blocked
+            .retain(|(from, to)| *from != node && *to != node);
+        // A transport that was cut off for long has given up its links.
+        if self.random.percent(50) {
+            for other in (0..nodes).filter(|other| *other != node) {
+                self.lose_link(node, other, Duration::from_millis(50));
+                self.lose_link(other, node, Duration::from_millis(50));
+            }
+        }
+    }
+
+    pub(super) fn on_restart(&mut self, node: usize) {
+        if self.members[node].process.is_some() {
+            if !self.members[node].disk.power_is_off() {
+                return;
+            }
+            // The power went, and nothing has been written since that would have shown it.
+            let seed = self.random.next();
+            self.crash(node, Crash::Random(seed));
+        }
+        self.start(node);
+    }
+
+    /// Everything works from now on, and whoever is down starts.
+    pub(crate) fn heal(&mut self) {
+        self.note(|_| "everything heals".to_owned());
+        self.chaos = false;
+        self.load = false;
+        self.network.blocked.clear();
+        for node in 0..self.members.len() {
+            self.members[node].wall_skew_ms = 0;
+            self.members[node].paused_until = self.now;
+            self.members[node].disk.power_off_after(u64::MAX);
+            let running = self.members[node].process.is_some();
+            if running && self.members[node].disk.power_is_off() {
+                let seed = self.random.next();
+                self.crash(node, Crash::Random(seed));
+            }
+            if self.members[node].process.is_none() {
+                self.start(node);
+            }
+        }
+    }
+}

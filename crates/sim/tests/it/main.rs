@@ -1,0 +1,7 @@
+//! The simulator's own tests: the course's scenarios by name, and that a seed is a seed.
+
+mod course;
+mod course_2a;
+mod course_2b;
+mod course_2c;
+mod determinism;
