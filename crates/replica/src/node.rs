@@ -42,6 +42,8 @@ pub struct NodeSettings {
     pub segment_bytes: Option<u64>,
     /// Bytes of entries after which a snapshot is taken, at the least.
     pub snapshot_log_bytes: u64,
+    /// Bytes of a chunk of a snapshot; the usual if none. All members must agree.
+    pub snapshot_chunk_bytes: Option<u32>,
 }
 
 /// The machines of one node, and its store.
@@ -93,7 +95,10 @@ impl<D: Disk> Node<D> {
         if let Some(bytes) = settings.segment_bytes {
             options.segment_bytes = bytes;
         }
-        let snapshots = SnapshotFiles::new(disk.clone(), identity, options.salt);
+        let mut snapshots = SnapshotFiles::new(disk.clone(), identity, options.salt);
+        if let Some(bytes) = settings.snapshot_chunk_bytes {
+            snapshots = snapshots.with_chunk_bytes(bytes);
+        }
         let opened = quorate_wal::open(disk, options)?;
         let mut notes = opened.recovered.notes.clone();
         notes.extend(snapshots.tidy()?);

@@ -56,6 +56,7 @@ counters! {
         DiskStalled = "disk stalled",
         ApplierStalled = "applier stalled",
         ClockJumped = "wall clock jumped",
+        ChunkDamaged = "chunk of a snapshot damaged on its way",
     }
 }
 
@@ -81,6 +82,10 @@ counters! {
         TooManyRequests = "request refused for lack of room",
         CommandInSteps = "command applied in several steps",
         PausedLeaderWoke = "paused leader woke to find another",
+        SnapshotTaken = "snapshot taken",
+        SnapshotInstalled = "snapshot of a peer's installed",
+        PullWentOn = "half-pulled snapshot gone on with",
+        ChunkRefused = "damaged chunk refused and asked for again",
     }
 }
 

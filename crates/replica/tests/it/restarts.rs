@@ -166,6 +166,7 @@ fn a_membership_in_the_log_is_in_force_from_the_start() {
             vote: None,
         }),
         truncate_after: None,
+        snapshot: None,
         entries: vec![
             entry(1, Payload::Empty),
             entry(2, change),

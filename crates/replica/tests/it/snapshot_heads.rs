@@ -1,6 +1,5 @@
 //! An applier that goes on from a snapshot: nothing is applied twice, nobody is left waiting.
 
-use bytes::Bytes;
 use prost::Message as _;
 use quorate_disk::SimDisk;
 use quorate_kv::{SnapshotLoader, Store};
@@ -10,11 +9,11 @@ use quorate_raft::{Entry, Instant, LogIndex, Payload, ReadGrant, ReadId, Term};
 use quorate_replica::{RequestError, SnapshotHead};
 
 use crate::support::versions;
-use crate::world::{Process, World};
+use quorate_sim::world::{Process, World};
 
 fn process() -> Process {
     let settings = World::quiet(3).settings(0);
-    Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0).unwrap()
+    Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0).unwrap().0
 }
 
 /// A command of this node's, or of another's.
@@ -83,7 +82,7 @@ fn apply(node: &mut Process, entries: Vec<Entry>) -> Vec<(u64, bool)> {
 
 /// Through bytes and back, as another member would get it.
 fn snapshot(node: &mut Process) -> (SnapshotHead, Store) {
-    let head = node.applier.capture_head(Bytes::from_static(b"members"));
+    let head = node.applier.capture_head();
     let mut scan = node.store.capture_snapshot().unwrap();
     let mut loader = SnapshotLoader::new();
     while let Some(bytes) = node.store.scan_snapshot(&mut scan, 100) {
@@ -103,11 +102,11 @@ fn a_request_that_a_snapshot_contains_is_not_applied_again_after_it() {
     let (head, store) = snapshot(&mut source);
     assert_eq!((head.applied_index, head.applied_term), (4, 3));
     assert_eq!((head.log_time_ms, head.cluster_version), (3_000, 1));
-    assert_eq!(head.membership, "members");
+    assert_eq!(head.membership.voters.len(), 3);
 
     let mut loaded = process();
     loaded.store = store;
-    assert!(loaded.applier.restore(head).is_empty());
+    assert!(loaded.applier.restore(head, 1_000).is_empty());
     assert_eq!(loaded.applier.applied(), LogIndex(4));
     assert_eq!(loaded.applier.log_time_ms(), 3_000);
     assert_eq!(loaded.applier.cluster_version(), 1);
@@ -118,7 +117,7 @@ fn a_request_that_a_snapshot_contains_is_not_applied_again_after_it() {
         assert_eq!(versions(&node.store, ""), [1, 1, 1, 1]);
     }
     assert_eq!(source.store.state_hash(), loaded.store.state_hash());
-    let heads = [&source, &loaded].map(|node| node.applier.capture_head(Bytes::new()));
+    let heads = [&source, &loaded].map(|node| node.applier.capture_head());
     assert_eq!(heads[0].encode(), heads[1].encode());
 }
 
@@ -150,7 +149,7 @@ fn who_waits_for_what_a_snapshot_contains_hears_that_the_outcome_is_unknown() {
     node.applier.granted(grant);
     node.applier.step(&mut node.store, 3).unwrap();
     assert!(!node.applier.is_between_commands());
-    let answers = node.applier.restore(head);
+    let answers = node.applier.restore(head, 1_000);
     let unknown: Vec<u64> = answers
         .iter()
         .filter(|answer| answer.result == Err(RequestError::LeaderLost))
@@ -172,7 +171,7 @@ fn no_head_is_captured_in_the_middle_of_a_command() {
     apply(&mut node, vec![put(1, true, 1), put(2, true, 2)]);
     node.applier.committed(vec![delete_all(3, 3)]);
     node.applier.step(&mut node.store, 1).unwrap();
-    let _ = node.applier.capture_head(Bytes::new());
+    let _ = node.applier.capture_head();
 }
 
 #[test]
@@ -182,5 +181,5 @@ fn a_snapshot_from_before_what_was_applied_is_not_gone_back_to() {
     apply(&mut node, vec![put(1, true, 1)]);
     let (head, _) = snapshot(&mut node);
     apply(&mut node, vec![put(2, true, 2)]);
-    node.applier.restore(head);
+    node.applier.restore(head, 1_000);
 }

@@ -2,6 +2,8 @@
 
 use quorate_proto::peer;
 
+use super::snapshots::Part;
+
 /// Members are named by their position. A `life` is that of the process which the event is for.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -27,6 +29,25 @@ pub(crate) enum Event {
         life: u64,
     },
     Fetch {
+        node: usize,
+        life: u64,
+    },
+    /// The next piece of a snapshot that is being taken.
+    SnapshotStep {
+        node: usize,
+        life: u64,
+    },
+    /// The next question of a snapshot that is being pulled; its answer; or none.
+    PullAsk {
+        node: usize,
+        life: u64,
+    },
+    PullArrived {
+        node: usize,
+        life: u64,
+        part: Part,
+    },
+    PullFailed {
         node: usize,
         life: u64,
     },

@@ -85,6 +85,12 @@ impl World {
                 Input::LinkLost(peer) => consensus.link_lost(now, peer),
                 Input::Wrote(id) => consensus.wrote(now, id),
                 Input::Fetched(first, entries) => consensus.fetched(now, first, entries),
+                Input::SnapshotTaken(meta) => consensus.snapshot_taken(now, meta),
+                Input::Installed(meta) => {
+                    let installed = consensus.installed(now, meta);
+                    installed.expect("what members take is what the log made");
+                }
+                Input::InstallFailed => consensus.install_failed(now),
             }
         }
         if !proposals.is_empty() {
@@ -124,6 +130,12 @@ impl World {
                 let delay = self.random.micros(0, 100);
                 self.after(delay, Event::LogBegin { node, life });
             }
+        }
+        if let Some(meta) = effects.restore {
+            self.tell_applier(node, ApplyInput::Restore(meta));
+        }
+        if let Some(wanted) = effects.install {
+            self.want_snapshot(node, life, wanted);
         }
         if !effects.apply.is_empty() {
             self.tell_applier(node, ApplyInput::Entries(effects.apply));
@@ -219,8 +231,15 @@ impl World {
             writes.push(request.write);
             then_send.extend(request.then_send);
         }
+        let marks = writes.iter().filter_map(|write| write.snapshot);
+        let mark = marks.last();
         match process.log_writer.write(writes) {
-            Ok(last) => process.log_group = Some((last, then_send)),
+            Ok(last) => {
+                process.log_group = Some((last, then_send));
+                if let Some(mark) = mark {
+                    self.tidy_snapshots(node, mark);
+                }
+            }
             Err(error) => {
                 self.tally.reached(Rare::PowerLostInBatch);
                 self.power_failed(node, &error);
@@ -301,19 +320,10 @@ impl World {
     /// One turn of the applier: what arrived if it has finished what came before, and one step.
     pub(super) fn on_apply(&mut self, node: usize, life: u64) {
         let keys = self.plan.keys_per_step;
-        let Some(process) = self.alive(node, life) else {
+        if self.alive(node, life).is_none() || !self.feed_applier(node, life) {
             return;
-        };
-        for input in std::mem::take(&mut process.apply_inbox) {
-            match input {
-                ApplyInput::Entries(entries) => {
-                    let bytes = entries.iter().map(|entry| entry.payload.len());
-                    process.unnoticed_bytes += bytes.sum::<usize>();
-                    process.applier.committed(entries);
-                }
-                ApplyInput::Granted(grant) => process.applier.granted(grant),
-            }
         }
+        let process = self.process_mut(node);
         let duplicates = process.applier.duplicate_count();
         let progress = process
             .applier
@@ -336,6 +346,10 @@ impl World {
         sometimes!(self.tally, Rare::RequestSeenTwice, seen_twice);
         sometimes!(self.tally, Rare::CommandInSteps, in_steps);
         self.judge_applied(node);
+        self.take_snapshot_if_due(node, life);
+        if self.alive(node, life).is_none() {
+            return;
+        }
         for answer in progress.answers {
             self.answer(node, answer.sequence, answer.result);
         }

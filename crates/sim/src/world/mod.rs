@@ -21,6 +21,7 @@ mod machines;
 mod network;
 mod node;
 mod plan;
+mod snapshots;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -154,7 +155,8 @@ impl World {
             pre_vote: self.plan.pre_vote,
             seed: member.life,
             segment_bytes: Some(self.plan.segment_bytes),
-            snapshot_log_bytes: u64::MAX,
+            snapshot_log_bytes: self.plan.snapshot_log_bytes,
+            snapshot_chunk_bytes: Some(self.plan.snapshot_chunk_bytes),
         }
     }
 
@@ -246,6 +248,10 @@ impl World {
             Event::LogQuiet { node, life } => self.on_log_quiet(node, life),
             Event::Apply { node, life } => self.on_apply(node, life),
             Event::Fetch { node, life } => self.on_fetch(node, life),
+            Event::SnapshotStep { node, life } => self.on_snapshot_step(node, life),
+            Event::PullAsk { node, life } => self.on_pull_ask(node, life),
+            Event::PullArrived { node, life, part } => self.on_pull_arrived(node, life, part),
+            Event::PullFailed { node, life } => self.on_pull_failed(node, life),
             Event::Flush { from, to, link } => self.on_flush(from, to, link),
             Event::Deliver {
                 from,
@@ -279,6 +285,9 @@ impl World {
         | Event::LogEnd { node, life }
         | Event::LogQuiet { node, life }
         | Event::Apply { node, life }
+        | Event::SnapshotStep { node, life }
+        | Event::PullAsk { node, life }
+        | Event::PullArrived { node, life, .. }
         | Event::Fetch { node, life }) = event
         else {
             return None;

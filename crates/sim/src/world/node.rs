@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use quorate_disk::SimDisk;
 use quorate_kv::Store;
-use quorate_raft::{Entry, Fetch, Instant, LogIndex, NodeId, ReadGrant, ReadId, WriteId};
+use quorate_raft::{Entry, Fetch, Instant, LogIndex, NodeId, ReadGrant, ReadId, SnapshotMeta, WriteId};
 use quorate_replica::{
     Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal,
     WriteRequest,
 };
+use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{Note, Preparer};
+
+use super::snapshots::Snapshots;
 
 /// What consensus is told (the server's `ConsensusInput`).
 #[derive(Debug)]
@@ -32,12 +35,19 @@ pub enum Input {
     Wrote(WriteId),
     /// Entries from this index on were read back from the log.
     Fetched(LogIndex, Vec<Entry>),
+    /// A snapshot of this node's own is durable.
+    SnapshotTaken(SnapshotMeta),
+    /// A snapshot that was wanted is durable here.
+    Installed(SnapshotMeta),
+    /// It could not be had.
+    InstallFailed,
 }
 
 /// What the applier is told (the server's `ApplyInput`).
 pub(crate) enum ApplyInput {
     Entries(Vec<Entry>),
     Granted(ReadGrant),
+    Restore(SnapshotMeta),
 }
 
 /// How far the applier is, as it has told the others.
@@ -59,6 +69,9 @@ pub struct Process {
     /// Reads entries back from the log.
     pub log_reader: quorate_replica::LogReader<SimDisk>,
     pub(crate) preparer: Preparer<SimDisk>,
+    /// Its snapshot files.
+    pub files: SnapshotFiles<SimDisk>,
+    pub(crate) snapshots: Snapshots,
     /// Applies what is committed.
     pub applier: Applier,
     /// What it is applied to.
@@ -124,14 +137,22 @@ impl Process {
             preparer,
             applier,
             store,
+            snapshots: files,
             notes,
             ..
         } = node;
+        let applied = Applied {
+            index: applier.applied().0,
+            log_time_ms: applier.log_time_ms(),
+            cluster_version: applier.cluster_version(),
+        };
         let process = Process {
             consensus,
             log_writer,
             log_reader,
             preparer,
+            files,
+            snapshots: Snapshots::default(),
             applier,
             store,
             inbox: Vec::new(),
@@ -143,7 +164,7 @@ impl Process {
             fetch_queue: VecDeque::new(),
             apply_inbox: Vec::new(),
             apply_busy: false,
-            applied: Applied::default(),
+            applied,
             unnoticed_bytes: 0,
             reads_waiting: Vec::new(),
             read_batches: BTreeMap::new(),

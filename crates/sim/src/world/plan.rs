@@ -37,6 +37,10 @@ pub struct Plan {
     pub value_bytes: usize,
     /// Whether nodes ask before they campaign.
     pub pre_vote: bool,
+    /// Bytes of entries after which a node takes a snapshot.
+    pub snapshot_log_bytes: u64,
+    /// Bytes of a chunk of a snapshot.
+    pub snapshot_chunk_bytes: u32,
 }
 
 impl Plan {
@@ -59,6 +63,8 @@ impl Plan {
             segment_bytes: 64 << 10,
             value_bytes: 16,
             pre_vote: true,
+            snapshot_log_bytes: u64::MAX,
+            snapshot_chunk_bytes: 4 << 10,
         }
     }
 
@@ -87,6 +93,8 @@ impl Plan {
             segment_bytes: random.pick(&[8 << 10, 16 << 10, 64 << 10]),
             value_bytes: random.pick(&[4, 64, 2_000]),
             pre_vote: random.percent(85),
+            snapshot_log_bytes: random.pick(&[u64::MAX, 500, 5_000, 50_000]),
+            snapshot_chunk_bytes: random.pick(&[512, 4 << 10]),
         }
     }
 }

@@ -4,6 +4,7 @@ use quorate_raft::{Message, NodeId, Role};
 use quorate_replica::{PeerMessage, wire};
 
 use super::event::Event;
+use super::snapshots::Part;
 use super::{Input, World};
 
 impl World {
@@ -54,6 +55,16 @@ impl World {
             }
             Event::Fetch { node, life } if lives(node, life) => {
                 format!("n{} log: reads entries back", node + 1)
+            }
+            Event::SnapshotStep { node, life } if lives(node, life) => {
+                format!("n{} snapshot: a piece of the store", node + 1)
+            }
+            Event::PullArrived { node, life, part } if lives(node, life) => {
+                let what = match part {
+                    Part::Description(id) => id.to_string(),
+                    Part::Chunk(chunk) => format!("chunk {}", chunk.number),
+                };
+                format!("n{} pulls: {what}", node + 1)
             }
             Event::Deliver { from, to, .. } if !self.network.passes(*from, *to) => {
                 format!("n{} ─╳ n{}: a frame is lost", from + 1, to + 1)
@@ -106,6 +117,9 @@ fn words_of_input(input: &Input) -> String {
                 count(entries.len(), "entry")
             )
         }
+        Input::SnapshotTaken(meta) => format!("snapshot at {} taken", meta.index),
+        Input::Installed(meta) => format!("snapshot at {} pulled", meta.index),
+        Input::InstallFailed => "the snapshot could not be had".to_owned(),
     }
 }
 

@@ -1,0 +1,251 @@
+//! Snapshots: taken in steps, pulled chunk by chunk from a peer's disk, loaded by the applier; as
+//! the server's snapshot thread, its puller and its applier do.
+
+use std::time::Duration;
+
+use quorate_disk::SimDisk;
+use quorate_raft::{InstallWanted, SnapshotMeta};
+use quorate_replica::{
+    Capture, PullProgress, SnapshotContentError, SnapshotPuller, SnapshotQuery, SnapshotTaker,
+    load_snapshot,
+};
+use quorate_wal::snapshot::{Chunk, SNAPSHOTS_KEPT, SnapshotId};
+use quorate_wal::{SnapshotMark, WalError};
+
+use super::event::Event;
+use super::node::ApplyInput;
+use super::{Input, World};
+use crate::tally::{Fault, Rare, sometimes};
+
+/// What a process has to do with snapshots.
+#[derive(Default)]
+pub(crate) struct Snapshots {
+    taker: Option<SnapshotTaker<SimDisk>>,
+    puller: Option<SnapshotPuller<SimDisk>>,
+    /// What consensus wanted last, and has not heard of.
+    wanted: Option<InstallWanted>,
+}
+
+/// What a peer answers to a query.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    Description(SnapshotId),
+    Chunk(Chunk),
+}
+
+impl World {
+    /// Takes a snapshot if one is due. The applier is between two steps.
+    pub(super) fn take_snapshot_if_due(&mut self, node: usize, life: u64) {
+        let process = self.process_mut(node);
+        let Some(capture) = process.applier.capture_if_due(&mut process.store) else {
+            return;
+        };
+        self.begin_snapshot(node, life, capture);
+    }
+
+    fn begin_snapshot(&mut self, node: usize, life: u64, capture: Capture) {
+        let process = self.process_mut(node);
+        match SnapshotTaker::begin(&process.files, capture) {
+            Ok(taker) => {
+                process.snapshots.taker = Some(taker);
+                let delay = self.random.micros(5, 500);
+                self.after(delay, Event::SnapshotStep { node, life });
+            }
+            Err(error) => self.power_failed(node, &error),
+        }
+    }
+
+    /// One piece of the store goes into the file, or the file is finished.
+    pub(super) fn on_snapshot_step(&mut self, node: usize, life: u64) {
+        let delay = self.random.micros(5, 2_000);
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        let Some(mut taker) = process.snapshots.taker.take() else {
+            return; // It was given up.
+        };
+        if let Some(piece) = taker.scan(&process.store) {
+            return match taker.write(&piece) {
+                Ok(()) => {
+                    process.snapshots.taker = Some(taker);
+                    self.after(delay, Event::SnapshotStep { node, life });
+                }
+                Err(error) => self.power_failed(node, &error),
+            };
+        }
+        match taker.finish() {
+            Ok(taken) => {
+                process.applier.snapshot_ended(Some(taken.bytes));
+                self.tally.reached(Rare::SnapshotTaken);
+                let index = taken.meta.index;
+                self.note(|_| format!("n{} took a snapshot at {index}", node + 1));
+                self.tell(node, Input::SnapshotTaken(taken.meta));
+            }
+            Err(error) => self.power_failed(node, &error),
+        }
+    }
+
+    /// A mark is durable in the log: older files may go.
+    pub(super) fn tidy_snapshots(&mut self, node: usize, mark: quorate_raft::SnapshotMark) {
+        let mark = SnapshotMark {
+            index: mark.index.0,
+            term: mark.term.0,
+        };
+        let kept = self.process(node).files.keep_newest(SNAPSHOTS_KEPT, mark);
+        if let Err(error) = kept {
+            self.power_failed(node, &error);
+        }
+    }
+
+    /// Consensus wants a snapshot of a peer's.
+    pub(super) fn want_snapshot(&mut self, node: usize, life: u64, wanted: InstallWanted) {
+        let process = self.process_mut(node);
+        let pulls = process.snapshots.puller.is_some();
+        process.snapshots.wanted = Some(wanted);
+        if !pulls {
+            self.pull_what_is_wanted(node, life);
+        }
+    }
+
+    fn pull_what_is_wanted(&mut self, node: usize, life: u64) {
+        let delay = self.random.micros(100, 5_000);
+        let process = self.process_mut(node);
+        if let Some(wanted) = process.snapshots.wanted.take() {
+            let files = process.files.clone();
+            process.snapshots.puller = Some(SnapshotPuller::new(files, wanted));
+            self.after(delay, Event::PullAsk { node, life });
+        }
+    }
+
+    /// The next question goes out, and its answer comes or does not.
+    pub(super) fn on_pull_ask(&mut self, node: usize, life: u64) {
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        let Some(puller) = &process.snapshots.puller else {
+            return;
+        };
+        let query = puller.query();
+        let from = (query.to.0 - 1) as usize;
+        let lost = self.chaos && self.random.percent(self.plan.loss_percent);
+        let passes = self.network.passes(node, from) && self.network.passes(from, node);
+        let part = if lost || !passes {
+            None
+        } else {
+            self.part_of(from, &query)
+        };
+        let delay = self.random.micros(100, 2 * self.plan.latency_us);
+        let Some(mut part) = part else {
+            let patience = delay + Duration::from_millis(50);
+            return self.after(patience, Event::PullFailed { node, life });
+        };
+        if let Part::Chunk(chunk) = &mut part
+            && self.chaos
+            && self.random.percent(self.plan.loss_percent)
+        {
+            // The checksum of the connection may let this through; ours must not.
+            let mut bytes = chunk.data.to_vec();
+            let place = self.random.below(bytes.len() as u64) as usize;
+            bytes[place] ^= 1 << self.random.below(8);
+            chunk.data = bytes.into();
+            self.tally.injected(Fault::ChunkDamaged);
+        }
+        self.after(delay, Event::PullArrived { node, life, part });
+    }
+
+    /// What a member answers, from its disk.
+    fn part_of(&mut self, from: usize, query: &SnapshotQuery) -> Option<Part> {
+        let process = self.members[from].process.as_ref()?;
+        let mut reader = process.files.read(query.mark).ok()?;
+        match query.first_chunk {
+            None => Some(Part::Description(reader.id())),
+            Some(number) => reader.chunk(number).ok().map(Part::Chunk),
+        }
+    }
+
+    pub(super) fn on_pull_arrived(&mut self, node: usize, life: u64, part: Part) {
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        let Some(puller) = &mut process.snapshots.puller else {
+            return;
+        };
+        let described = matches!(part, Part::Description(_));
+        let progress = match part {
+            Part::Description(id) => puller.described(id),
+            Part::Chunk(chunk) => puller.arrived(&chunk),
+        };
+        let went_on = described && puller.bytes().is_some_and(|(here, _)| here > 0);
+        match progress {
+            Ok(PullProgress::More) => {
+                sometimes!(self.tally, Rare::PullWentOn, went_on);
+                self.after(Duration::ZERO, Event::PullAsk { node, life });
+            }
+            Ok(PullProgress::Done(meta)) => {
+                process.snapshots.puller = None;
+                let index = meta.index;
+                self.note(|_| format!("n{} has pulled the snapshot at {index}", node + 1));
+                self.tell(node, Input::Installed(meta));
+                self.pull_what_is_wanted(node, life);
+            }
+            Err(SnapshotContentError::File(WalError::ChunkRefused { .. })) => {
+                self.tally.reached(Rare::ChunkRefused);
+                self.after(Duration::ZERO, Event::PullAsk { node, life });
+            }
+            Err(error) => self.power_failed(node, &error),
+        }
+    }
+
+    pub(super) fn on_pull_failed(&mut self, node: usize, life: u64) {
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        process.snapshots.puller = None;
+        self.tell(node, Input::InstallFailed);
+        self.pull_what_is_wanted(node, life);
+    }
+
+    /// The applier loads the store from a snapshot that is durable here.
+    pub(super) fn restore(&mut self, node: usize, meta: &SnapshotMeta) {
+        let mark = SnapshotMark {
+            index: meta.index.0,
+            term: meta.term.0,
+        };
+        let process = self.process_mut(node);
+        if process.snapshots.taker.take().is_some() {
+            process.applier.snapshot_ended(None);
+        }
+        let loaded = match load_snapshot(&process.files, mark) {
+            Ok(loaded) => loaded,
+            Err(error) => return self.power_failed(node, &error),
+        };
+        process.store = loaded.store;
+        let answers = process.applier.restore(loaded.head, loaded.bytes);
+        self.tally.reached(Rare::SnapshotInstalled);
+        let index = meta.index;
+        self.note(|_| format!("n{} is at {index} by a snapshot", node + 1));
+        for answer in answers {
+            self.answer(node, answer.sequence, answer.result);
+        }
+    }
+
+    /// Between two turns of the applier: hands it what arrived. False when its process is gone.
+    pub(super) fn feed_applier(&mut self, node: usize, life: u64) -> bool {
+        let inbox = std::mem::take(&mut self.process_mut(node).apply_inbox);
+        for input in inbox {
+            let Some(process) = self.alive(node, life) else {
+                return false;
+            };
+            match input {
+                ApplyInput::Entries(entries) => {
+                    let bytes = entries.iter().map(|entry| entry.payload.len());
+                    process.unnoticed_bytes += bytes.sum::<usize>();
+                    process.applier.committed(entries);
+                }
+                ApplyInput::Granted(grant) => process.applier.granted(grant),
+                ApplyInput::Restore(meta) => self.restore(node, &meta),
+            }
+        }
+        self.alive(node, life).is_some()
+    }
+}
