@@ -58,7 +58,7 @@ fn main() {
         }
         let what = if compacted { ", compacted" } else { "" };
         println!("{order}{what}: {keys} keys of 8 + {value_bytes} bytes");
-        scan(&mut store, index, value_bytes, &path);
+        scan(&mut store, index, &path);
         drop(store);
         let program = std::env::current_exe().expect("a running program has a path");
         let load = std::process::Command::new(program)
@@ -94,9 +94,9 @@ fn fill(order: &str, keys: u64, value_bytes: u64) -> Store {
     store
 }
 
-/// Between any two steps, ten keys are put.
-fn scan(store: &mut Store, mut index: u64, value_bytes: u64, path: &Path) {
-    let value = Bytes::from(vec![8_u8; value_bytes as usize]);
+/// Between any two steps, ten keys are put, with short values: they are in memory as long as the scan.
+fn scan(store: &mut Store, mut index: u64, path: &Path) {
+    let value = Bytes::from_static(b"newer");
     let keys = store.key_count();
     let mut file = File::create(path).unwrap();
     let (mut steps, mut bytes) = (Vec::new(), 0);

@@ -37,6 +37,9 @@ pub struct SnapshotLoader {
     change_revision: i64,
 }
 
+/// How much is copied at a time to put a record together.
+const TOP_UP_BYTES: usize = 64 << 10;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Section {
     #[default]
@@ -61,18 +64,7 @@ impl SnapshotLoader {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        let result = if self.unread.is_empty() {
-            let read = self.read(bytes);
-            read.map(|read| self.unread.extend_from_slice(&bytes[read..]))
-        } else {
-            let mut unread = std::mem::take(&mut self.unread);
-            unread.extend_from_slice(bytes);
-            let read = self.read(&unread);
-            read.map(|read| {
-                unread.drain(..read);
-                self.unread = unread;
-            })
-        };
+        let result = self.take_in(bytes);
         self.failure = result.as_ref().err().cloned();
         result
     }
@@ -101,6 +93,26 @@ impl SnapshotLoader {
             sweep: Sweep::done(self.head.compacted_revision),
             scanning: Weak::new(),
         })
+    }
+
+    fn take_in(&mut self, mut bytes: &[u8]) -> Result<(), SnapshotError> {
+        // A record that began before these bytes is put together; all others are read in place.
+        while !self.unread.is_empty() && !bytes.is_empty() {
+            let mut unread = std::mem::take(&mut self.unread);
+            let (begun, more) = (unread.len(), bytes.len().min(TOP_UP_BYTES));
+            unread.extend_from_slice(&bytes[..more]);
+            match self.read(&unread)? {
+                0 => {
+                    self.unread = unread;
+                    bytes = &bytes[more..];
+                }
+                // What had begun did not end before: everything up to there is read.
+                read => bytes = &bytes[read - begun..],
+            }
+        }
+        let read = self.read(bytes)?;
+        self.unread.extend_from_slice(&bytes[read..]);
+        Ok(())
     }
 
     /// Reads all whole records; how many bytes they take.
