@@ -79,7 +79,6 @@ counters! {
         MajorityDown = "a majority down at once",
         RequestSeenTwice = "request that was in the log twice passed over",
         ReadTimedOut = "read timed out",
-        TooManyRequests = "request refused for lack of room",
         CommandInSteps = "command applied in several steps",
         PausedLeaderWoke = "paused leader woke to find another",
         SnapshotTaken = "snapshot taken",

@@ -52,11 +52,15 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let mut failure: Option<Box<Failure>> = None;
     workers::share(
         seeds,
-        |number| run_one(arguments.from + number),
-        |_, result| {
+        |number| {
+            let cpu = workers::thread_cpu();
+            let result = run_one(arguments.from + number);
+            (result, workers::thread_cpu().saturating_sub(cpu))
+        },
+        |_, (result, cpu)| {
             bar.inc(1);
             match result {
-                Ok(report) => sum.add(&report),
+                Ok(report) => sum.add(&report, cpu),
                 Err(found) => {
                     // Worlds that were under way may fail too: the least seed is told.
                     if failure.as_ref().is_none_or(|old| found.seed < old.seed) {

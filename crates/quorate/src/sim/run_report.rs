@@ -16,6 +16,9 @@ const LONG_RUN: u64 = 500;
 pub(super) struct Sum {
     worlds: u64,
     simulated: Duration,
+    cpu: Duration,
+    /// Of the worlds with three nodes alone: the cluster that most people run.
+    three_nodes: Share,
     events: u64,
     operations: u64,
     acknowledged_writes: u64,
@@ -23,10 +26,33 @@ pub(super) struct Sum {
     tally: Tally,
 }
 
+#[derive(Debug, Default)]
+struct Share {
+    simulated: Duration,
+    cpu: Duration,
+    operations: u64,
+}
+
+impl Share {
+    fn speed(&self) -> f64 {
+        self.simulated.as_secs_f64() / self.cpu.as_secs_f64()
+    }
+
+    fn operations_per_second(&self) -> f64 {
+        self.operations as f64 / self.simulated.as_secs_f64()
+    }
+}
+
 impl Sum {
-    pub(super) fn add(&mut self, report: &RunReport) {
+    pub(super) fn add(&mut self, report: &RunReport, cpu: Duration) {
         self.worlds += 1;
         self.simulated += report.simulated;
+        self.cpu += cpu;
+        if report.nodes == 3 {
+            self.three_nodes.simulated += report.simulated;
+            self.three_nodes.cpu += cpu;
+            self.three_nodes.operations += report.operations;
+        }
         self.events += report.events;
         self.operations += report.operations;
         self.acknowledged_writes += report.acknowledged_writes;
@@ -36,6 +62,11 @@ impl Sum {
 
     pub(super) fn hours(&self) -> f64 {
         self.simulated.as_secs_f64() / 3_600.0
+    }
+
+    /// Simulated seconds in a second of one core's time.
+    fn speed(&self) -> f64 {
+        self.simulated.as_secs_f64() / self.cpu.as_secs_f64()
     }
 
     fn never_reached(&self) -> Vec<&'static str> {
@@ -52,7 +83,10 @@ struct Json<'a> {
     simulated_seconds: f64,
     real_seconds: f64,
     cores: usize,
+    cpu_seconds: f64,
     simulated_seconds_per_core_second: f64,
+    three_nodes_simulated_seconds_per_core_second: f64,
+    three_nodes_operations_per_simulated_second: f64,
     events: u64,
     events_per_second: f64,
     operations: u64,
@@ -86,7 +120,10 @@ pub(super) fn to_json(
         simulated_seconds: simulated,
         real_seconds: real,
         cores: workers::cores(),
-        simulated_seconds_per_core_second: simulated / real / workers::cores() as f64,
+        cpu_seconds: sum.cpu.as_secs_f64(),
+        simulated_seconds_per_core_second: sum.speed(),
+        three_nodes_simulated_seconds_per_core_second: sum.three_nodes.speed(),
+        three_nodes_operations_per_simulated_second: sum.three_nodes.operations_per_second(),
         events: sum.events,
         events_per_second: sum.events as f64 / real,
         operations: sum.operations,
@@ -112,11 +149,17 @@ pub(super) fn print(sum: &Sum, elapsed: Duration) {
     let (simulated, real) = (sum.simulated.as_secs_f64(), elapsed.as_secs_f64());
     let cores = workers::cores();
     println!(
-        "{} worlds, {:.2} simulated hours in {real:.1} s on {cores} cores: {:.0} simulated seconds per \
-         core-second",
+        "{} worlds, {:.2} simulated hours in {real:.1} s on {cores} cores ({:.1} s of their time)",
         grouped(sum.worlds),
         sum.hours(),
-        simulated / real / cores as f64
+        sum.cpu.as_secs_f64()
+    );
+    println!(
+        "{:.0} simulated seconds per core-second; with three nodes {:.0}, at {:.0} operations a simulated \
+         second",
+        sum.speed(),
+        sum.three_nodes.speed(),
+        sum.three_nodes.operations_per_second()
     );
     println!(
         "{} events, {} a second; {} operations ({:.0} a simulated second): {} writes acknowledged, {} \

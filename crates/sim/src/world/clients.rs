@@ -186,10 +186,9 @@ impl World {
     }
 
     fn body_of(&self, op: usize, asked: &Asked) -> Option<(CommandKind, Vec<u8>)> {
-        let value = format!("{op:0width$}", width = self.plan.value_bytes);
         let put = |key: String| PutRequest {
             key: key.into(),
-            value: value.clone().into(),
+            value: self.value_of(op).into(),
             ..PutRequest::default()
         };
         Some(match asked {
@@ -230,6 +229,15 @@ impl World {
             Asked::Read => return None,
             Asked::Raw => unreachable!("has a body of its own"),
         })
+    }
+
+    /// What an operation writes: its number, with zeros in front.
+    pub(super) fn value_of(&self, op: usize) -> Vec<u8> {
+        let number = op.to_string();
+        let zeros = self.plan.value_bytes.saturating_sub(number.len());
+        let mut value = vec![b'0'; zeros];
+        value.extend_from_slice(number.as_bytes());
+        value
     }
 
     /// The server's `Core::write`.

@@ -157,8 +157,7 @@ impl World {
         }
         for kv in found {
             assert_eq!(kv.version, 1, "operation {op} was applied twice: {asked:?}");
-            let value = format!("{op:0width$}", width = self.plan.value_bytes);
-            assert_eq!(kv.value, value.as_bytes());
+            assert_eq!(kv.value, self.value_of(op));
         }
     }
 }

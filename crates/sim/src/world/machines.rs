@@ -156,8 +156,6 @@ impl World {
             let in_doubt = error == RequestError::LeaderLost
                 && self.process(node).forwarded.get(&sequence) == Some(&true);
             sometimes!(self.tally, Rare::ForwardInDoubt, in_doubt);
-            let full = error == RequestError::TooManyRequests;
-            sometimes!(self.tally, Rare::TooManyRequests, full);
             self.answer(node, sequence, Err(error));
         }
         for (id, error) in effects.failed_reads {
