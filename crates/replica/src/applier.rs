@@ -12,9 +12,7 @@ use prost::Message as _;
 use quorate_kv::{Answer as Wanted, Application, Command, Reply, Step, Store};
 use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
-use quorate_raft::{
-    Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, SnapshotMeta, Term,
-};
+use quorate_raft::{Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, SnapshotMeta, Term};
 
 use crate::duplicates::Duplicates;
 use crate::error::{ApplyError, RequestError};

@@ -14,8 +14,9 @@ use std::time::Duration;
 use quorate_proto::envelope::{RequestId, peek_request_id};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{
-    Dropped, Entry, Envelope, Fetch, InstallError, InstallWanted, Instant, LeadershipState, LogIndex, NodeId, Payload, Raft,
-    ReadGrant, ReadId, Ready, SnapshotMeta, Status, Write, WriteId,
+    Dropped, Entry, Envelope, Fetch, InstallError, InstallWanted, Instant, LeadershipState,
+    LogIndex, NodeId, Payload, Raft, ReadGrant, ReadId, Ready, SnapshotMeta, Status, Write,
+    WriteId,
 };
 
 use crate::cluster_version::ClusterVersions;

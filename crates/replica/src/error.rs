@@ -28,6 +28,10 @@ pub enum RequestError {
     /// This node is shutting down. A write may or may not take effect.
     #[error("etcdserver: server stopped")]
     Stopped,
+    /// This node's store is not yet what its clients have seen of the cluster. A read had no
+    /// effect.
+    #[error("etcdserver: this member has not caught up since its start; ask another, or try again")]
+    NotCaughtUp,
     /// The command passed the checks of the node that took it but cannot be read by the store.
     #[error("etcdserver: the command cannot be decoded")]
     Undecodable,

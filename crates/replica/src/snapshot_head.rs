@@ -15,8 +15,8 @@ use prost::encoding::{decode_varint, encode_varint};
 use quorate_raft::limits::MAX_NUMBER;
 use quorate_raft::{LogIndex, Membership, SnapshotMeta, Term};
 
-use crate::entry_format::{decode_membership, encode_membership};
 use crate::duplicates::{Boots, Duplicates, Window};
+use crate::entry_format::{decode_membership, encode_membership};
 use crate::limits::{
     DUPLICATE_BOOTS_PER_MEMBER, DUPLICATE_MEMBERS, DUPLICATE_WINDOW, MAX_SNAPSHOT_HEAD_BYTES,
 };

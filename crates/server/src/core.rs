@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use bytes::Bytes;
 use quorate_kv::{Reply, Store};
 use quorate_proto::envelope::CommandKind;
-use quorate_raft::{Entry, LeadershipState, LogIndex, NodeId, ReadGrant, Role, Term, WriteId};
+use quorate_raft::{
+    Entry, LeadershipState, LogIndex, NodeId, ReadGrant, Role, SnapshotMeta, Term, WriteId,
+};
 use quorate_replica::{ConsensusStatus, PeerMessage, Proposal, RequestError};
 use tokio::sync::watch;
 
@@ -42,6 +44,9 @@ pub(crate) enum ConsensusInput {
         first: LogIndex,
         entries: Vec<Entry>,
     },
+    SnapshotTaken(SnapshotMeta),
+    Installed(SnapshotMeta),
+    InstallFailed,
     Stop,
 }
 
@@ -49,6 +54,9 @@ pub(crate) enum ConsensusInput {
 pub(crate) enum ApplyInput {
     Entries(Vec<Entry>),
     Granted(ReadGrant),
+    Restore(SnapshotMeta),
+    /// With its bytes, or none if it was given up.
+    SnapshotEnded(Option<u64>),
     Stop,
 }
 
@@ -81,6 +89,10 @@ pub(crate) struct Core {
     /// linearizable read would have it.
     caught_up: AtomicBool,
     store: RwLock<Store>,
+    /// Counts the times that the store was given up for another; and whether that other is still
+    /// being loaded. Both change only under the store's lock.
+    store_generation: AtomicU64,
+    is_restoring: AtomicBool,
     leadership: watch::Sender<LeadershipState>,
     status: Mutex<Option<ConsensusStatus>>,
 }
@@ -122,6 +134,8 @@ impl Core {
             stopping: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),
             store: RwLock::new(store),
+            store_generation: AtomicU64::new(0),
+            is_restoring: AtomicBool::new(false),
             leadership: watch::Sender::new(leadership),
             status: Mutex::new(None),
         })
@@ -204,6 +218,52 @@ impl Core {
 
     pub(crate) fn store_mut(&self) -> RwLockWriteGuard<'_, Store> {
         self.store.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store for answering a client, and its generation. A read in several steps must find
+    /// the same generation at each.
+    ///
+    /// # Errors
+    /// While another store is being loaded: then there is nothing here that could be read.
+    pub(crate) fn readable_store(&self) -> Result<(RwLockReadGuard<'_, Store>, u64), RequestError> {
+        let store = self.store();
+        // Both change only under the lock.
+        if self.is_restoring.load(Ordering::SeqCst) {
+            return Err(RequestError::NotCaughtUp);
+        }
+        let generation = self.store_generation();
+        Ok((store, generation))
+    }
+
+    /// The store is given up: another is about to be loaded, and both may not fit into memory.
+    pub(crate) fn begin_restore(&self) {
+        let mut present = self.store_mut();
+        let given_up = std::mem::take(&mut *present);
+        self.is_restoring.store(true, Ordering::SeqCst);
+        self.store_generation.fetch_add(1, Ordering::SeqCst);
+        drop(present);
+        drop(given_up); // Not under the lock: it may be large.
+    }
+
+    /// The store that was loaded takes its place; `publish` tells how far it is.
+    pub(crate) fn end_restore(&self, loaded: Store, publish: impl FnOnce()) {
+        let mut present = self.store_mut();
+        *present = loaded;
+        publish();
+        self.is_restoring.store(false, Ordering::SeqCst);
+    }
+
+    /// Counts the times that the store was given up.
+    pub(crate) fn store_generation(&self) -> u64 {
+        self.store_generation.load(Ordering::SeqCst)
+    }
+
+    /// Where a peer is reached.
+    pub(crate) fn peer_urls(&self, id: NodeId) -> Vec<String> {
+        let ids = self.identity.member_ids.iter();
+        let mut members = ids.zip(&self.settings.members);
+        let member = members.find(|(member, _)| **member == id.0);
+        member.map_or_else(Vec::new, |(_, member)| member.peer_urls.clone())
     }
 
     pub(crate) fn leadership(&self) -> LeadershipState {

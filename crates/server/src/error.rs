@@ -38,6 +38,9 @@ pub enum ServerError {
     /// A committed entry cannot be applied by this version.
     #[error("{0}")]
     Apply(quorate_replica::ApplyError),
+    /// A snapshot that was durable here cannot be loaded.
+    #[error("{0}")]
+    Snapshot(quorate_replica::SnapshotContentError),
     /// A thread met a state that cannot be; what it was is on standard error.
     #[error(
         "the thread {0} panicked: this is a fault of quorate's own; please report it with the log"

@@ -118,3 +118,18 @@ pub(crate) const PEER_TEXT_BYTES: usize = 200;
 
 /// Refused links are logged at most this often, with their number.
 pub(crate) const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(1);
+
+/// Bytes of a snapshot sent to one peer in a second: a gigabyte in ten, and no more than a tenth of a fast network.
+pub(crate) const SNAPSHOT_BYTES_PER_SECOND: u64 = 100 << 20;
+
+/// Chunks of a snapshot that are read and not sent: enough to keep the connection busy.
+pub(crate) const SNAPSHOT_CHUNKS_READ_AHEAD: usize = 4;
+
+/// Snapshots sent at once: as many as a cluster of five may need at the same time.
+pub(crate) const SNAPSHOTS_SERVED: usize = 4;
+
+/// How long the next part of a snapshot may take: a chunk on a slow network, or a slow disk's whole stall.
+pub(crate) const SNAPSHOT_PART_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause after a snapshot could not be pulled.
+pub(crate) const SNAPSHOT_RETRY: Duration = Duration::from_millis(200);

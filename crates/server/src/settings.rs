@@ -51,4 +51,6 @@ pub struct ServerSettings {
     pub max_request_bytes: usize,
     /// Operations in one transaction.
     pub max_txn_ops: usize,
+    /// Bytes of log after which a snapshot is taken, at the least.
+    pub snapshot_log_bytes: u64,
 }

@@ -20,11 +20,11 @@ use crate::grpc;
 use crate::http;
 use crate::limits::{SHUTDOWN_GRACE, THREADS_GRACE};
 use crate::listen::{self, Port};
-use crate::peers::{PeerService, Peers, dial};
+use crate::peers::{PeerService, Peers, SnapshotSource, dial, pull};
 use crate::real_disk::RealDisk;
 use crate::settings::ServerSettings;
 use crate::stubs::peer_server::PeerServer;
-use crate::threads::{Fatal, Threads};
+use crate::threads::{Fatal, Threads, publish_applied};
 
 /// A server that runs.
 pub struct Server {
@@ -70,9 +70,12 @@ impl Server {
             .filter(|id| *id != identity.member_id);
         let peers = Peers::new(others.map(NodeId));
         let store = std::mem::take(&mut node.store);
+        let snapshots = node.snapshots.clone();
         let core = Core::new(settings, identity, clock, store, peers);
+        publish_applied(&core, &node.applier);
         let (fatal, fatal_receiver) = Fatal::channel();
-        let threads = Threads::start(&core, node, &fatal);
+        let (install, wanted) = watch::channel(None);
+        let threads = Threads::start(&core, node, install, &fatal);
         let (stop, stopped) = watch::channel(false);
         let (mut dialers, mut listeners) = (JoinSet::new(), JoinSet::new());
         spawn_dialers(&core, &mut dialers);
@@ -80,10 +83,15 @@ impl Server {
             let core = Arc::clone(&core);
             async move { core.catch_up().await }
         });
+        dialers.spawn(pull(Arc::clone(&core), snapshots.clone(), wanted));
         let clients = http::add_pages(grpc::routes(&core), Arc::clone(&core));
-        let peer_service = PeerServer::new(PeerService::new(Arc::clone(&core), stopped.clone()))
-            .max_decoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES)
-            .max_encoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES);
+        let peer_service = PeerServer::new(PeerService::new(
+            Arc::clone(&core),
+            SnapshotSource::new(snapshots),
+            stopped.clone(),
+        ))
+        .max_decoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES)
+        .max_encoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES);
         let peers = Routes::new(peer_service).into_axum_router();
         for (opened, router, port) in [
             (client_listeners, clients, Port::Client),
@@ -207,6 +215,8 @@ fn node_settings(settings: &ServerSettings, identity: &MemberIdentity) -> NodeSe
         pre_vote: settings.pre_vote,
         seed: u64::from(identity.boot_nonce),
         segment_bytes: None,
+        snapshot_log_bytes: settings.snapshot_log_bytes,
+        snapshot_chunk_bytes: None,
     }
 }
 

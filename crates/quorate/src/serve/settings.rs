@@ -24,6 +24,12 @@ const HEARTBEATS_PER_ELECTION_MIN: u64 = 5;
 const MAX_REQUEST_BYTES_MAX: u64 = 10 << 20;
 /// Above this we warn (etcd from 10 MiB on): such requests delay everybody's heartbeats.
 const MAX_REQUEST_BYTES_ADVISED: u64 = 4 << 20;
+/// The least value of --snapshot-log-bytes: below it a node would write snapshots rather than log.
+const SNAPSHOT_LOG_BYTES_MIN: usize = 64 << 10;
+
+/// The largest: a start reads so much of the log, and more would take minutes.
+const SNAPSHOT_LOG_BYTES_MAX: usize = 64 << 30;
+
 /// The largest value of --max-txn-ops; all operations of one transaction are applied in one step.
 const MAX_TXN_OPS_MAX: u64 = 100_000;
 
@@ -91,6 +97,8 @@ pub(crate) struct ServeSettings {
     pub(crate) max_request_bytes: usize,
     /// The most operations in one transaction.
     pub(crate) max_txn_ops: usize,
+    /// Bytes of log after which a snapshot is taken, at the least.
+    pub(crate) snapshot_log_bytes: usize,
     /// Whether candidates ask for pre-votes first.
     pub(crate) pre_vote: bool,
     /// How much to log.
@@ -135,6 +143,11 @@ impl ServeSettings {
             election_timeout,
             max_request_bytes: max_request_bytes(&reader, &mut notes)?,
             max_txn_ops: reader.number_within("max-txn-ops", 1, MAX_TXN_OPS_MAX)?,
+            snapshot_log_bytes: reader.number_within(
+                "snapshot-log-bytes",
+                SNAPSHOT_LOG_BYTES_MIN,
+                SNAPSHOT_LOG_BYTES_MAX,
+            )?,
             pre_vote: reader.boolean("pre-vote"),
             log_level: log_level(&reader),
             log_format: log_format(&reader),

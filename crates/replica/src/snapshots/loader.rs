@@ -89,7 +89,10 @@ impl<D: Disk> Content<'_, D> {
 
     fn head(&mut self, mark: SnapshotMark) -> Result<SnapshotHead, SnapshotContentError> {
         let length = self.take(4)?;
-        let length = length.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        let length = length
+            .iter()
+            .rev()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
         if length > MAX_SNAPSHOT_HEAD_BYTES {
             return Err(SnapshotContentError::HeadTooLong { bytes: length });
         }

@@ -42,10 +42,7 @@ impl<D: Disk> SnapshotTaker<D> {
     ///
     /// # Errors
     /// The disk's; one without space leaves everything else as it was.
-    pub fn begin(
-        files: &SnapshotFiles<D>,
-        capture: Capture,
-    ) -> Result<SnapshotTaker<D>, WalError> {
+    pub fn begin(files: &SnapshotFiles<D>, capture: Capture) -> Result<SnapshotTaker<D>, WalError> {
         let Capture { meta, head, scan } = capture;
         let mut writer = files.write(SnapshotMark {
             index: meta.index.0,

@@ -13,7 +13,9 @@ use quorate_sim::world::{Process, World};
 
 fn process() -> Process {
     let settings = World::quiet(3).settings(0);
-    Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0).unwrap().0
+    Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0)
+        .unwrap()
+        .0
 }
 
 /// A command of this node's, or of another's.

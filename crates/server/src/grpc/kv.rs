@@ -11,6 +11,7 @@ use quorate_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
     PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
+use quorate_replica::RequestError;
 use tonic::{Request, Response, Status};
 
 use super::reading::Answer;
@@ -65,9 +66,7 @@ impl KvService {
         if self.core.has_caught_up() {
             return Ok(());
         }
-        Err(Status::unavailable(
-            "etcdserver: this member has not caught up since its start; ask another, or try again",
-        ))
+        Err(status::of_request(&RequestError::NotCaughtUp))
     }
 
     async fn barrier(&self) -> Result<(), Status> {

@@ -1,7 +1,9 @@
 //! Reads of the store: short ones under one hold of its lock, long ones in steps under a pin.
 
+use std::cell::Cell;
+
 use prost::Message;
-use quorate_kv::{KEYS_PER_STEP, RangeStep, ReadTxnStep};
+use quorate_kv::{KEYS_PER_STEP, RangeStep, ReadTxnStep, Store};
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
 use quorate_replica::RequestError;
 use tonic::{Response, Status};
@@ -56,18 +58,15 @@ impl<T: Message> Answer<T> {
 /// Reads a range of any size; others get the store between the steps.
 pub(super) async fn range(core: &Core, request: &RangeRequest) -> Result<RangeResponse, Status> {
     if request.range_end.is_empty() {
-        return core
-            .store()
-            .range(request)
+        return with_store(core, &Cell::new(None), |store| store.range(request))?
             .map_err(|error| status::of_kv(&error));
     }
-    let mut cursor = core
-        .store()
-        .begin_range(request)
+    let on = Cell::new(None);
+    let mut cursor = with_store(core, &on, |store| store.begin_range(request))?
         .map_err(|error| status::of_kv(&error))?;
     loop {
-        let step = core.store().advance_range(&mut cursor, KEYS_PER_STEP);
-        match step {
+        let advance = |store: &Store| store.advance_range(&mut cursor, KEYS_PER_STEP);
+        match with_store(core, &on, advance)? {
             RangeStep::Done(response) => return Ok(response),
             RangeStep::More => tokio::task::yield_now().await,
         }
@@ -76,19 +75,35 @@ pub(super) async fn range(core: &Core, request: &RangeRequest) -> Result<RangeRe
 
 /// Runs a transaction that only reads.
 pub(super) async fn txn(core: &Core, request: &TxnRequest) -> Result<TxnResponse, Status> {
-    let mut cursor = core
-        .store()
-        .begin_read_only_txn(request)
-        .map_err(|error| status::of_kv(&error))?;
+    let on = Cell::new(None);
+    let begun = with_store(core, &on, |store| store.begin_read_only_txn(request))?;
+    let mut cursor = begun.map_err(|error| status::of_kv(&error))?;
     loop {
-        let step = core
-            .store()
-            .advance_read_only_txn(&mut cursor, KEYS_PER_STEP);
-        match step {
+        let advance = |store: &Store| store.advance_read_only_txn(&mut cursor, KEYS_PER_STEP);
+        match with_store(core, &on, advance)? {
             ReadTxnStep::Done(result) => return result.map_err(|error| status::of_kv(&error)),
             ReadTxnStep::More => tokio::task::yield_now().await,
         }
     }
+}
+
+/// One step of a read on the store: the first notes in `on` which store that is, and every later
+/// one refuses another.
+fn with_store<T>(
+    core: &Core,
+    on: &Cell<Option<u64>>,
+    step: impl FnOnce(&Store) -> T,
+) -> Result<T, Status> {
+    let (store, present) = core
+        .readable_store()
+        .map_err(|error| status::of_request(&error))?;
+    if on
+        .replace(Some(present))
+        .is_some_and(|begun| begun != present)
+    {
+        return Err(status::of_request(&RequestError::NotCaughtUp));
+    }
+    Ok(step(&store))
 }
 
 #[cfg(test)]

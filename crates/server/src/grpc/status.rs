@@ -21,9 +21,10 @@ pub(super) fn of_request(error: &RequestError) -> Status {
         RequestError::Refused(error) => return of_kv(error),
         RequestError::TooManyRequests => Code::ResourceExhausted,
         RequestError::TooLarge => Code::InvalidArgument,
-        RequestError::TimedOut | RequestError::LeaderLost | RequestError::Stopped => {
-            Code::Unavailable
-        }
+        RequestError::TimedOut
+        | RequestError::LeaderLost
+        | RequestError::Stopped
+        | RequestError::NotCaughtUp => Code::Unavailable,
         RequestError::Undecodable => Code::Internal,
     };
     Status::new(code, error.to_string())

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use quorate_proto::peer::Frame;
+use quorate_disk::Disk;
+use quorate_proto::peer::{Frame, SnapshotRequest};
 use quorate_raft::NodeId;
 use quorate_replica::wire;
+use quorate_wal::SnapshotMark;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::handshake;
 use super::refusals::Refusals;
+use super::snapshot_source::{Parts, SnapshotSource};
 use crate::bodies::Handshaken;
 use crate::core::{ConsensusInput, Core};
 use crate::limits::{PEER_DIAL_TIMEOUT, PEER_PAUSE};
@@ -20,18 +23,24 @@ use crate::listen::stopped;
 use crate::stubs::peer_server::Peer;
 
 /// The service on the peer port.
-pub(crate) struct PeerService {
+pub(crate) struct PeerService<D: Disk> {
     core: Arc<Core>,
+    snapshots: SnapshotSource<D>,
     /// The link of each member; a newer one ends the older.
     links: Arc<Mutex<BTreeMap<NodeId, oneshot::Sender<()>>>>,
     refusals: Refusals,
     stop: watch::Receiver<bool>,
 }
 
-impl PeerService {
-    pub(crate) fn new(core: Arc<Core>, stop: watch::Receiver<bool>) -> PeerService {
+impl<D: Disk> PeerService<D> {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        snapshots: SnapshotSource<D>,
+        stop: watch::Receiver<bool>,
+    ) -> PeerService<D> {
         PeerService {
             core,
+            snapshots,
             links: Arc::default(),
             refusals: Refusals::default(),
             stop,
@@ -40,8 +49,12 @@ impl PeerService {
 }
 
 #[tonic::async_trait]
-impl Peer for PeerService {
+impl<D: Disk + Sync> Peer for PeerService<D>
+where
+    D::File: Sync,
+{
     type LinkStream = ReceiverStream<Result<Frame, Status>>;
+    type SnapshotStream = Parts;
 
     async fn link(
         &self,
@@ -86,9 +99,26 @@ impl Peer for PeerService {
         }
         Ok(Response::new(ReceiverStream::new(stream)))
     }
+
+    async fn snapshot(
+        &self,
+        request: Request<SnapshotRequest>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        let request = request.into_inner();
+        let theirs = request
+            .handshake
+            .ok_or_else(|| self.refused("no handshake"))?;
+        handshake::check(&self.core.identity, &theirs).map_err(|reason| self.refused(&reason))?;
+        let mark = SnapshotMark {
+            index: request.index,
+            term: request.term,
+        };
+        let parts = self.snapshots.serve(mark, request.first_chunk)?;
+        Ok(Response::new(parts))
+    }
 }
 
-impl PeerService {
+impl<D: Disk> PeerService<D> {
     fn refused(&self, reason: &str) -> Status {
         self.core.metrics.peer_handshakes_refused.inc();
         if let Some(refused) = self.refusals.note(Instant::now()) {

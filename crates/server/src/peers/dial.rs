@@ -120,7 +120,7 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
 }
 
 /// The innermost reason, which is what a person can act on ("connection refused").
-fn describe(error: &dyn std::error::Error) -> String {
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -14,7 +14,17 @@ pub(super) fn ours(
     receiver: u64,
     refusal: String,
 ) -> Frame {
-    wire::encode_handshake(Handshake {
+    wire::encode_handshake(of(identity, client_urls, receiver, refusal))
+}
+
+/// The same as a message.
+pub(super) fn of(
+    identity: &MemberIdentity,
+    client_urls: &[String],
+    receiver: u64,
+    refusal: String,
+) -> Handshake {
+    Handshake {
         cluster_id: identity.cluster_id,
         member_id: identity.member_id,
         boot_nonce: identity.boot_nonce,
@@ -23,7 +33,7 @@ pub(super) fn ours(
         refusal,
         receiver_id: receiver,
         client_urls: client_urls.to_vec(),
-    })
+    }
 }
 
 /// Checks the other side's handshake: which member it is, or why it is refused.

@@ -10,6 +10,8 @@ mod dial;
 mod handshake;
 mod queue;
 mod refusals;
+mod snapshot_pull;
+mod snapshot_source;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use quorate_replica::PeerMessage;
 pub(crate) use accept::PeerService;
 pub(crate) use dial::dial;
 pub(crate) use queue::PeerQueue;
+pub(crate) use snapshot_pull::pull;
+pub(crate) use snapshot_source::SnapshotSource;
 
 /// The queues of messages to all peers.
 pub(crate) struct Peers {

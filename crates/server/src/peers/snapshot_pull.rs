@@ -34,14 +34,23 @@ pub(crate) async fn pull<D: Disk + Sync>(
             continue;
         };
         let (index, from) = (install.index.0, core.member_name(install.from).to_owned());
-        tracing::info!(index, from, "pulls a snapshot: this member is too far behind the log");
+        tracing::info!(
+            index,
+            from,
+            "pulls a snapshot: this member is too far behind the log"
+        );
         match pull_one(&core, &files, install).await {
             Ok(meta) => {
                 tracing::info!(index, from, "the snapshot is here");
                 core.consensus.push(ConsensusInput::Installed(meta));
             }
             Err(reason) => {
-                tracing::warn!(index, from, reason, "could not pull the snapshot; tries again");
+                tracing::warn!(
+                    index,
+                    from,
+                    reason,
+                    "could not pull the snapshot; tries again"
+                );
                 tokio::time::sleep(SNAPSHOT_RETRY).await;
                 core.consensus.push(ConsensusInput::InstallFailed);
             }
@@ -62,7 +71,12 @@ where
     loop {
         let query = puller.query();
         let request = SnapshotRequest {
-            handshake: Some(handshake::of(&core.identity, &[], query.to.0, String::new())),
+            handshake: Some(handshake::of(
+                &core.identity,
+                &[],
+                query.to.0,
+                String::new(),
+            )),
             index: query.mark.index,
             term: query.mark.term,
             first_chunk: query.first_chunk,
@@ -105,7 +119,9 @@ async fn connect(core: &Core, wanted: InstallWanted) -> Result<PeerClient<Channe
     let mut last = "no address of it is known".to_owned();
     for url in core.peer_urls(wanted.from) {
         let endpoint = match Endpoint::from_shared(url) {
-            Ok(endpoint) => endpoint.connect_timeout(PEER_DIAL_TIMEOUT).tcp_nodelay(true),
+            Ok(endpoint) => endpoint
+                .connect_timeout(PEER_DIAL_TIMEOUT)
+                .tcp_nodelay(true),
             Err(error) => {
                 last = error.to_string();
                 continue;

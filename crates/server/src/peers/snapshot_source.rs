@@ -64,7 +64,11 @@ fn send<D: Disk>(
 ) -> Result<(), WalError> {
     let mut reader = files.read(mark)?;
     let id = reader.id();
-    let told = |body| parts.blocking_send(Ok(SnapshotPart { body: Some(body) })).is_ok();
+    let told = |body| {
+        parts
+            .blocking_send(Ok(SnapshotPart { body: Some(body) }))
+            .is_ok()
+    };
     if !told(Body::Description(describe(&id))) {
         return Ok(());
     }

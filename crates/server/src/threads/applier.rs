@@ -2,17 +2,27 @@
 //! answers between them.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use quorate_disk::Disk;
 use quorate_kv::KEYS_PER_STEP;
-use quorate_replica::{Applier, Progress};
+use quorate_raft::SnapshotMeta;
+use quorate_replica::{Applier, Progress, SnapshotContentError, load_snapshot};
+use quorate_wal::SnapshotMark;
+use quorate_wal::snapshot::SnapshotFiles;
 
-use super::Fatal;
+use super::{Fatal, Queues, SnapshotInput};
 use crate::core::{ApplyInput, Core};
 use crate::error::ServerError;
 use crate::limits::APPLIED_NOTICE_BYTES;
 
-pub(super) fn run(core: &Core, mut applier: Applier, fatal: &Fatal) {
+pub(super) fn run<D: Disk>(
+    core: &Core,
+    queues: &Queues,
+    snapshots: &SnapshotFiles<D>,
+    mut applier: Applier,
+    fatal: &Fatal,
+) {
     let mut inputs = Vec::new();
     let mut unnoticed_bytes = 0;
     let mut more_to_free = false;
@@ -31,6 +41,12 @@ pub(super) fn run(core: &Core, mut applier: Applier, fatal: &Fatal) {
                     applier.committed(entries);
                 }
                 ApplyInput::Granted(grant) => applier.granted(grant),
+                ApplyInput::Restore(meta) => {
+                    if let Err(error) = restore(core, snapshots, &mut applier, &meta) {
+                        return fatal.report(ServerError::Snapshot(error));
+                    }
+                }
+                ApplyInput::SnapshotEnded(bytes) => applier.snapshot_ended(bytes),
                 ApplyInput::Stop => return,
             }
         }
@@ -43,7 +59,15 @@ pub(super) fn run(core: &Core, mut applier: Applier, fatal: &Fatal) {
             // Under the store's lock, so that whoever holds it sees the index and the state of
             // one moment: members are compared by them.
             publish(core, &applier);
+            let capture = applier.capture_if_due(&mut store);
             drop(store);
+            if let Some(capture) = capture {
+                let capture = Box::new(capture);
+                let generation = core.store_generation();
+                queues
+                    .snapshot
+                    .push(SnapshotInput::Take(capture, generation));
+            }
             let more = progress.more;
             deliver(core, progress);
             if !more {
@@ -59,7 +83,35 @@ pub(super) fn run(core: &Core, mut applier: Applier, fatal: &Fatal) {
     }
 }
 
-fn publish(core: &Core, applier: &Applier) {
+/// Puts the store of a snapshot in the place of the present one, which is given up first: two of
+/// them may not fit into memory. Meanwhile nothing is read: not from an empty store.
+fn restore<D: Disk>(
+    core: &Core,
+    snapshots: &SnapshotFiles<D>,
+    applier: &mut Applier,
+    meta: &SnapshotMeta,
+) -> Result<(), SnapshotContentError> {
+    let started = Instant::now();
+    core.begin_restore();
+    let mark = SnapshotMark {
+        index: meta.index.0,
+        term: meta.term.0,
+    };
+    let loaded = load_snapshot(snapshots, mark)?;
+    let answers = applier.restore(loaded.head, loaded.bytes);
+    core.end_restore(loaded.store, || publish(core, applier));
+    for answer in answers {
+        core.answers.answer(answer.sequence, answer.result);
+    }
+    tracing::info!(
+        index = meta.index.0,
+        milliseconds = started.elapsed().as_millis() as u64,
+        "goes on from a peer's snapshot"
+    );
+    Ok(())
+}
+
+pub(crate) fn publish(core: &Core, applier: &Applier) {
     let applied = &core.applied;
     applied
         .log_time_ms

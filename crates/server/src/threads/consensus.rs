@@ -6,7 +6,7 @@ use std::time::Duration;
 use quorate_raft::{LeadershipState, LogIndex, Role};
 use quorate_replica::{Consensus, Effects};
 
-use super::{FetchInput, LogInput, Queues};
+use super::{FetchInput, LogInput, Queues, SnapshotInput};
 use crate::core::{ApplyInput, ConsensusInput, Core};
 
 /// The status for people and metrics is published at most this often while inputs come in.
@@ -85,6 +85,14 @@ fn feed(core: &Core, consensus: &mut Consensus, input: ConsensusInput) {
         ConsensusInput::LinkLost { peer } => consensus.link_lost(now, peer),
         ConsensusInput::Wrote(id) => consensus.wrote(now, id),
         ConsensusInput::Fetched { first, entries } => consensus.fetched(now, first, entries),
+        ConsensusInput::SnapshotTaken(meta) => consensus.snapshot_taken(now, meta),
+        ConsensusInput::Installed(meta) => {
+            let index = meta.index.0;
+            if let Err(error) = consensus.installed(now, meta) {
+                tracing::error!(index, %error, "the snapshot of a peer is refused");
+            }
+        }
+        ConsensusInput::InstallFailed => consensus.install_failed(now),
         ConsensusInput::Propose(_) | ConsensusInput::ReadsWait | ConsensusInput::Stop => {
             unreachable!("taken by the loop")
         }
@@ -97,6 +105,12 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
     }
     if let Some(request) = effects.write {
         queues.log.push(LogInput::Write(request));
+    }
+    if let Some(meta) = effects.restore {
+        core.applier.push(ApplyInput::Restore(meta));
+    }
+    if let Some(wanted) = effects.install {
+        queues.install.send_replace(Some(wanted));
     }
     if !effects.apply.is_empty() {
         if let Some(last) = effects.apply.last() {
@@ -146,6 +160,7 @@ fn stop(core: &Core, queues: &Queues) {
     queues.log.push(LogInput::Stop);
     queues.fetch.push(FetchInput::Stop);
     queues.prepare.stop();
+    queues.snapshot.push(SnapshotInput::Stop);
     core.applier.push(ApplyInput::Stop);
     core.fail_waiting();
 }

@@ -4,16 +4,15 @@ use std::time::Instant;
 
 use quorate_disk::Disk;
 use quorate_replica::LogWriter;
-use quorate_replica::limits::LOG_BYTES_NOTICE;
+use quorate_wal::SnapshotMark;
 
-use super::{Fatal, LogInput, Queues};
+use super::{Fatal, LogInput, Queues, SnapshotInput};
 use crate::core::{ConsensusInput, Core};
 use crate::error::ServerError;
 use crate::limits::{COVER_AFTER, PREPARE_EVERY_BYTES};
 
 pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, mut writer: LogWriter<D>, fatal: &Fatal) {
     let mut inputs = Vec::new();
-    let mut notice_given = false;
     let mut prepared_at_bytes = writer.log_bytes();
     loop {
         let quiet = writer.needs_cover().then_some(COVER_AFTER);
@@ -26,7 +25,7 @@ pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, mut writer: LogWriter<D
                 Ok(())
             }
         } else {
-            write(core, &mut writer, &mut inputs)
+            write(core, queues, &mut writer, &mut inputs)
         };
         if let Err(error) = outcome {
             return fatal.report(ServerError::Log(error));
@@ -34,14 +33,6 @@ pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, mut writer: LogWriter<D
         if writer.log_bytes() >= prepared_at_bytes + PREPARE_EVERY_BYTES {
             prepared_at_bytes = writer.log_bytes();
             queues.prepare.wake();
-        }
-        if !notice_given && writer.log_bytes() > LOG_BYTES_NOTICE {
-            notice_given = true;
-            tracing::warn!(
-                log_bytes = writer.log_bytes(),
-                "the log has grown past 4 GiB; this version takes no snapshots, so it keeps \
-                 growing: watch the disk's free space"
-            );
         }
         if stop {
             return;
@@ -51,6 +42,7 @@ pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, mut writer: LogWriter<D
 
 fn write<D: Disk>(
     core: &Core,
+    queues: &Queues,
     writer: &mut LogWriter<D>,
     inputs: &mut Vec<LogInput>,
 ) -> Result<(), quorate_wal::WalError> {
@@ -62,6 +54,7 @@ fn write<D: Disk>(
             then_send.extend(request.then_send);
         }
     }
+    let mark = writes.iter().filter_map(|write| write.snapshot).last();
     let started = Instant::now();
     let Some(last) = writer.write(writes)? else {
         return Ok(());
@@ -70,6 +63,11 @@ fn write<D: Disk>(
         .wal_fsync_seconds
         .observe(started.elapsed().as_secs_f64());
     core.consensus.push(ConsensusInput::Wrote(last));
+    if let Some(mark) = mark {
+        let (index, term) = (mark.index.0, mark.term.0);
+        let mark = SnapshotMark { index, term };
+        queues.snapshot.push(SnapshotInput::Marked(mark));
+    }
     for (peer, message) in then_send {
         core.peers.send(peer, message);
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   handlers, links ──► consensus ──► log ──► consensus, links
-//!                           ├───────► applier ──► handlers
+//!                           ├───────► applier ──► handlers, snapshot ──► consensus
 //!                           └───────► log-reader ──► consensus
 //! ```
 //!
@@ -14,14 +14,18 @@ mod consensus;
 mod log;
 mod log_reader;
 mod prepare;
+mod snapshot;
+
+pub(crate) use applier::publish as publish_applied;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use quorate_disk::Disk;
-use quorate_raft::Fetch;
-use quorate_replica::{Node, WriteRequest};
-use tokio::sync::mpsc;
+use quorate_raft::{Fetch, InstallWanted};
+use quorate_replica::{Capture, Node, WriteRequest};
+use quorate_wal::SnapshotMark;
+use tokio::sync::{mpsc, watch};
 
 use crate::core::Core;
 use crate::error::ServerError;
@@ -36,6 +40,15 @@ pub(crate) enum LogInput {
 /// What the log's reader is told.
 pub(crate) enum FetchInput {
     Fetch(Fetch),
+    Stop,
+}
+
+/// What the taker of snapshots is told.
+pub(crate) enum SnapshotInput {
+    /// To be taken from the store of this generation.
+    Take(Box<Capture>, u64),
+    /// This mark is durable in the log.
+    Marked(SnapshotMark),
     Stop,
 }
 
@@ -60,6 +73,8 @@ pub(crate) struct Queues {
     pub(crate) log: Inbox<LogInput>,
     pub(crate) fetch: Inbox<FetchInput>,
     pub(crate) prepare: prepare::Signal,
+    pub(crate) snapshot: Inbox<SnapshotInput>,
+    pub(crate) install: watch::Sender<Option<InstallWanted>>,
 }
 
 /// All threads of a node.
@@ -69,11 +84,18 @@ pub(crate) struct Threads {
 
 impl Threads {
     /// Starts them on a node's machines.
-    pub(crate) fn start<D: Disk>(core: &Arc<Core>, node: Node<D>, fatal: &Fatal) -> Threads {
+    pub(crate) fn start<D: Disk>(
+        core: &Arc<Core>,
+        node: Node<D>,
+        install: watch::Sender<Option<InstallWanted>>,
+        fatal: &Fatal,
+    ) -> Threads {
         let queues = Arc::new(Queues {
             log: Inbox::new(usize::MAX, usize::MAX),
             fetch: Inbox::new(usize::MAX, usize::MAX),
             prepare: prepare::Signal::default(),
+            snapshot: Inbox::new(usize::MAX, usize::MAX),
+            install,
         });
         let Node {
             consensus,
@@ -81,6 +103,7 @@ impl Threads {
             log_reader,
             preparer,
             applier,
+            snapshots,
             ..
         } = node;
         let shared = || (Arc::clone(core), Arc::clone(&queues), fatal.clone());
@@ -98,8 +121,13 @@ impl Threads {
                 move || log_reader::run(&core, &queues, &log_reader, &fatal)
             }),
             spawn("applier", fatal, {
-                let (core, _, fatal) = shared();
-                move || applier::run(&core, applier, &fatal)
+                let (core, queues, fatal) = shared();
+                let files = snapshots.clone();
+                move || applier::run(&core, &queues, &files, applier, &fatal)
+            }),
+            spawn("snapshot", fatal, {
+                let (core, queues, fatal) = shared();
+                move || snapshot::run(&core, &queues, &snapshots, &fatal)
             }),
             spawn("prepare", fatal, {
                 let (_, queues, fatal) = shared();
@@ -146,7 +174,7 @@ fn spawn(
             let _report = PanicReport { name, fatal };
             body();
         })
-        .expect("a process that cannot start five threads cannot serve")
+        .expect("a process that cannot start six threads cannot serve")
 }
 
 #[cfg(test)]

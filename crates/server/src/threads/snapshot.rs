@@ -1,46 +1,70 @@
 //! Takes snapshots: scans the store between applies, and writes the file. One at a time.
 
+use std::time::Instant;
+
 use quorate_disk::{Disk, ErrorKind};
 use quorate_replica::{Capture, SnapshotTaker, TakenSnapshot};
-use quorate_wal::WalError;
-use quorate_wal::snapshot::SnapshotFiles;
+use quorate_wal::snapshot::{SNAPSHOTS_KEPT, SnapshotFiles};
+use quorate_wal::{SnapshotMark, WalError};
 
 use super::{Fatal, Queues, SnapshotInput};
 use crate::core::{ApplyInput, ConsensusInput, Core};
 use crate::error::ServerError;
 
-pub(super) fn run<D: Disk>(
-    core: &Core,
-    queues: &Queues,
-    files: &SnapshotFiles<D>,
-    fatal: &Fatal,
-) {
+pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, files: &SnapshotFiles<D>, fatal: &Fatal) {
     let mut inputs = Vec::new();
     loop {
         queues.snapshot.take(None, &mut inputs);
         for input in inputs.drain(..) {
-            let SnapshotInput::Take(capture, generation) = input else {
-                return;
+            let done = match input {
+                SnapshotInput::Take(capture, generation) => {
+                    take_and_tell(core, files, *capture, generation)
+                }
+                SnapshotInput::Marked(mark) => tidy(files, mark),
+                SnapshotInput::Stop => return,
             };
-            let index = capture.meta.index.0;
-            match take(core, files, capture, generation) {
-                Ok(Some(taken)) => {
-                    tracing::info!(index, bytes = taken.bytes, "took a snapshot");
-                    core.applier.push(ApplyInput::SnapshotEnded(Some(taken.bytes)));
-                    core.consensus.push(ConsensusInput::SnapshotTaken(taken.meta));
-                }
-                Ok(None) => core.applier.push(ApplyInput::SnapshotEnded(None)),
-                Err(WalError::Disk(error)) if error.kind == ErrorKind::NoSpace => {
-                    tracing::warn!(
-                        index,
-                        "no space for a snapshot: the log keeps growing until there is; free some"
-                    );
-                    core.applier.push(ApplyInput::SnapshotEnded(None));
-                }
-                Err(error) => return fatal.report(ServerError::Log(error)),
+            if let Err(error) = done {
+                return fatal.report(ServerError::Log(error));
             }
         }
     }
+}
+
+fn take_and_tell<D: Disk>(
+    core: &Core,
+    files: &SnapshotFiles<D>,
+    capture: Capture,
+    generation: u64,
+) -> Result<(), WalError> {
+    let index = capture.meta.index.0;
+    let started = Instant::now();
+    let taken = match take(core, files, capture, generation) {
+        Err(WalError::Disk(error)) if error.kind == ErrorKind::NoSpace => {
+            tracing::warn!(
+                index,
+                "no space for a snapshot: the log keeps growing until there is; free some"
+            );
+            None
+        }
+        taken => taken?,
+    };
+    let bytes = taken.as_ref().map(|taken| taken.bytes);
+    core.applier.push(ApplyInput::SnapshotEnded(bytes));
+    if let Some(taken) = taken {
+        let milliseconds = started.elapsed().as_millis() as u64;
+        tracing::info!(index, bytes, milliseconds, "took a snapshot");
+        core.consensus
+            .push(ConsensusInput::SnapshotTaken(taken.meta));
+    }
+    Ok(())
+}
+
+/// Older files than the two newest go.
+fn tidy<D: Disk>(files: &SnapshotFiles<D>, mark: SnapshotMark) -> Result<(), WalError> {
+    for note in files.keep_newest(SNAPSHOTS_KEPT, mark)?.notes {
+        tracing::warn!("{note}");
+    }
+    Ok(())
 }
 
 /// None when it was given up: the store that it was captured from is gone, or the server stops.

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use quorate_disk::SimDisk;
 use quorate_kv::Store;
-use quorate_raft::{Entry, Fetch, Instant, LogIndex, NodeId, ReadGrant, ReadId, SnapshotMeta, WriteId};
+use quorate_raft::{
+    Entry, Fetch, Instant, LogIndex, NodeId, ReadGrant, ReadId, SnapshotMeta, WriteId,
+};
 use quorate_replica::{
     Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal,
     WriteRequest,

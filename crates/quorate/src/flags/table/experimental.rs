@@ -157,7 +157,7 @@ pub(super) const FLAGS: &[Flag] = &[
     )
     .known(Only35)
     .file_key(Other("experimental-snapshot-catch-up-entries"))
-    .accepted("snapshots are not there yet; no entry is dropped"),
+    .accepted("the log since the older of the two snapshots is kept"),
     flag(
         "experimental-enable-distributed-tracing",
         Kind::Bool,

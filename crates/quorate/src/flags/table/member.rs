@@ -60,10 +60,10 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("max-concurrent-streams", Kind::Unsigned, "4294967295", "The most streams of one client.")
         .accepted("a limit on streams per connection is not there yet"),
     flag("snapshot-count", Kind::Unsigned, "100000", "Committed entries between two snapshots.").accepted(
-        "snapshots are not there yet, and will be taken by the size of the log, not by a count of entries",
+        "snapshots are taken by the size of the log, see --snapshot-log-bytes, not by a count of entries",
     ),
     flag("max-snapshots", Kind::Unsigned, "5", "Snapshot files to keep.")
-        .accepted("snapshots are not there yet, and the two newest will always be kept"),
+        .accepted("the two newest snapshots are always kept"),
     flag("max-wals", Kind::Unsigned, "5", "WAL files to keep.")
         .accepted("Quorate keeps every WAL segment that is still needed and recycles the others"),
     flag("quota-backend-bytes", Kind::Signed, "0", "The size of the store at which writes stop.")
@@ -95,6 +95,15 @@ pub(super) const FLAGS: &[Flag] = &[
         .known(Only35)
         .file_key(Nowhere)
         .accepted("peer links notice a silent peer by their own heartbeats"),
+    flag(
+        "snapshot-log-bytes",
+        Kind::Unsigned,
+        "67108864",
+        "Bytes of log after which a snapshot is taken, or as many as the last snapshot has, if \
+         those are more.",
+    )
+    .known(Quorate)
+    .file_key(Nowhere),
     flag(
         "exit-with-parent",
         Kind::Unsigned,

@@ -58,6 +58,7 @@ fn without_flags_one_node_serves_on_this_machine_alone() {
             election_timeout: Duration::from_secs(1),
             max_request_bytes: 1_572_864,
             max_txn_ops: 128,
+            snapshot_log_bytes: 64 << 20,
             pre_vote: true,
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
