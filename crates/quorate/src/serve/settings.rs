@@ -25,10 +25,10 @@ const MAX_REQUEST_BYTES_MAX: u64 = 10 << 20;
 /// Above this we warn (etcd from 10 MiB on): such requests delay everybody's heartbeats.
 const MAX_REQUEST_BYTES_ADVISED: u64 = 4 << 20;
 /// The least value of --snapshot-log-bytes: below it a node would write snapshots rather than log.
-const SNAPSHOT_LOG_BYTES_MIN: usize = 64 << 10;
+const SNAPSHOT_LOG_BYTES_MIN: u64 = 64 << 10;
 
 /// The largest: a start reads so much of the log, and more would take minutes.
-const SNAPSHOT_LOG_BYTES_MAX: usize = 64 << 30;
+const SNAPSHOT_LOG_BYTES_MAX: u64 = 64 << 30;
 
 /// The largest value of --max-txn-ops; all operations of one transaction are applied in one step.
 const MAX_TXN_OPS_MAX: u64 = 100_000;
