@@ -66,6 +66,7 @@ fn the_order_of_changes_within_a_revision_is_kept() {
         tombstone
     });
     store.close();
+    write(&mut store, 3, "b", "anew", 0);
     for compacted in [-1, 2, 3] {
         store.compacted_revision = compacted;
         for step_bytes in [1, 7, 1000] {
@@ -78,10 +79,12 @@ fn the_order_of_changes_within_a_revision_is_kept() {
             }
             let mut expected = vec![(2, b"b".to_vec())];
             expected.extend(["c", "b", "a", "b"].map(|key| (3, key.as_bytes().to_vec())));
+            expected.push((4, b"b".to_vec()));
             expected.retain(|(revision, _)| *revision >= compacted);
             assert_eq!(found, expected, "compacted at {compacted}");
-            assert_eq!(loaded.keyspace.live_keys(), 2);
+            assert_eq!(loaded.keyspace.live_keys(), 3);
             assert!(loaded.live_version(b"b", 3).is_none());
+            assert_eq!(loaded.live_version(b"b", 4).unwrap().version, 1);
             loaded.keyspace.check();
         }
     }
