@@ -14,6 +14,7 @@ fn snapshot(store: &mut Store, step_bytes: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(step) = store.scan_snapshot(&mut scan, step_bytes) {
         bytes.extend_from_slice(&step);
+        assert!(bytes.len() < 10_000, "a scan of a small store does not end");
     }
     bytes
 }
