@@ -74,6 +74,7 @@ mod segment_header;
 pub mod snapshot;
 mod spares;
 mod types;
+mod walk;
 mod window;
 mod writer;
 
@@ -84,6 +85,6 @@ pub use options::Options;
 pub use preparer::Preparer;
 pub use reader::Reader;
 pub use types::{
-    Batch, BatchNumber, Entry, HardState, Identity, Recovered, Released, SnapshotMark,
+    Batch, BatchNumber, Damage, Entry, HardState, Identity, Recovered, Released, SnapshotMark,
 };
 pub use writer::Writer;

@@ -5,6 +5,7 @@
 
 mod crash_anywhere;
 mod crash_states;
+mod damage;
 mod faults;
 mod model;
 mod property;
