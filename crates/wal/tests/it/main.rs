@@ -6,6 +6,7 @@
 mod crash_anywhere;
 mod crash_states;
 mod damage;
+mod damage_repair;
 mod faults;
 mod model;
 mod property;
