@@ -12,17 +12,17 @@
 //! | 32 | 4 | the sector of the segment where the batch begins |
 //! | 36 | 4 | length in bytes of header and entries |
 //! | 40 | 4 | number of entries |
-//! | 44 | 4 | flags: 1 an echo follows, 2 truncation, 4 snapshot mark, 8 the mark voids the log |
+//! | 44 | 4 | flags: 1 an echo follows, 2 truncation, 4 snapshot mark, 8 the mark voids the log, 16 base and turns are filled in |
 //! | 48 | 8 | first index (0 without entries) |
 //! | 56 | 8 | last index |
 //! | 64 | 8 | term of the first entry |
 //! | 72 | 8 | term of the last entry |
 //! | 80 | 8 | term in force after this batch |
 //! | 88 | 8 | vote in force after this batch, 0 for none |
-//! | 96 | 8 | truncation: entries after this index are void |
+//! | 96 | 8 | base: the index after which this batch's entries go; with flag 2, entries after it are void |
 //! | 104 | 8 | snapshot mark, index |
 //! | 112 | 8 | snapshot mark, term |
-//! | 120 | 8 | zero |
+//! | 120 | 8 | turns: how many batches of this segment before this one cut or voided the log |
 //!
 //! Then each entry:
 //!
@@ -43,7 +43,12 @@
 //!
 //! **The echo** is the same header under another magic in a sector of its own after the entries.
 //! Every header carries the term and vote in force; a change of them is in two sectors from the
-//! start, and a batch without entries (a vote) can be read back whole from either.
+//! start, and a batch without entries (a vote) can be read back whole from either. So is a
+//! truncation and a snapshot mark, which turn the log's course.
+//!
+//! **Base and turns** are there for the reader that finds a batch gone: the next header's base says
+//! how far the lost entries went, and its turns say that no truncation was lost with them. (Logs
+//! written before these fields have flag 16 unset; there a lost header is refused.)
 
 use crate::bytes_io::{get_u32, get_u64, put_u32, put_u64, put_varint, take_varint, varint_len};
 use crate::limits::{MAX_ENTRY_BYTES, SECTOR_BYTES};
@@ -59,6 +64,7 @@ const FLAG_ECHO: u32 = 1;
 const FLAG_TRUNCATION: u32 = 2;
 const FLAG_SNAPSHOT: u32 = 4;
 const FLAG_RESTART: u32 = 8;
+const FLAG_LINKED: u32 = 16;
 
 /// What the checksums of one life of one segment are seeded with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +107,17 @@ pub(crate) struct BatchHeader {
     /// Whether the log is void up to the snapshot and goes on after it. Decided by the writer and
     /// written down, so that replay cannot come to another conclusion.
     pub(crate) restarts: bool,
+    /// How the batch joins what came before it; `None` in logs that did not say so yet.
+    pub(crate) link: Option<Link>,
+}
+
+/// What a header says about the batches before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// The log's last index before the batch's entries, after its truncation.
+    pub(crate) base_index: u64,
+    /// How many batches of this segment before this one cut or voided the log.
+    pub(crate) turns: u32,
 }
 
 /// Which of its two places a header was read from.
@@ -111,7 +128,7 @@ pub(crate) enum Place {
 }
 
 impl BatchHeader {
-    fn encode(&self, seed: Seed, place: Place) -> [u8; BATCH_HEADER_BYTES] {
+    pub(crate) fn encode(&self, seed: Seed, place: Place) -> [u8; BATCH_HEADER_BYTES] {
         let mut out = [0; BATCH_HEADER_BYTES];
         put_u32(
             &mut out,
@@ -131,7 +148,8 @@ impl BatchHeader {
         let flags = if self.has_echo { FLAG_ECHO } else { 0 }
             | self.truncate_after.map_or(0, |_| FLAG_TRUNCATION)
             | self.snapshot.map_or(0, |_| FLAG_SNAPSHOT)
-            | if self.restarts { FLAG_RESTART } else { 0 };
+            | if self.restarts { FLAG_RESTART } else { 0 }
+            | self.link.map_or(0, |_| FLAG_LINKED);
         put_u32(&mut out, 44, flags);
         put_u64(&mut out, 48, self.first_index);
         put_u64(&mut out, 56, self.last_index);
@@ -139,9 +157,18 @@ impl BatchHeader {
         put_u64(&mut out, 72, self.last_term);
         put_u64(&mut out, 80, self.hard_state.term);
         put_u64(&mut out, 88, self.hard_state.vote);
-        put_u64(&mut out, 96, self.truncate_after.unwrap_or_default());
+        let base = self
+            .link
+            .map(|link| link.base_index)
+            .or(self.truncate_after);
+        put_u64(&mut out, 96, base.unwrap_or_default());
         put_u64(&mut out, 104, self.snapshot.map_or(0, |mark| mark.index));
         put_u64(&mut out, 112, self.snapshot.map_or(0, |mark| mark.term));
+        put_u64(
+            &mut out,
+            120,
+            self.link.map_or(0, |link| u64::from(link.turns)),
+        );
         let sum = header_checksum(&out, seed);
         put_u32(&mut out, 4, sum);
         out
@@ -182,6 +209,10 @@ impl BatchHeader {
             truncate_after: (flags & FLAG_TRUNCATION != 0).then(|| get_u64(bytes, 96)),
             snapshot: (flags & FLAG_SNAPSHOT != 0).then_some(mark),
             restarts: flags & FLAG_RESTART != 0,
+            link: (flags & FLAG_LINKED != 0).then(|| Link {
+                base_index: get_u64(bytes, 96),
+                turns: get_u32(bytes, 120),
+            }),
         };
         header.is_plausible().then_some((place, header))
     }
@@ -197,8 +228,13 @@ impl BatchHeader {
                     == Some(u64::from(self.entry_count) - 1)
         };
         let mark_fits = self.snapshot.is_none_or(|mark| mark.index < u64::MAX);
+        let link_fits = self.link.is_none_or(|link| {
+            let before = self.entry_count == 0 || link.base_index + 1 == self.first_index;
+            link.base_index < u64::MAX && before
+        });
         indexes_fit
             && mark_fits
+            && link_fits
             && self.number < u64::MAX
             && self.length as usize >= BATCH_HEADER_BYTES
     }
@@ -206,6 +242,11 @@ impl BatchHeader {
     /// Where in the segment the batch begins.
     pub(crate) fn offset(&self) -> u64 {
         u64::from(self.sector) * SECTOR_BYTES
+    }
+
+    /// Whether it cuts or voids what the log held before it.
+    pub(crate) fn turns_log(&self) -> bool {
+        self.truncate_after.is_some() || self.restarts
     }
 
     /// Bytes of the segment that the batch takes, up to where the next one begins.
@@ -251,7 +292,10 @@ pub(crate) struct Placement {
     /// Term and vote in force after it.
     pub(crate) hard_state: HardState,
     pub(crate) has_echo: bool,
+    /// The truncation, if the log reaches that far.
+    pub(crate) truncate_after: Option<u64>,
     pub(crate) restarts: bool,
+    pub(crate) link: Option<Link>,
 }
 
 /// Puts the bytes of `batch`, exactly its extent, in place of whatever is in `out`.
@@ -270,9 +314,10 @@ pub(crate) fn encode(out: &mut Vec<u8>, batch: &Batch, placement: &Placement) ->
         first_term: first.map_or(0, |entry| entry.term),
         last_term: last.map_or(0, |entry| entry.term),
         hard_state: placement.hard_state,
-        truncate_after: batch.truncate_after,
+        truncate_after: placement.truncate_after,
         snapshot: batch.snapshot,
         restarts: placement.restarts,
+        link: placement.link,
     };
     out.clear();
     out.extend_from_slice(&header.encode(placement.seed, Place::Header));
@@ -295,12 +340,25 @@ pub(crate) fn encode(out: &mut Vec<u8>, batch: &Batch, placement: &Placement) ->
         header.length as usize,
         "a batch has the length it was counted to have"
     );
+    finish(out, &header, placement.seed);
+    header
+}
+
+/// Puts a batch whose entries are those of `batch`, a whole one, in place of what is in `out`.
+pub(crate) fn encode_copy(out: &mut Vec<u8>, header: &BatchHeader, batch: &[u8], seed: Seed) {
+    out.clear();
+    out.extend_from_slice(&header.encode(seed, Place::Header));
+    out.extend_from_slice(&batch[BATCH_HEADER_BYTES..]);
+    finish(out, header, seed);
+}
+
+/// After the entries: zeros, and the echo if there is one.
+fn finish(out: &mut Vec<u8>, header: &BatchHeader, seed: Seed) {
     out.resize(out.len().next_multiple_of(SECTOR_BYTES as usize), 0);
     if header.has_echo {
-        out.extend_from_slice(&header.encode(placement.seed, Place::Echo));
+        out.extend_from_slice(&header.encode(seed, Place::Echo));
         out.resize(out.len().next_multiple_of(SECTOR_BYTES as usize), 0);
     }
-    header
 }
 
 /// An entry as it lies in a batch.
@@ -312,15 +370,22 @@ pub(crate) struct EntryView<'a> {
     pub(crate) data: &'a [u8],
 }
 
-/// An entry that does not check out.
+/// Entries in a row that do not check out.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EntryFault {
-    /// Where it begins, from the start of the batch.
+    /// The first of them.
+    pub(crate) first_index: u64,
+    /// The last one: entries go on after it, intact, or the batch ends.
+    pub(crate) last_index: u64,
+    /// Where the first one begins, from the start of the batch.
     pub(crate) offset: u64,
     pub(crate) what: String,
 }
 
-/// Reads the entries of a batch one by one, each verified before it is given out.
+/// Reads the entries of a batch one by one, each verified before it is given out. Damaged ones are
+/// stepped over if their lengths lead to one that is intact; what its checksum is seeded with makes
+/// sure that it is the one it seems to be.
+#[derive(Clone)]
 pub(crate) struct EntryViews<'a> {
     seed: Seed,
     number: u64,
@@ -345,9 +410,28 @@ impl<'a> EntryViews<'a> {
         }
     }
 
-    fn take(&mut self) -> Option<EntryView<'a>> {
+    fn take_one(&mut self) -> Option<EntryView<'a>> {
         let (sum, rest) = self.rest.split_first_chunk::<4>()?;
-        let mut cursor = rest;
+        let mut after = self.clone();
+        let (kind, data) = after.step_over()?;
+        let covered = &rest[..rest.len() - after.rest.len()];
+        let (index, term) = (self.index, after.term);
+        let seed = self.seed.of_entry(self.number, index, term);
+        if crc32c::crc32c_append(seed, covered) != u32::from_le_bytes(*sum) {
+            return None;
+        }
+        *self = after;
+        Some(EntryView {
+            index,
+            term,
+            kind,
+            data,
+        })
+    }
+
+    /// Goes past an entry by what it says of its length, true or not.
+    fn step_over(&mut self) -> Option<(u8, &'a [u8])> {
+        let mut cursor = self.rest.get(4..)?;
         let (kind, after_kind) = cursor.split_first()?;
         cursor = after_kind;
         let term = self.term.checked_add(take_varint(&mut cursor)?)?;
@@ -356,22 +440,42 @@ impl<'a> EntryViews<'a> {
             return None;
         }
         let (data, after) = cursor.split_at_checked(size)?;
-        let covered = &rest[..rest.len() - after.len()];
-        let seed = self.seed.of_entry(self.number, self.index, term);
-        if crc32c::crc32c_append(seed, covered) != u32::from_le_bytes(*sum) {
-            return None;
-        }
-        let view = EntryView {
-            index: self.index,
-            term,
-            kind: *kind,
-            data,
-        };
         self.rest = after;
         self.term = term;
         self.index += 1;
         self.left -= 1;
-        Some(view)
+        Some((*kind, data))
+    }
+
+    /// Goes past what is damaged, to the next entry that is intact, or to the end.
+    fn skip(&mut self) -> EntryFault {
+        let first_index = self.index;
+        let offset = (self.length - self.rest.len()) as u64;
+        let batch_last = self.index + u64::from(self.left) - 1;
+        let mut probe = self.clone();
+        self.left = 0;
+        while probe.step_over().is_some() && probe.left > 0 {
+            if probe.clone().take_one().is_some() {
+                *self = probe;
+                break;
+            }
+        }
+        let last_index = if self.left > 0 {
+            self.index - 1
+        } else {
+            batch_last
+        };
+        let what = if first_index == last_index {
+            format!("entry {first_index} fails its checksum")
+        } else {
+            format!("entries {first_index} to {last_index} fail their checksums")
+        };
+        EntryFault {
+            first_index,
+            last_index,
+            offset,
+            what,
+        }
     }
 }
 
@@ -382,15 +486,7 @@ impl<'a> Iterator for EntryViews<'a> {
         if self.left == 0 {
             return None;
         }
-        let offset = (self.length - self.rest.len()) as u64;
-        let index = self.index;
-        Some(self.take().ok_or_else(|| {
-            self.left = 0;
-            EntryFault {
-                offset,
-                what: format!("entry {index} fails its checksum"),
-            }
-        }))
+        Some(self.take_one().ok_or_else(|| self.skip()))
     }
 }
 

@@ -195,6 +195,16 @@ pub enum Note {
         /// Where the damaged copy lies.
         offset: u64,
     },
+    /// Something is damaged that the log no longer needs: its entries were cut or are covered by
+    /// an installed snapshot, or it held none.
+    DamageWithoutLoss {
+        /// The segment.
+        file: String,
+        /// Where in it, in bytes, the damaged part begins.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
     /// A file that was never finished (a spare segment, a snapshot) or a spare that cannot be used
     /// was removed. It held no data of the log.
     LeftoverRemoved {
@@ -244,6 +254,11 @@ impl fmt::Display for Note {
                 f,
                 "write-ahead log: a header at byte {offset} of {file} is damaged; its second \
                  copy was used and nothing is lost; check this disk"
+            ),
+            Note::DamageWithoutLoss { file, offset, what } => write!(
+                f,
+                "write-ahead log: {file} is damaged at byte {offset} ({what}), where it holds \
+                 nothing that is needed; check this disk"
             ),
             Note::LeftoverRemoved { file } => {
                 write!(

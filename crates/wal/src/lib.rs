@@ -21,8 +21,11 @@
 //! 1. **What was synced is never cut.** Every batch says how far the log was durable when it was
 //!    written (`synced_through`). Of what lies at or before the greatest such number, nothing is ever
 //!    taken for a torn tail: [`open`] gives everything, or refuses with [`WalError::Damaged`], file
-//!    and offset, and has changed nothing. A scan beyond the damage finds later headers, so that a
-//!    broken batch does not hide that it was acknowledged.
+//!    and offset, and has changed nothing; or, for an owner that can deal with it, names the entries
+//!    that cannot be read ([`Recovered::damaged`]), which [`Writer::repair`] then writes back. A scan
+//!    beyond the damage finds later headers, so that a broken batch does not hide that it was
+//!    acknowledged. This is what "Protocol-Aware Recovery for Consensus-Based Storage" (FAST '18)
+//!    asks of a log: "there but bad" is never mistaken for "never written".
 //! 2. **What was not completely written is void, for good.** After the last whole batch the tail is
 //!    cut, with a [`Note`]. No process ever writes into a segment that another one began: each start
 //!    begins a new segment, whose header says where the one before it ends. So an intact batch beyond
@@ -32,7 +35,9 @@
 //!    with its batch, index and term.
 //! 4. **Term and vote are in two places at any time.** Every header carries those in force; a batch
 //!    that changes them repeats its header in an *echo*, in a sector of its own; each segment's first
-//!    block has them twice. From a tail that is cut the newest ones are kept, since to remember more
+//!    block has them twice. Once a batch is covered they are in a third place, the header that covers
+//!    it, so that no damage of acknowledged data leaves a vote in doubt without [`open`] saying so.
+//!    Truncations and snapshot marks have an echo too. From a tail that is cut the newest ones are kept, since to remember more
 //!    than one promised is harmless, and to remember less is not.
 //! 5. **A failed write or sync is final.** The [`Writer`] refuses everything afterwards. And what a
 //!    start finds beyond the last `synced_through` is written once more and synced before it is
@@ -41,6 +46,8 @@
 //! 6. **The row of segments has no gap.** A segment's header and name are durable before its first
 //!    batch; the one before it is synced before that; released ones go oldest first, each durably
 //!    before the next.
+//! 7. **A log and a snapshot that go together are always there** ([`snapshot`]): entries are
+//!    released only behind the older of two durable snapshots.
 //!
 //! # What cannot be told apart
 //!
@@ -51,7 +58,8 @@
 //! # What it costs
 //!
 //! On disk 7 bytes for an entry of up to 127 bytes and 8 for one of up to 16 KiB; 128 for a batch,
-//! rounded up to 512; 512 more when term or vote change; 4 KiB for a segment. In memory 16 bytes for
+//! rounded up to 512; 512 more when term or vote change, or for a truncation or a snapshot mark; 4 KiB
+//! for a segment. In memory 16 bytes for
 //! 32 KiB of log, and 16 for each term. Limits are in `limits.rs`.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -74,6 +82,7 @@ mod segment_header;
 pub mod snapshot;
 mod spares;
 mod types;
+mod walk;
 mod window;
 mod writer;
 
@@ -84,6 +93,6 @@ pub use options::Options;
 pub use preparer::Preparer;
 pub use reader::Reader;
 pub use types::{
-    Batch, BatchNumber, Entry, HardState, Identity, Recovered, Released, SnapshotMark,
+    Batch, BatchNumber, Damage, Entry, HardState, Identity, Recovered, Released, SnapshotMark,
 };
 pub use writer::Writer;

@@ -40,6 +40,10 @@ pub const DEFAULT_BLOCK_BYTES: u64 = 4096;
 /// nearest point before it.
 pub const INDEX_GRAIN_BYTES: u64 = 32 << 10;
 
+/// Damaged places in one log, at most, that are told apart for repair. A disk with more of them is
+/// not worth repairing entry by entry: the member is replaced, or caught up by a snapshot.
+pub const MAX_DAMAGED_PLACES: usize = 1024;
+
 /// How much a reader reads at a time.
 pub(crate) const READ_WINDOW_BYTES: usize = 64 << 10;
 

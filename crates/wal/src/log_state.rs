@@ -8,12 +8,18 @@
 //!
 //! Invariants: points rise by index and by place; between one point's place and the next one's
 //! the valid entries lie in order, and void ones (cut by a truncation) only after them, because
-//! the first entry after a truncation always gets a point of its own.
+//! the first entry after a truncation always gets a point of its own. So does the first one after
+//! a batch that is lost, so that no reader has to find its way past one.
+//!
+//! *Gaps* are entries that the log holds and that cannot be read back: they lie in damaged places.
+//! They rise by index and do not overlap. Terms never fall, so what surrounds a gap says what its
+//! terms can be, and often which they are.
 
 use std::collections::VecDeque;
 
+use crate::batch_format::BatchHeader;
 use crate::limits::{INDEX_GRAIN_BYTES, SECTOR_BYTES};
-use crate::{Batch, HardState, SnapshotMark, WalError};
+use crate::{Batch, BatchNumber, Damage, HardState, SnapshotMark, WalError};
 
 /// A place to begin reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +30,38 @@ pub(crate) struct Point {
     pub(crate) segment: u32,
     /// The sector of the segment.
     pub(crate) sector: u32,
+}
+
+/// Entries that the log holds and that cannot be read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// The term of the last one at most; `None` if only the entry after it can tell.
+    pub(crate) term_limit: Option<u64>,
+    /// The segment, by its sequence.
+    pub(crate) segment: u64,
+    pub(crate) place: DamagedPlace,
+}
+
+/// Where the damage lies and what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DamagedPlace {
+    pub(crate) file: String,
+    pub(crate) offset: u64,
+    pub(crate) batch: u64,
+    pub(crate) what: String,
+}
+
+impl DamagedPlace {
+    pub(crate) fn error(&self) -> WalError {
+        WalError::Damaged {
+            file: self.file.clone(),
+            offset: self.offset,
+            batch: Some(BatchNumber(self.batch)),
+            what: self.what.clone(),
+        }
+    }
 }
 
 /// The log's bounds, terms and index.
@@ -38,6 +76,7 @@ pub(crate) struct LogState {
     /// Where each term begins: (index, term).
     pub(crate) term_runs: VecDeque<(u64, u64)>,
     pub(crate) points: VecDeque<Point>,
+    pub(crate) gaps: Vec<Gap>,
     /// Counts truncations, so that a read in several steps notices one between two steps.
     pub(crate) truncations: u64,
     point_wanted: bool,
@@ -54,18 +93,21 @@ impl LogState {
             base_term,
             term_runs: VecDeque::new(),
             points: VecDeque::new(),
+            gaps: Vec::new(),
             truncations: 0,
             point_wanted: true,
         }
     }
 
-    /// The term of the last entry, or of what came before the first.
+    /// The term of the last entry, or of what came before the first; at least that if it is
+    /// damaged.
     pub(crate) fn last_term(&self) -> u64 {
         self.term_runs.back().map_or(self.base_term, |run| run.1)
     }
 
-    /// The term of the entry at `index`, if the log holds it or it is the one before the first.
-    fn term_at(&self, index: u64) -> Option<u64> {
+    /// The term of the entry at `index`, if the log holds it or it is the one before the first; at
+    /// least that if it is damaged; 0 if nothing is known.
+    pub(crate) fn term_at(&self, index: u64) -> Option<u64> {
         if index + 1 == self.first_index {
             return Some(self.base_term);
         }
@@ -74,7 +116,64 @@ impl LogState {
         }
         let after = self.term_runs.partition_point(|run| run.0 <= index);
         let run = after.checked_sub(1).and_then(|at| self.term_runs.get(at));
-        Some(run.expect("every entry is in a run of its term").1)
+        Some(run.map_or(self.base_term, |run| run.1))
+    }
+
+    /// The term of the entry at `index`, if it is known for certain.
+    pub(crate) fn known_term(&self, index: u64) -> Option<u64> {
+        let term = match self.gap_at(index) {
+            Some(gap) => self.gap_term(gap),
+            None => self.term_at(index),
+        };
+        term.filter(|term| *term > 0)
+    }
+
+    /// The gap that `index` lies in.
+    pub(crate) fn gap_at(&self, index: u64) -> Option<&Gap> {
+        let after = self.gaps.partition_point(|gap| gap.first <= index);
+        let gap = self.gaps.get(after.checked_sub(1)?)?;
+        (index <= gap.last).then_some(gap)
+    }
+
+    /// The first gap after `index`.
+    pub(crate) fn next_gap(&self, index: u64) -> Option<&Gap> {
+        let after = self.gaps.partition_point(|gap| gap.first <= index);
+        self.gaps.get(after)
+    }
+
+    /// The term of all entries of a gap, if there is only one that they can have.
+    pub(crate) fn gap_term(&self, gap: &Gap) -> Option<u64> {
+        let (low, high) = self.term_range(gap);
+        (high == Some(low) && low > 0).then_some(low)
+    }
+
+    /// The gaps, as the owner is told of them.
+    pub(crate) fn damages(&self) -> Vec<Damage> {
+        let damage = |gap: &Gap| Damage {
+            first_index: gap.first,
+            last_index: gap.last,
+            term: self.gap_term(gap),
+            file: gap.place.file.clone(),
+            offset: gap.place.offset,
+            batch: BatchNumber(gap.place.batch),
+            what: gap.place.what.clone(),
+        };
+        self.gaps.iter().map(damage).collect()
+    }
+
+    /// The least and the greatest term that an entry of this gap can have; the first is that of
+    /// the entry before it, or more.
+    pub(crate) fn term_range(&self, gap: &Gap) -> (u64, Option<u64>) {
+        let low = self.term_at(gap.first).unwrap_or_default();
+        let next = gap.last + 1;
+        let after = (next <= self.last_index && self.gap_at(next).is_none())
+            .then(|| self.term_at(next))
+            .flatten();
+        let high = match (gap.term_limit, after) {
+            (Some(limit), Some(after)) => Some(limit.min(after)),
+            (limit, after) => limit.or(after),
+        };
+        (low, high)
     }
 
     /// Refuses a batch that does not continue the log.
@@ -132,6 +231,10 @@ impl LogState {
             return;
         }
         self.last_index = after;
+        self.gaps.retain(|gap| gap.first <= after);
+        if let Some(gap) = self.gaps.last_mut() {
+            gap.last = gap.last.min(after);
+        }
         if after + 1 < self.first_index {
             // Replay may begin after the entries that an old truncation cut back to; what was
             // there is released.
@@ -175,6 +278,108 @@ impl LogState {
         self.last_index = last;
     }
 
+    /// Applies a batch that was read, or written, in segment `sequence`; `terms` as for
+    /// [`LogState::note_term`]. Says what is wrong if it does not continue the log.
+    pub(crate) fn apply(
+        &mut self,
+        header: &BatchHeader,
+        sequence: u64,
+        terms: &[(u64, u64)],
+    ) -> Result<(), String> {
+        if let Some(after) = header.truncate_after {
+            self.truncate(after);
+        }
+        if header.entry_count > 0 {
+            if header.first_index != self.last_index + 1 {
+                let (first, last) = (header.first_index, self.last_index);
+                return Err(format!("entry {first} follows entry {last}"));
+            }
+            let (first, last) = (header.first_index, header.last_index);
+            self.append(first, last, sequence, header.offset());
+            for (index, term) in terms {
+                self.note_term(*index, *term);
+            }
+        }
+        if let Some(mark) = header.snapshot {
+            self.mark_snapshot(mark, header.restarts);
+        }
+        self.hard_state = header.hard_state;
+        Ok(())
+    }
+
+    /// Entries up to `gap.last` follow and are lost with their batches, headers and all.
+    pub(crate) fn lose(&mut self, gap: Gap) {
+        assert_eq!(gap.first, self.last_index + 1, "{gap:?} continues the log");
+        self.last_index = gap.last;
+        self.gaps.push(gap);
+        self.point_wanted = true;
+    }
+
+    /// A batch is lost that held no entries: no reader finds its way past it.
+    pub(crate) fn lose_nothing(&mut self) {
+        self.point_wanted = true;
+    }
+
+    /// These entries, just appended, are damaged.
+    pub(crate) fn note_gap(&mut self, gap: Gap) {
+        assert!(
+            gap.last <= self.last_index
+                && self.gaps.last().is_none_or(|last| last.last < gap.first),
+            "{gap:?} among {:?}",
+            self.gaps
+        );
+        self.gaps.push(gap);
+    }
+
+    /// Segment `sequence` was rewritten: its points are these, and its gaps hold entries of these
+    /// terms (by index, rising, all entries of its gaps).
+    pub(crate) fn repaired(
+        &mut self,
+        sequence: u64,
+        points: &VecDeque<Point>,
+        terms: &[(u64, u64)],
+    ) {
+        let of_segment = |point: &Point| u64::from(point.segment) == sequence;
+        let at = self
+            .points
+            .partition_point(|point| u64::from(point.segment) < sequence);
+        self.points.retain(|point| !of_segment(point));
+        let next = self.points.get(at).map(|point| point.first_index);
+        let limit = next.unwrap_or(self.last_index + 1);
+        let valid = points.iter().filter(|point| point.first_index < limit);
+        for (step, point) in valid.enumerate() {
+            self.points.insert(at + step, *point);
+        }
+        let gaps = std::mem::take(&mut self.gaps);
+        let (whole, left): (Vec<Gap>, Vec<Gap>) =
+            gaps.into_iter().partition(|gap| gap.segment == sequence);
+        self.gaps = left;
+        for gap in &whole {
+            self.fill_terms(gap, terms);
+        }
+        self.truncations += 1;
+    }
+
+    /// The terms of a gap's entries are known now.
+    fn fill_terms(&mut self, gap: &Gap, terms: &[(u64, u64)]) {
+        let after = (gap.last < self.last_index)
+            .then(|| self.term_at(gap.last + 1))
+            .flatten();
+        let begin = self.term_runs.partition_point(|run| run.0 < gap.first);
+        let tail = self.term_runs.split_off(begin);
+        let inside = terms
+            .iter()
+            .filter(|(index, _)| (gap.first..=gap.last).contains(index));
+        for (index, term) in inside {
+            self.note_term(*index, *term);
+        }
+        if let Some(term) = after {
+            self.note_term(gap.last + 1, term);
+        }
+        let rest = tail.into_iter().filter(|run| run.0 > gap.last + 1);
+        self.term_runs.extend(rest);
+    }
+
     /// The entry at `index`, just appended, is of `term`.
     pub(crate) fn note_term(&mut self, index: u64, term: u64) {
         if self.term_runs.back().is_none_or(|run| run.1 != term) {
@@ -192,8 +397,9 @@ impl LogState {
             return entry.term != mark.term;
         }
         let cut = batch.truncate_after.is_some_and(|after| mark.index > after);
-        let base_unknown = mark.index + 1 == self.first_index && self.base_term == 0;
-        cut || (!base_unknown && self.term_at(mark.index) != Some(mark.term))
+        // In doubt the log is kept: what of it does not belong there, the leader will cut.
+        let in_doubt = self.term_at(mark.index).is_some() && self.known_term(mark.index).is_none();
+        cut || (!in_doubt && self.term_at(mark.index) != Some(mark.term))
     }
 
     /// A snapshot is durable; with `restart` the log goes on after it.
@@ -204,6 +410,7 @@ impl LogState {
             self.base_term = mark.term;
             self.term_runs.clear();
             self.points.clear();
+            self.gaps.clear();
             self.point_wanted = true;
             self.truncations += 1;
         }
@@ -216,18 +423,23 @@ impl LogState {
         let next = self
             .points
             .partition_point(|point| u64::from(point.segment) <= sequence);
-        self.points
-            .get(next)
-            .map_or(self.last_index + 1, |point| point.first_index)
+        let point = self.points.get(next).map(|point| point.first_index);
+        let gap = self.gaps.iter().find(|gap| gap.segment > sequence);
+        point
+            .into_iter()
+            .chain(gap.map(|gap| gap.first))
+            .min()
+            .unwrap_or(self.last_index + 1)
     }
 
     /// Segment `sequence` and all before it are gone.
     pub(crate) fn forget_through(&mut self, sequence: u64) {
         let first = self.first_index_after(sequence);
         if first > self.first_index {
-            self.base_term = self.term_at(first - 1).unwrap_or_default();
+            self.base_term = self.known_term(first - 1).unwrap_or_default();
             self.first_index = first;
         }
+        self.gaps.retain(|gap| gap.segment > sequence);
         while self
             .points
             .front()

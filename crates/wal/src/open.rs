@@ -41,7 +41,8 @@ pub struct Opened<D: Disk> {
 /// the directory open.
 ///
 /// # Errors
-/// [`WalError::Damaged`] if data that was acknowledged cannot be read back,
+/// [`WalError::Damaged`] if data that was acknowledged cannot be read back (with
+/// [`Options::tolerate_damage`] only if what surrounds it does not say which entries it was),
 /// [`WalError::WrongIdentity`] and [`WalError::UnknownVersion`] if it is not for us to read; then
 /// the log's files are as they were. [`WalError::Disk`] if the disk fails or is full.
 pub fn open<D: Disk>(disk: D, options: Options) -> Result<Opened<D>, WalError> {
@@ -73,6 +74,7 @@ pub fn open<D: Disk>(disk: D, options: Options) -> Result<Opened<D>, WalError> {
         last_index: log.last_index,
         base_term: log.base_term,
         term_runs: log.term_runs.iter().copied().collect(),
+        damaged: log.damages(),
         bytes: segments.iter().map(|segment| segment.end).sum(),
         is_new,
         notes,
@@ -106,6 +108,7 @@ pub(crate) fn header_of_next(
     epoch: u64,
     first_batch: u64,
     segment_bytes: u64,
+    turns_before: Option<u32>,
 ) -> SegmentHeader {
     SegmentHeader {
         identity: options.identity,
@@ -117,7 +120,8 @@ pub(crate) fn header_of_next(
         hard_state: log.hard_state,
         snapshot: log.snapshot,
         last_index: log.last_index,
-        last_term: log.last_term(),
+        last_term: log.known_term(log.last_index).unwrap_or_default(),
+        turns_before,
     }
 }
 
@@ -137,7 +141,9 @@ fn begin_segment<D: Disk>(
     };
     let bytes = options.segment_bytes;
     let next = replayed.next_batch;
-    let header = header_of_next(options, &replayed.log, sequence, epoch, next, bytes);
+    let kept = replayed.segments.len() - usize::from(replayed.last_is_empty);
+    let turns = kept.checked_sub(1).map(|at| replayed.segments[at].turns);
+    let header = header_of_next(options, &replayed.log, sequence, epoch, next, bytes, turns);
     let segment = install(disk, spares, &header)?;
     if replayed.last_is_empty {
         replayed.segments.pop_back();

@@ -21,10 +21,14 @@ pub struct Options {
     /// Mixed into every checksum of the segments made from now on. A number that clients cannot
     /// guess (a boot nonce) keeps a value they store from ever passing for a batch header.
     pub salt: u64,
+    /// Whether the owner can deal with acknowledged entries that cannot be read back. If so,
+    /// [`open`](crate::open) names them in [`Recovered::damaged`](crate::Recovered::damaged); if
+    /// not, it refuses such a log.
+    pub tolerate_damage: bool,
 }
 
 impl Options {
-    /// The usual choices for this identity; `salt` is 0.
+    /// The usual choices for this identity; `salt` is 0, damage is refused.
     pub fn new(identity: Identity) -> Options {
         Options {
             identity,
@@ -32,6 +36,7 @@ impl Options {
             max_spare_segments: DEFAULT_MAX_SPARE_SEGMENTS,
             block_bytes: DEFAULT_BLOCK_BYTES,
             salt: 0,
+            tolerate_damage: false,
         }
     }
 

@@ -94,6 +94,12 @@ impl<D: Disk> Reader<D> {
                 if progress.is_done() {
                     return Ok(progress.entries);
                 }
+                if let Some(gap) = log.gap_at(progress.next) {
+                    return Err(gap.place.error());
+                }
+                if let Some(gap) = log.next_gap(progress.next) {
+                    progress.last = progress.last.min(gap.first - 1);
+                }
                 shared.locate(progress.next)
             };
             if let Err(error) = read_span::<D>(&span, &mut progress)
@@ -112,9 +118,9 @@ fn read_span<D: Disk>(span: &Span<D::File>, progress: &mut Progress) -> Result<(
     let mut window = Window::new(file, &segment.name, span.end, READ_WINDOW_BYTES);
     let mut offset = span.start;
     while progress.next < span.until_index && !progress.is_done() {
-        let header = match find(&mut window, segment.seed, offset, None)? {
+        let header = match find(&mut window, segment.seed, offset)? {
             Found::Header(header) | Found::Echo(header) => header,
-            Found::Nothing { what, .. } => return Err(damaged(span, offset, None, what)),
+            Found::Nothing(what) => return Err(damaged(span, offset, None, what)),
         };
         let wanted = header.first_index..=header.last_index;
         if header.entry_count > 0 && header.first_index > progress.next {
@@ -138,9 +144,16 @@ fn read_batch<D: Disk>(
     let offset = header.offset();
     let bytes = window.get(offset, u64::from(header.length))?;
     for view in EntryViews::new(header, span.segment.seed, bytes) {
-        let view = view.map_err(|fault| {
-            damaged(span, offset + fault.offset, Some(header.number), fault.what)
-        })?;
+        let view = match view {
+            Ok(view) => view,
+            Err(fault) if fault.last_index < progress.next => continue,
+            // Void ones too may be damaged.
+            Err(fault) if progress.is_done() || fault.first_index >= span.until_index => break,
+            Err(fault) => {
+                let (at, number) = (offset + fault.offset, Some(header.number));
+                return Err(damaged(span, at, number, fault.what));
+            }
+        };
         if view.index < progress.next {
             continue;
         }

@@ -1,10 +1,15 @@
 //! Reading a log back after a crash. Nothing is written here but what was read.
 //!
-//! Every segment is read in order and every checksum verified. In all segments but the last,
-//! anything that does not check out is damage: the next segment's header says that it was durable.
-//! In the last one it depends on S, the greatest `synced_through` in any of its headers, those
-//! beyond the break included: at or before S, it was acknowledged, and the log is refused as it
-//! stands; after S, it is the tail that a crash tore off, and void.
+//! Every segment is walked through in order and every checksum verified (`walk.rs`). In all segments
+//! but the last, anything that does not check out is damage: the next segment's header says that it
+//! was durable. In the last one it depends on S, the greatest `synced_through` in any of its headers,
+//! those beyond the break included: at or before S, it was acknowledged; after S, it is the tail that
+//! a crash tore off, and void.
+//!
+//! **Damage is never cut.** Its entries stay part of the log as gaps that cannot be read. Some turn
+//! out to be void, since the log was cut below them later on, or its mark made it begin anew; these
+//! deserve a note. If any are left at the end, the log is refused as it stands, or, if the owner said
+//! that it can deal with that, they are named in [`Recovered::damaged`](crate::Recovered::damaged).
 //!
 //! The batches after S that are whole are kept: they may have been acknowledged without a later
 //! batch having said so. They are **written again** and synced before they are believed: if an
@@ -19,16 +24,16 @@ use std::collections::VecDeque;
 
 use quorate_disk::{Disk, File};
 
-use crate::batch_format::{BatchHeader, EntryViews, Seed};
+use crate::batch_format::Seed;
 use crate::directory::Directory;
-use crate::limits::{RECOVERY_WINDOW_BYTES, SECTOR_BYTES};
-use crate::log_state::LogState;
+use crate::limits::{MAX_DAMAGED_PLACES, RECOVERY_WINDOW_BYTES};
+use crate::log_state::{DamagedPlace, Gap, LogState};
 use crate::names::Name;
-use crate::scan::{Beyond, Found, find, scan};
 use crate::segment::Segment;
 use crate::segment_header::{
     Decoded, FORMAT_VERSION, HEADER_BLOCK_BYTES, HeaderFault, SegmentHeader,
 };
+use crate::walk::{Lost, Step, Torn, Until, Walk, Walked};
 use crate::window::{Window, to_usize};
 use crate::{BatchNumber, Note, Options, WalError};
 
@@ -45,9 +50,9 @@ pub(crate) struct Replayed<F> {
 }
 
 /// One segment that was opened, and what its header says.
-struct Loaded<F> {
-    segment: Segment<F>,
-    header: SegmentHeader,
+pub(crate) struct Loaded<F> {
+    pub(crate) segment: Segment<F>,
+    pub(crate) header: SegmentHeader,
 }
 
 /// Reads the log back; `None` if there is none.
@@ -70,14 +75,20 @@ pub(crate) fn replay<D: Disk>(
         log,
         next_batch: first.header.first_batch,
         notes,
+        places: Vec::new(),
+        uncovered: None,
     };
     check_row(&loaded, options)?;
     let mut last_is_empty = true;
     for at in 0..loaded.len() {
-        let until = loaded.get(at + 1).map(|next| next.header.first_batch);
+        let until = loaded.get(at + 1).map(|next| Until::of(&next.header));
         let begin = replay.next_batch;
         replay.segment(&mut loaded[at], until)?;
         last_is_empty = replay.next_batch == begin;
+    }
+    replay.judge_damage(options)?;
+    if let (Some(start), Some(last)) = (replay.uncovered, loaded.last()) {
+        write_again(&last.segment, start)?;
     }
     Ok(Some(Replayed {
         log: replay.log,
@@ -94,7 +105,7 @@ pub(crate) fn replay<D: Disk>(
 }
 
 /// Opens a segment and reads its header.
-fn load<D: Disk>(
+pub(crate) fn load<D: Disk>(
     disk: &D,
     options: &Options,
     sequence: u64,
@@ -142,6 +153,7 @@ fn load<D: Disk>(
             seed,
             length,
             end,
+            turns: 0,
         },
         header,
     })
@@ -203,36 +215,10 @@ struct Replay {
     log: LogState,
     next_batch: u64,
     notes: Vec<Note>,
-}
-
-/// A batch that could not be used.
-struct Broken {
-    /// Where the damage begins.
-    offset: u64,
-    what: String,
-    /// The batch's own header, if that is intact.
-    header: Option<BatchHeader>,
-    beyond: Beyond,
-}
-
-/// What the last segment is known to have made durable, and what it holds after that.
-struct Coverage {
-    synced_through: u64,
-    /// (number, offset) of the batches after that.
-    uncovered: VecDeque<(u64, u64)>,
-}
-
-impl Coverage {
-    fn raise(&mut self, synced_through: u64) {
-        self.synced_through = self.synced_through.max(synced_through);
-        while self
-            .uncovered
-            .front()
-            .is_some_and(|batch| batch.0 <= self.synced_through)
-        {
-            self.uncovered.pop_front();
-        }
-    }
+    /// Everything that is damaged, whether it matters or not.
+    places: Vec<DamagedPlace>,
+    /// Where in the last segment the batches begin that no later one calls durable.
+    uncovered: Option<u64>,
 }
 
 impl Replay {
@@ -241,40 +227,39 @@ impl Replay {
     fn segment<F: File>(
         &mut self,
         loaded: &mut Loaded<F>,
-        until: Option<u64>,
+        until: Option<Until>,
     ) -> Result<(), WalError> {
         let Loaded { segment, header } = loaded;
         self.enter(segment, header)?;
-        let mut window = Window::new(
-            segment.file.clone(),
-            &segment.name,
-            segment.length,
-            RECOVERY_WINDOW_BYTES,
-        );
-        let mut coverage = Coverage {
-            synced_through: header.first_batch - 1,
-            uncovered: VecDeque::new(),
-        };
-        while until != Some(self.next_batch) {
-            match self.batch(segment, &mut window)? {
-                Ok(batch) => {
-                    coverage.uncovered.push_back((batch.number, batch.offset()));
-                    coverage.raise(batch.synced_through);
-                    segment.end = batch.offset() + batch.extent();
-                }
-                Err(broken) if until.is_some() => {
-                    return Err(self.damaged(segment, broken.offset, broken.what));
-                }
-                Err(broken) => {
-                    self.tail(segment, &mut coverage, broken)?;
+        let mut walk = Walk::new(segment, header, until, RECOVERY_WINDOW_BYTES);
+        // (number, offset) of the batches that are not known to be durable.
+        let mut uncovered = VecDeque::new();
+        loop {
+            let step = walk.step()?;
+            match step {
+                Step::End => break,
+                Step::Torn(torn) => {
+                    self.torn(segment, torn);
                     break;
                 }
+                Step::Lost(lost) => self.lost(segment, lost)?,
+                Step::Batch(batch) => {
+                    uncovered.push_back((batch.header.number, batch.header.offset()));
+                    self.batch(segment, batch)?;
+                }
+            }
+            self.next_batch = walk.next;
+            segment.end = walk.offset;
+            segment.turns = walk.turns;
+            while uncovered
+                .front()
+                .is_some_and(|(number, _)| *number <= walk.synced_through)
+            {
+                uncovered.pop_front();
             }
         }
-        if until.is_none()
-            && let Some((_, start)) = coverage.uncovered.front()
-        {
-            write_again(segment, &mut window, *start)?;
+        if until.is_none() {
+            self.uncovered = uncovered.front().map(|(_, offset)| *offset);
         }
         Ok(())
     }
@@ -293,137 +278,105 @@ impl Replay {
             return Err(self.damaged(segment, 0, what));
         }
         self.log.hard_state = header.hard_state;
+        // If the batch with the mark is lost, this is where it is found.
+        self.log.snapshot = header.snapshot.or(self.log.snapshot);
         Ok(())
     }
 
-    /// Reads, verifies and applies the next batch.
-    fn batch<F: File>(
-        &mut self,
-        segment: &Segment<F>,
-        window: &mut Window<F>,
-    ) -> Result<Result<BatchHeader, Broken>, WalError> {
-        let offset = segment.end;
-        let header = match find(window, segment.seed, offset, Some(self.next_batch))? {
-            Found::Header(header) => header,
-            Found::Echo(header) => {
-                self.notes.push(Note::SecondCopyUsed {
-                    file: segment.name.clone(),
-                    offset,
-                });
-                header
-            }
-            Found::Nothing { what, beyond } => {
-                return Ok(Err(Broken {
-                    offset,
-                    what,
-                    header: None,
-                    beyond,
-                }));
-            }
-        };
-        let mut terms = Vec::new();
-        let bytes = window.get(offset, u64::from(header.length))?;
-        let mut fault = None;
-        for view in EntryViews::new(&header, segment.seed, bytes) {
-            match view {
-                Ok(view)
-                    if terms
-                        .last()
-                        .is_none_or(|run: &(u64, u64)| run.1 != view.term) =>
-                {
-                    terms.push((view.index, view.term));
-                }
-                Ok(_) => {}
-                Err(bad) => fault = Some(bad),
-            }
+    fn batch<F>(&mut self, segment: &Segment<F>, batch: Walked) -> Result<(), WalError> {
+        let header = &batch.header;
+        if batch.from_echo {
+            self.notes.push(Note::SecondCopyUsed {
+                file: segment.name.clone(),
+                offset: header.offset(),
+            });
         }
-        if let Some(fault) = fault {
-            let beyond = scan(window, segment.seed, offset, offset + header.extent())?;
-            let offset = offset + fault.offset;
-            return Ok(Err(Broken {
-                offset,
+        self.log
+            .apply(header, segment.sequence, &batch.terms)
+            .map_err(|what| self.damaged(segment, header.offset(), what))?;
+        for fault in batch.faults {
+            let place = DamagedPlace {
+                file: segment.name.clone(),
+                offset: header.offset() + fault.offset,
+                batch: header.number,
                 what: fault.what,
-                header: Some(header),
-                beyond,
-            }));
-        }
-        self.apply(segment, &header, &terms)?;
-        Ok(Ok(header))
-    }
-
-    fn apply<F>(
-        &mut self,
-        segment: &Segment<F>,
-        header: &BatchHeader,
-        terms: &[(u64, u64)],
-    ) -> Result<(), WalError> {
-        if let Some(after) = header.truncate_after {
-            self.log.truncate(after);
-        }
-        if header.entry_count > 0 {
-            if header.first_index != self.log.last_index + 1 {
-                let what = format!(
-                    "entry {} follows entry {}",
-                    header.first_index, self.log.last_index
-                );
-                return Err(self.damaged(segment, header.offset(), what));
-            }
-            let (first, last) = (header.first_index, header.last_index);
-            self.log
-                .append(first, last, segment.sequence, header.offset());
-            for (index, term) in terms {
-                self.log.note_term(*index, *term);
+            };
+            self.note_place(&place)?;
+            let ends_batch = fault.last_index == header.last_index;
+            // A mark in the same batch may have voided them already.
+            if fault.last_index <= self.log.last_index && fault.first_index >= self.log.first_index
+            {
+                self.log.note_gap(Gap {
+                    first: fault.first_index,
+                    last: fault.last_index,
+                    term_limit: ends_batch.then_some(header.last_term),
+                    segment: segment.sequence,
+                    place,
+                });
             }
         }
-        if let Some(mark) = header.snapshot {
-            self.log.mark_snapshot(mark, header.restarts);
-        }
-        self.log.hard_state = header.hard_state;
-        self.next_batch += 1;
         Ok(())
     }
 
-    /// Decides about the end of the last segment: acknowledged, torn, or simply the end.
-    fn tail<F>(
-        &mut self,
-        segment: &Segment<F>,
-        coverage: &mut Coverage,
-        broken: Broken,
-    ) -> Result<(), WalError> {
-        let Broken {
-            offset,
-            what,
-            header,
-            beyond,
-        } = broken;
-        coverage.raise(beyond.synced_through);
-        if let Some(header) = &header {
-            coverage.raise(header.synced_through);
-        }
-        if self.next_batch <= coverage.synced_through {
-            return Err(self.damaged(segment, offset, what));
-        }
-        let torn = header
-            .as_ref()
-            .map(|header| (header.number, header.hard_state));
-        let newest = beyond
-            .newest
-            .filter(|newest| newest.0 >= self.next_batch)
-            .or(torn);
-        let Some((_, hard_state)) = newest else {
-            return Ok(());
+    fn lost<F>(&mut self, segment: &Segment<F>, lost: Lost) -> Result<(), WalError> {
+        let place = DamagedPlace {
+            file: segment.name.clone(),
+            offset: lost.offset,
+            batch: lost.first_number,
+            what: lost.what,
         };
-        self.log.hard_state = hard_state;
-        let own_end = header.map_or(segment.end + SECTOR_BYTES, |header| {
-            header.offset() + header.extent()
+        self.note_place(&place)?;
+        if lost.last_index < lost.first_index {
+            self.log.lose_nothing();
+            return Ok(());
+        }
+        self.log.lose(Gap {
+            first: lost.first_index,
+            last: lost.last_index,
+            term_limit: None,
+            segment: segment.sequence,
+            place,
         });
+        Ok(())
+    }
+
+    /// Cuts the tail that a crash tore off.
+    fn torn<F>(&mut self, segment: &Segment<F>, torn: Torn) {
+        self.log.hard_state = torn.hard_state;
         self.notes.push(Note::TornTail {
             file: segment.name.clone(),
             offset: segment.end,
-            batch: BatchNumber(self.next_batch),
-            bytes: beyond.end.max(own_end) - segment.end,
-            what,
+            batch: BatchNumber(torn.batch),
+            bytes: torn.bytes,
+            what: torn.what,
         });
+    }
+
+    fn note_place(&mut self, place: &DamagedPlace) -> Result<(), WalError> {
+        if self.places.len() == MAX_DAMAGED_PLACES {
+            return Err(place.error());
+        }
+        self.places.push(place.clone());
+        Ok(())
+    }
+
+    /// Damage of what is void deserves a note; any other is refused, unless the owner can deal
+    /// with it.
+    fn judge_damage(&mut self, options: &Options) -> Result<(), WalError> {
+        if let Some(gap) = self.log.gaps.first()
+            && !options.tolerate_damage
+        {
+            return Err(gap.place.error());
+        }
+        for place in &self.places {
+            if self.log.gaps.iter().all(|gap| gap.place != *place) {
+                self.notes.push(Note::DamageWithoutLoss {
+                    file: place.file.clone(),
+                    offset: place.offset,
+                    what: place.what.clone(),
+                });
+            }
+        }
         Ok(())
     }
 
@@ -438,11 +391,13 @@ impl Replay {
 }
 
 /// Writes the bytes from `start` to the end of the last batch as they are, and syncs.
-fn write_again<F: File>(
-    segment: &Segment<F>,
-    window: &mut Window<F>,
-    start: u64,
-) -> Result<(), WalError> {
+fn write_again<F: File>(segment: &Segment<F>, start: u64) -> Result<(), WalError> {
+    let mut window = Window::new(
+        segment.file.clone(),
+        &segment.name,
+        segment.length,
+        RECOVERY_WINDOW_BYTES,
+    );
     let mut offset = start;
     while offset < segment.end {
         let count = (segment.end - offset).min(RECOVERY_WINDOW_BYTES as u64);

@@ -2,105 +2,102 @@
 
 use quorate_disk::{DiskError, File};
 
-use crate::HardState;
 use crate::batch_format::{BATCH_HEADER_BYTES, BatchHeader, Place, Seed};
 use crate::limits::SECTOR_BYTES;
 use crate::window::Window;
 
-/// What stands where a batch should begin.
+/// A header or an echo that was found beyond a place where the row of batches breaks off.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    pub(crate) place: Place,
+    pub(crate) header: BatchHeader,
+}
+
+impl Trace {
+    /// Whether it is the echo of the batch that begins at `offset`.
+    pub(crate) fn echoes(&self, offset: u64) -> bool {
+        self.place == Place::Echo && self.header.offset() == offset
+    }
+}
+
+/// Where a header was found.
 pub(crate) enum Found {
-    /// Its header; entries are not verified yet.
+    /// In its place.
     Header(BatchHeader),
     /// No header there, but its echo further on.
     Echo(BatchHeader),
-    /// Nothing that can be used.
-    Nothing {
-        /// Why not.
-        what: String,
-        /// What lies beyond.
-        beyond: Beyond,
-    },
+    /// Nowhere; why not.
+    Nothing(String),
 }
 
-/// What a scan found beyond a place where the row of batches breaks off.
-#[derive(Debug, Default)]
-pub(crate) struct Beyond {
-    /// The greatest `synced_through` in any header.
-    pub(crate) synced_through: u64,
-    /// The greatest batch number, with the term and vote in force after that batch.
-    pub(crate) newest: Option<(u64, HardState)>,
-    /// Where the last trace of a batch ends.
-    pub(crate) end: u64,
-    /// The echo of the batch that should begin where the scan was asked about.
-    echo: Option<BatchHeader>,
-}
-
-/// Looks for batch `number` at `offset`; for any batch if `number` is `None`.
-pub(crate) fn find<F: File>(
+/// The header of batch `number` at `offset`; of any batch if `number` is `None`. Otherwise what
+/// stands there instead.
+pub(crate) fn header_at<F: File>(
     window: &mut Window<F>,
     seed: Seed,
     offset: u64,
     number: Option<u64>,
-) -> Result<Found, DiskError> {
+) -> Result<Result<BatchHeader, String>, DiskError> {
     let length = window.length();
-    let fits = |header: &BatchHeader| {
-        header.offset() == offset
-            && number.is_none_or(|number| number == header.number)
-            && offset + header.extent() <= length
-    };
     let bytes = window.get(offset, BATCH_HEADER_BYTES as u64)?;
-    let what = match BatchHeader::decode(bytes, seed) {
-        Some((Place::Header, header)) if fits(&header) => return Ok(Found::Header(header)),
-        Some((Place::Header, header)) => {
-            format!("the header of batch {} stands in its place", header.number)
-        }
-        Some((Place::Echo, _)) => "an echo stands in place of its header".to_owned(),
-        None => "its header is missing or fails its checksum".to_owned(),
+    Ok(match BatchHeader::decode(bytes, seed) {
+        Some((Place::Header, header)) if fits(&header, offset, number, length) => Ok(header),
+        Some((Place::Header, header)) => Err(format!(
+            "the header of batch {} stands in its place",
+            header.number
+        )),
+        Some((Place::Echo, _)) => Err("an echo stands in place of its header".to_owned()),
+        None => Err("its header is missing or fails its checksum".to_owned()),
+    })
+}
+
+/// Whether a header or echo is that of batch `number` at `offset`, in a file of `length` bytes.
+pub(crate) fn fits(header: &BatchHeader, offset: u64, number: Option<u64>, length: u64) -> bool {
+    header.offset() == offset
+        && number.is_none_or(|number| number == header.number)
+        && offset + header.extent() <= length
+}
+
+/// Looks for any batch at `offset`, in its header's place or in that of its echo.
+pub(crate) fn find<F: File>(
+    window: &mut Window<F>,
+    seed: Seed,
+    offset: u64,
+) -> Result<Found, DiskError> {
+    let what = match header_at(window, seed, offset, None)? {
+        Ok(header) => return Ok(Found::Header(header)),
+        Err(what) => what,
     };
-    let mut beyond = scan(window, seed, offset, offset + SECTOR_BYTES)?;
-    match beyond.echo.take() {
-        Some(echo) if fits(&echo) => Ok(Found::Echo(echo)),
-        _ => Ok(Found::Nothing { what, beyond }),
-    }
+    let length = window.length();
+    let traces = survey(window, seed, offset + SECTOR_BYTES)?;
+    let echo = traces.into_iter().find(|trace| trace.echoes(offset));
+    Ok(match echo {
+        Some(echo) if fits(&echo.header, offset, None, length) => Found::Echo(echo.header),
+        _ => Found::Nothing(what),
+    })
 }
 
 /// Looks at every sector from `from` on for headers and echoes of this life of the segment. Intact
 /// batches are stepped over, so that what clients stored in them is not looked at.
-pub(crate) fn scan<F: File>(
+pub(crate) fn survey<F: File>(
     window: &mut Window<F>,
     seed: Seed,
-    broken: u64,
     from: u64,
-) -> Result<Beyond, DiskError> {
-    let mut beyond = Beyond::default();
+) -> Result<Vec<Trace>, DiskError> {
+    let mut traces = Vec::new();
     let mut offset = from;
     while offset < window.length() {
         let bytes = window.get(offset, BATCH_HEADER_BYTES as u64)?;
-        let Some((place, header)) = BatchHeader::decode(bytes, seed) else {
-            offset += SECTOR_BYTES;
-            continue;
-        };
-        let at_home = match place {
+        let decoded = BatchHeader::decode(bytes, seed);
+        let at_home = decoded.filter(|(place, header)| match place {
             Place::Header => header.offset() == offset,
             Place::Echo => header.offset() + header.extent() == offset + SECTOR_BYTES,
+        });
+        offset = match &at_home {
+            Some((_, header)) => header.offset() + header.extent(),
+            None => offset + SECTOR_BYTES,
         };
-        if !at_home {
-            offset += SECTOR_BYTES;
-            continue;
-        }
-        beyond.synced_through = beyond.synced_through.max(header.synced_through);
-        if beyond
-            .newest
-            .is_none_or(|(newest, _)| header.number > newest)
-        {
-            beyond.newest = Some((header.number, header.hard_state));
-        }
-        let end = header.offset() + header.extent();
-        beyond.end = end.min(window.length());
-        if place == Place::Echo && header.offset() == broken && beyond.echo.is_none() {
-            beyond.echo = Some(header);
-        }
-        offset = end;
+        traces.extend(at_home.map(|(place, header)| Trace { place, header }));
     }
-    Ok(beyond)
+    Ok(traces)
 }

@@ -24,6 +24,8 @@ pub(crate) struct Segment<F> {
     pub(crate) length: u64,
     /// Where the last batch ends.
     pub(crate) end: u64,
+    /// How many of its batches cut or voided the log.
+    pub(crate) turns: u32,
 }
 
 /// What writer and readers look at together. The lock is never held across I/O.
@@ -121,5 +123,6 @@ pub(crate) fn install<D: Disk>(
         seed: Seed::new(header.epoch, header.salt),
         length: header.segment_bytes,
         end: crate::segment_header::HEADER_BLOCK_BYTES as u64,
+        turns: 0,
     })
 }

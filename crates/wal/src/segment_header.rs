@@ -12,7 +12,7 @@
 //! | 16 | 8 | cluster id |
 //! | 24 | 8 | member id |
 //! | 32 | 4 | group id |
-//! | 36 | 4 | zero |
+//! | 36 | 4 | 1 + how many batches of the segment before cut or voided the log; 0 if not known |
 //! | 40 | 8 | sequence: one more than the segment before; also in the file's name |
 //! | 48 | 8 | epoch: greater than that of any earlier segment or life of a file |
 //! | 56 | 8 | salt: seeds the checksums together with the epoch |
@@ -53,6 +53,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) snapshot: Option<SnapshotMark>,
     pub(crate) last_index: u64,
     pub(crate) last_term: u64,
+    /// How many batches of the segment before this one cut or voided the log, if known.
+    pub(crate) turns_before: Option<u32>,
 }
 
 /// Why a header block could not be read.
@@ -82,6 +84,11 @@ impl SegmentHeader {
         put_u64(&mut copy, 16, self.identity.cluster_id);
         put_u64(&mut copy, 24, self.identity.member_id);
         put_u32(&mut copy, 32, self.identity.group_id);
+        put_u32(
+            &mut copy,
+            36,
+            self.turns_before.map_or(0, |turns| turns + 1),
+        );
         put_u64(&mut copy, 40, self.sequence);
         put_u64(&mut copy, 48, self.epoch);
         put_u64(&mut copy, 56, self.salt);
@@ -177,6 +184,7 @@ fn decode_copy(copy: Option<&[u8]>) -> Copy {
         snapshot: (snapshot.index > 0).then_some(snapshot),
         last_index: get_u64(copy, 112),
         last_term: get_u64(copy, 120),
+        turns_before: get_u32(copy, 36).checked_sub(1),
     })
 }
 
@@ -204,6 +212,7 @@ mod tests {
             snapshot: Some(SnapshotMark { index: 11, term: 8 }),
             last_index: 12,
             last_term: 9,
+            turns_before: Some(13),
         }
     }
 

@@ -107,9 +107,15 @@ impl<D: Disk> Spares<D> {
         self.pool().ready.push_back(name);
     }
 
-    fn make_part(&self, bytes: u64) -> Result<(String, D::File), WalError> {
+    /// An empty file under a name that the next start removes.
+    pub(crate) fn begin_part(&self) -> Result<(String, D::File), WalError> {
         let part = Name::Part(self.new_number()).of_group(self.group_id);
         let file = self.disk.create(&part)?;
+        Ok((part, file))
+    }
+
+    fn make_part(&self, bytes: u64) -> Result<(String, D::File), WalError> {
+        let (part, file) = self.begin_part()?;
         if let Err(error) = fill_with_zeros(&file, bytes) {
             self.discard(&part);
             return Err(error);
@@ -118,7 +124,7 @@ impl<D: Disk> Spares<D> {
     }
 
     /// Gives the space back at once. If that fails too, the next start removes the file.
-    fn discard(&self, part: &str) {
+    pub(crate) fn discard(&self, part: &str) {
         let _ = self.disk.remove(part);
     }
 }

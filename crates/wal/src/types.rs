@@ -98,6 +98,12 @@ pub struct Recovered {
     pub base_term: u64,
     /// Where each term begins: (index, term), rising; the first one starts at `first_index`.
     pub term_runs: Vec<(u64, u64)>,
+    /// Entries that the log holds and that cannot be read back, by index, rising; empty unless
+    /// [`Options::tolerate_damage`](crate::Options::tolerate_damage). They may have been
+    /// acknowledged: until they are repaired (see [`Writer::repair`](crate::Writer::repair)) or
+    /// known never to have been committed and cut, this member must not act as if it did not have
+    /// them, nor as if it knew what they are. In `term_runs` they count as of the term before them.
+    pub damaged: Vec<Damage>,
     /// Bytes of log in all segments (headers and batches; not the space prepared for more).
     pub bytes: u64,
     /// Whether there was no log and this is a new one.
@@ -106,10 +112,45 @@ pub struct Recovered {
     pub notes: Vec<crate::Note>,
 }
 
+/// Entries in a row that the log holds and that cannot be read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The first of them.
+    pub first_index: u64,
+    /// The last one.
+    pub last_index: u64,
+    /// Their term, if there is only one that they can have.
+    pub term: Option<u64>,
+    /// The segment.
+    pub file: String,
+    /// Where in it, in bytes, the damaged part begins.
+    pub offset: u64,
+    /// The (first) batch that is damaged.
+    pub batch: BatchNumber,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "write-ahead log: entries {} to {} cannot be read back: {} is damaged at byte {} \
+             (batch {}): {}",
+            self.first_index, self.last_index, self.file, self.offset, self.batch, self.what
+        )
+    }
+}
+
 impl Recovered {
     /// The term of the entry at `index`, or of the one before the first; `None` if the log does
     /// not hold it or cannot tell.
     pub fn term_at(&self, index: u64) -> Option<u64> {
+        let in_damage =
+            |damage: &&Damage| (damage.first_index..=damage.last_index).contains(&index);
+        if let Some(damage) = self.damaged.iter().find(in_damage) {
+            return damage.term;
+        }
         if index + 1 == self.first_index {
             return (self.base_term > 0).then_some(self.base_term);
         }

@@ -9,14 +9,17 @@
 
 use quorate_disk::{Disk, File};
 
-use crate::batch_format::{Placement, encode, extent_of};
+use crate::batch_format::{Link, Placement, encode, extent_of};
 use crate::limits::{MAX_BATCH_BYTES, MAX_ENTRY_BYTES, SECTOR_BYTES};
+use crate::log_state::LogState;
 use crate::open::header_of_next;
 use crate::segment::{Segment, Shared, install};
 use crate::segment_header::HEADER_BLOCK_BYTES;
 use crate::spares::Spares;
 use crate::window::to_usize;
-use crate::{Batch, BatchNumber, Options, Released, WalError};
+use crate::{Batch, BatchNumber, Entry, Options, Released, WalError};
+
+mod repair;
 
 /// Appends batches and makes them durable. One per log, owned by one thread.
 pub struct Writer<D: Disk> {
@@ -78,17 +81,14 @@ impl<D: Disk> Writer<D> {
     /// the log as it was. After any other error only [`WalError::Poisoned`] follows.
     pub fn append(&mut self, batch: &Batch) -> Result<BatchNumber, WalError> {
         self.refuse_if_poisoned()?;
-        let (changes_hard_state, restarts) = {
+        let shape = {
             let shared = self.shared.lock();
             let log = &shared.log;
             log.check(batch)?;
-            let changes = batch
-                .hard_state
-                .is_some_and(|state| state != log.hard_state);
-            (changes, log.restarts(batch))
+            Shape::of(batch, log)
         };
-        let extent = check_size(batch, changes_hard_state)?;
-        let written = self.write(batch, extent, changes_hard_state, restarts);
+        let extent = check_size(batch, shape.has_echo)?;
+        let written = self.write(batch, extent, &shape);
         self.poison_on_error(written)
     }
 
@@ -177,8 +177,7 @@ impl<D: Disk> Writer<D> {
         &mut self,
         batch: &Batch,
         extent: u64,
-        changes_hard_state: bool,
-        restarts: bool,
+        shape: &Shape,
     ) -> Result<BatchNumber, WalError> {
         if self.active.end + extent > self.active.length {
             self.begin_segment(extent)?;
@@ -191,8 +190,13 @@ impl<D: Disk> Writer<D> {
             synced_through: self.synced_through,
             sector: u32::try_from(offset / SECTOR_BYTES).expect("segments are limited"),
             hard_state: batch.hard_state.unwrap_or(current),
-            has_echo: changes_hard_state,
-            restarts,
+            has_echo: shape.has_echo,
+            truncate_after: shape.truncate_after,
+            restarts: shape.restarts,
+            link: Some(Link {
+                base_index: shape.base_index,
+                turns: self.active.turns,
+            }),
         };
         encode(&mut self.buffer, batch, &placement);
         assert_eq!(
@@ -232,8 +236,10 @@ impl<D: Disk> Writer<D> {
             log.mark_snapshot(mark, placement.restarts);
         }
         self.active.end += extent;
+        let turns = placement.truncate_after.is_some() || placement.restarts;
+        self.active.turns += u32::from(turns);
         let last = shared.segments.back_mut().expect("a log has a segment");
-        last.end = self.active.end;
+        (last.end, last.turns) = (self.active.end, self.active.turns);
         drop(shared);
         if *batch != Batch::default() {
             self.last_telling = placement.number;
@@ -271,6 +277,7 @@ impl<D: Disk> Writer<D> {
                 self.next_epoch,
                 number,
                 bytes,
+                Some(self.active.turns),
             )
         };
         let segment = install(&self.disk, &self.spares, &header)?;
@@ -314,21 +321,41 @@ impl<D: Disk> Writer<D> {
     }
 }
 
+/// What a batch does to the log as it stands.
+struct Shape {
+    /// What must not be lost with one sector is written twice: term and vote, and whatever turns
+    /// the log's course.
+    has_echo: bool,
+    /// The truncation, if there is anything to cut.
+    truncate_after: Option<u64>,
+    /// The last index before the batch's entries.
+    base_index: u64,
+    /// Whether its mark voids the log.
+    restarts: bool,
+}
+
+impl Shape {
+    fn of(batch: &Batch, log: &LogState) -> Shape {
+        let truncate_after = batch.truncate_after.filter(|after| *after < log.last_index);
+        let changes_hard_state = batch
+            .hard_state
+            .is_some_and(|state| state != log.hard_state);
+        Shape {
+            has_echo: changes_hard_state || truncate_after.is_some() || batch.snapshot.is_some(),
+            truncate_after,
+            base_index: truncate_after.unwrap_or(log.last_index),
+            restarts: log.restarts(batch),
+        }
+    }
+}
+
 /// The encoding buffer is kept from batch to batch up to this size; a rare giant gives it back.
 const KEPT_BUFFER_BYTES: usize = 1 << 20;
 
 /// Refuses what is over a limit; gives the bytes that the batch will take.
 fn check_size(batch: &Batch, has_echo: bool) -> Result<u64, WalError> {
     for entry in &batch.entries {
-        let bytes = entry.data.len();
-        if bytes > MAX_ENTRY_BYTES {
-            let limit = MAX_ENTRY_BYTES;
-            return Err(WalError::EntryTooLarge {
-                index: entry.index,
-                bytes,
-                limit,
-            });
-        }
+        check_entry_size(entry)?;
     }
     let bytes = extent_of(batch, has_echo);
     if bytes > MAX_BATCH_BYTES {
@@ -338,4 +365,17 @@ fn check_size(batch: &Batch, has_echo: bool) -> Result<u64, WalError> {
         });
     }
     Ok(bytes)
+}
+
+fn check_entry_size(entry: &Entry) -> Result<(), WalError> {
+    let bytes = entry.data.len();
+    if bytes > MAX_ENTRY_BYTES {
+        let limit = MAX_ENTRY_BYTES;
+        return Err(WalError::EntryTooLarge {
+            index: entry.index,
+            bytes,
+            limit,
+        });
+    }
+    Ok(())
 }

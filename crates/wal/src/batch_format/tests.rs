@@ -21,7 +21,12 @@ fn placement(epoch: u64) -> Placement {
         sector: 8,
         hard_state: HardState { term: 4, vote: 2 },
         has_echo: true,
+        truncate_after: Some(10),
         restarts: false,
+        link: Some(Link {
+            base_index: 10,
+            turns: 3,
+        }),
     }
 }
 
@@ -118,6 +123,7 @@ fn an_entry_in_anothers_place_does_not_pass() {
         },
         BatchHeader {
             first_index: 12,
+            link: None,
             ..header.clone()
         },
         BatchHeader {
@@ -144,4 +150,31 @@ fn every_flipped_bit_of_header_or_entries_is_noticed() {
         });
         assert!(!intact, "bit {bit} was flipped and nobody noticed");
     }
+}
+
+#[test]
+fn one_damaged_entry_hides_no_other_as_long_as_its_length_is_sound() {
+    let mut out = Vec::new();
+    let header = encode(&mut out, &batch(), &placement(1));
+    let seed = Seed::new(1, 99);
+    // The payload of "one", after its checksum, kind, term and length.
+    out[BATCH_HEADER_BYTES + 7] ^= 1;
+    let body = &out[..header.length as usize];
+    let views: Vec<_> = EntryViews::new(&header, seed, body).collect();
+    let fault = views[0].as_ref().unwrap_err();
+    assert_eq!((fault.first_index, fault.last_index), (11, 11));
+    let intact: Vec<_> = views[1..]
+        .iter()
+        .map(|view| view.as_ref().unwrap().index)
+        .collect();
+    assert_eq!(intact, [12, 13]);
+    // Without its length, all that follow are lost with it.
+    out[BATCH_HEADER_BYTES + 6] ^= 0x40;
+    let body = &out[..header.length as usize];
+    let views: Vec<_> = EntryViews::new(&header, seed, body).collect();
+    let fault = views[0].as_ref().unwrap_err();
+    assert_eq!(
+        (views.len(), fault.first_index, fault.last_index),
+        (1, 11, 13)
+    );
 }

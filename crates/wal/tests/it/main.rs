@@ -5,6 +5,8 @@
 
 mod crash_anywhere;
 mod crash_states;
+mod damage;
+mod damage_repair;
 mod faults;
 mod model;
 mod property;

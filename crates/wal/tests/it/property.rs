@@ -1,9 +1,10 @@
 //! Random lives of a log against the model: batches, truncations, snapshots, releases, crashes.
 
 use proptest::prelude::*;
-use quorate_disk::{Crash, SimDisk};
-use quorate_wal::{Batch, HardState, Options, SnapshotMark};
+use quorate_disk::{Crash, Disk, File, SimDisk};
+use quorate_wal::{Batch, HardState, Options, SnapshotMark, WalError};
 
+use crate::damage::{assert_named_or_there, lost_entries};
 use crate::model::{History, State, check_recovery, entry, observe, small};
 
 #[derive(Clone, Debug)]
@@ -106,7 +107,7 @@ impl Life {
         self.opened.as_mut().unwrap()
     }
 
-    fn power_came_back(&mut self, error: &quorate_wal::WalError) {
+    fn power_came_back(&mut self, error: &WalError) {
         assert!(
             self.disk.power_is_off(),
             "only the power fails here: {error}"
@@ -214,7 +215,7 @@ impl Life {
     }
 
     /// Releases what a durable snapshot covers, as an owner would.
-    fn release(&mut self) -> Result<(), quorate_wal::WalError> {
+    fn release(&mut self) -> Result<(), WalError> {
         self.opened().writer.sync()?;
         self.history.all_synced();
         let Some(mark) = self.history.now().snapshot else {
@@ -254,4 +255,59 @@ proptest! {
         life.crash(0);
         check_recovery(&life.disk, &life.history);
     }
+
+    /// In any life: whichever sector is damaged, and however many, an open names exactly what it
+    /// cannot read, or refuses; and what is repaired is as it was.
+    #[test]
+    fn damage_after_any_life_is_named_exactly_and_repaired(
+        ops in prop::collection::vec(op(), 1..60),
+        picks in prop::collection::vec((any::<usize>(), any::<u64>()), 1..5),
+    ) {
+        let mut life = Life::new(512);
+        for op in &ops {
+            life.step(op);
+        }
+        life.crash(0);
+        life.opened().writer.cover().unwrap();
+        life.opened = None;
+        let disk = life.disk;
+        let clean = quorate_wal::open(disk.fork(), small()).unwrap();
+        let all = observe(&clean.recovered, &clean.reader);
+        for pick in &picks {
+            damage_a_sector(&disk, *pick);
+        }
+        let tolerant = Options { tolerate_damage: true, ..small() };
+        match quorate_wal::open(disk.clone(), tolerant) {
+            Ok(mut opened) => {
+                let named = assert_named_or_there(&opened, &all);
+                let lost = lost_entries(&all, &named);
+                if !lost.is_empty() {
+                    prop_assert_eq!(opened.writer.repair(&lost), Ok(vec![]));
+                }
+                let found = opened.reader.clone();
+                for (index, expected) in &all.entries {
+                    let read = found.read(*index, *index, 1);
+                    prop_assert_eq!(read, Ok(vec![expected.clone()]));
+                }
+                disk.crash(Crash::LoseUnsynced);
+                let healed = quorate_wal::open(disk, small()).unwrap();
+                prop_assert_eq!(observe(&healed.recovered, &healed.reader), all);
+            }
+            Err(refused) => {
+                let damaged = matches!(refused, WalError::Damaged { .. });
+                prop_assert!(damaged && picks.len() > 1, "{}", refused);
+            }
+        }
+    }
+}
+
+/// Overwrites one sector of one segment.
+fn damage_a_sector(disk: &SimDisk, pick: (usize, u64)) {
+    let mut names = disk.list().unwrap();
+    names.retain(|name| name.ends_with(".wal"));
+    let name = &names[pick.0 % names.len()];
+    let sectors = disk.contents(name).unwrap().len() as u64 / 512;
+    let file = disk.open(name).unwrap();
+    file.write_at(pick.1 % sectors * 512, &[0xA5; 512]).unwrap();
+    file.sync().unwrap();
 }
