@@ -5,3 +5,4 @@ mod course_2a;
 mod course_2b;
 mod course_2c;
 mod determinism;
+mod judge;
