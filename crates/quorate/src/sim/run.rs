@@ -96,11 +96,14 @@ pub(super) fn verdict(failure: Option<&Failure>) -> ExitCode {
     match failure {
         None => ExitCode::SUCCESS,
         Some(failure) => {
-            eprintln!("{failure}");
-            eprintln!("quorate sim replay --seed {}", failure.seed);
+            eprint!("{}", words_of(failure));
             ExitCode::FAILURE
         }
     }
+}
+
+fn words_of(failure: &Failure) -> String {
+    format!("{failure}\nquorate sim replay --seed {}\n", failure.seed)
 }
 
 fn progress(seeds: u64) -> ProgressBar {
@@ -111,4 +114,25 @@ fn progress(seeds: u64) -> ProgressBar {
     bar.set_style(ProgressStyle::with_template(STYLE).expect("the template is correct"));
     bar.set_prefix("worlds");
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_of_a_failure_is_the_command_that_shows_it_again() {
+        let failure = Failure {
+            seed: 17,
+            at: Duration::from_millis(1_500),
+            what: "two leaders".to_owned(),
+            state: "member 1 leads\n".to_owned(),
+        };
+        let words = words_of(&failure);
+        assert!(
+            words.starts_with("seed 17 failed at 1.5s: two leaders\n"),
+            "{words}"
+        );
+        assert_eq!(words.lines().last(), Some("quorate sim replay --seed 17"));
+    }
 }

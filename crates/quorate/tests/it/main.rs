@@ -33,6 +33,7 @@ mod power_cut;
 mod real_faults;
 #[cfg(target_os = "linux")]
 mod refused_data;
+mod sim;
 #[cfg(target_os = "linux")]
 mod stopping;
 mod strangers_as_peers;

@@ -114,6 +114,13 @@ impl Lab {
         self.executor.cluster.borrow_mut().crash_server(server);
     }
 
+    /// A server that is down loses all that its disk holds.
+    #[cfg(test)]
+    pub(crate) fn empty_disk(&self, server: usize) {
+        let mut cluster = self.executor.cluster.borrow_mut();
+        cluster.servers[server].disk = quorate_disk::SimDisk::new();
+    }
+
     /// Starts a server anew on what its disk holds, after a crash if it runs; not yet connected.
     pub(crate) fn start(&self, server: usize) {
         let mut cluster = self.executor.cluster.borrow_mut();

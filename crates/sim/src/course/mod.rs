@@ -40,6 +40,8 @@ mod server;
 mod suite_2a;
 mod suite_2b;
 mod suite_2c;
+#[cfg(test)]
+mod tests;
 
 pub use baseline::Baseline;
 pub use scenario::{Passed, Scenario, ScenarioFailure, Suite, run_scenario, scenarios};

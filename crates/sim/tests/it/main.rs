@@ -5,4 +5,5 @@ mod course_2a;
 mod course_2b;
 mod course_2c;
 mod determinism;
+mod judge;
 mod rare_states;
