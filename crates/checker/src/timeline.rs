@@ -308,6 +308,9 @@ impl<'a> Timeline<'a> {
     /// The revisions that somebody made of whom nothing is known: not more than there are who may have.
     fn find_loose(&mut self, seen: &BTreeMap<i64, Seen>, head: i64) -> Result<(), Box<Violation>> {
         let begin = self.history.initial_revision();
+        if head <= begin {
+            return Ok(());
+        }
         let makers = self.open.len() + self.leases();
         let claimed = self.changes.range(begin.saturating_add(1)..=head).count();
         let unclaimed = usize::try_from(head.saturating_sub(begin)).unwrap_or(0) - claimed;

@@ -10,3 +10,5 @@ mod random;
 mod registers;
 mod revisions;
 mod speed;
+mod store_runs;
+mod workload;

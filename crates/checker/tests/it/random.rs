@@ -5,31 +5,14 @@ use quorate_checker::{
 };
 
 use crate::brute_force::is_linearizable;
+use crate::workload::Draw;
 
-/// A generator whose draws depend on the seed alone: SplitMix64.
-pub(crate) struct Draw(u64);
-
-impl Draw {
-    pub(crate) fn new(seed: u64) -> Self {
-        Draw(seed)
-    }
-
-    /// Less than `limit`.
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-
-    fn value(&mut self) -> Option<Blob> {
-        match self.below(4) {
-            0 => None,
-            letter => Some(Blob::from(
-                ["", "a", "b", "c"][usize::try_from(letter).unwrap()],
-            )),
-        }
+fn value(draw: &mut Draw) -> Option<Blob> {
+    match draw.below(4) {
+        0 => None,
+        letter => Some(Blob::from(
+            ["", "a", "b", "c"][usize::try_from(letter).unwrap()],
+        )),
     }
 }
 
@@ -89,7 +72,7 @@ impl Plan {
     fn mutate(&mut self, draw: &mut Draw) {
         let op = draw.below(self.outcomes.len() as u64) as usize;
         match &mut self.outcomes[op] {
-            Some(Outcome::Read(value)) => *value = draw.value(),
+            Some(Outcome::Read(read)) => *read = value(draw),
             Some(Outcome::Swapped(swapped)) => *swapped = !*swapped,
             Some(outcome @ Outcome::Written) if draw.below(3) == 0 => *outcome = Outcome::Failed,
             _ => {}
@@ -117,10 +100,10 @@ impl Plan {
 fn call(draw: &mut Draw, appends: bool) -> RegisterCall {
     match draw.below(if appends { 5 } else { 4 }) {
         0 | 1 => RegisterCall::Read,
-        2 => RegisterCall::Write(draw.value()),
+        2 => RegisterCall::Write(value(draw)),
         3 => RegisterCall::CompareAndSwap {
-            expected: draw.value(),
-            new: draw.value(),
+            expected: value(draw),
+            new: value(draw),
         },
         _ => RegisterCall::Append("a".into()),
     }

@@ -75,6 +75,14 @@ fn what_is_right_passes() {
 }
 
 #[test]
+fn a_store_that_nobody_changed_may_be_read() {
+    let read = r#"1 10 20 "call":"get","key":"a","range_end":"z" => "revision":1,"kvs":[]"#;
+    assert_eq!(broken(&[read]), None);
+    let found = r#"1 10 20 "call":"get","key":"a" => "revision":1,"kvs":[{"key":"a","value":"1","mod_revision":2}]"#;
+    assert_eq!(broken(&[found]), Some(Rule::Origin));
+}
+
+#[test]
 fn a_stale_read_is_found_unless_it_was_allowed() {
     let stale = r#"2 50 60 "call":"get","key":"b" => "revision":2,"kvs":[]"#;
     assert_eq!(broken(&[PUT_A, PUT_B, stale]), Some(Rule::RealTime));
