@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 mod bench;
+mod check;
 mod ctl;
 mod directory;
 mod flags;
@@ -38,8 +39,10 @@ Examples:
   quorate ctl put hello world               write a key
   quorate bench put --clients 100           load a cluster and measure it
   quorate sim run --seeds 2000              simulated clusters in which things go wrong
+  quorate check history.jsonl               judge a recorded history of clients
 
-Exit codes: 0 done, or stopped as asked; 1 failed; 2 the command line or configuration is wrong.";
+Exit codes: 0 done, or stopped as asked; 1 failed; 2 the command line or configuration is wrong
+(`check` has one more: 3, undecided).";
 
 /// A replicated key-value store that speaks the etcd v3 API.
 #[derive(Debug, Parser)]
@@ -71,6 +74,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Run the core in simulated worlds that replay from a seed, and the course's scenarios
     Sim(sim::SimArguments),
+    /// Say whether a recorded history of clients is linearizable
+    Check(check::CheckArgs),
 }
 
 /// What `--version` prints.
@@ -85,6 +90,7 @@ fn main() -> ExitCode {
         Command::Ctl(arguments) => in_runtime(ctl::run(*arguments)),
         Command::Bench(arguments) => in_runtime(bench::run(arguments)),
         Command::Sim(arguments) => sim::main(&arguments),
+        Command::Check(arguments) => check::main(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("quorate: {}", one_line(&error));
