@@ -145,8 +145,8 @@ function drawHeads(top) {
   pen.textAlign = "right";
   pen.fillText("ms", GUTTER - 12, HEAD - 14);
   pen.textAlign = "left";
-  const first = firstShownAt(top + 1);
-  const servers = serversAt(first >= shown.length ? events.length - 1 : (shown[first] ?? 0) - 1);
+  const first = firstShownAt(top + ROW);
+  const servers = serversAt(first >= shown.length ? events.length - 1 : shown[first] - 1);
   for (const server of view.columns) {
     const state = servers[server], x = xOf(server), room = view.columnWidth - lifelineInset() - 14;
     const [fill] = termColours(state.term);

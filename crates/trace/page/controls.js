@@ -26,7 +26,7 @@ function scrollTo(y) {
 
 function zoomBy(factor, atY = view.height / 2) {
   const fixed = (view.scroll + atY - HEAD) / view.zoom;
-  view.zoom = Math.max(0.02, Math.min(12, view.zoom * factor));
+  view.zoom = Math.max(0.05, Math.min(view.trueTime ? 1000 : 12, view.zoom * factor));
   byId("zoom-reset").textContent = `${Math.round(view.zoom * 100)} %`;
   scrollTo(fixed * view.zoom - atY + HEAD);
 }
@@ -123,7 +123,7 @@ function listenToPointers() {
   canvas.addEventListener("wheel", e => {
     e.preventDefault();
     const unit = e.deltaMode === 1 ? 18 : 1;
-    if (e.ctrlKey || e.metaKey) zoomBy(Math.exp(-e.deltaY * unit * 0.006), e.offsetY);
+    if (e.ctrlKey || e.metaKey) zoomBy(Math.exp(-Math.max(-40, Math.min(40, e.deltaY * unit)) * 0.006), e.offsetY);
     else scrollTo(view.scroll + e.deltaY * unit);
   }, { passive: false });
   const seek = e => { if (e.buttons) scrollTo((e.offsetY / view.height) * view.total * view.zoom - (view.height - HEAD) / 2); };
@@ -161,6 +161,7 @@ function toggleAxis() {
   const middle = firstShownAt((view.scroll + (view.height - HEAD) * 0.3) / view.zoom);
   const kept = view.selected ?? shown[middle] ?? null;
   view.trueTime = !view.trueTime;
+  zoomBy(1 / view.zoom);
   byId("axis").setAttribute("aria-pressed", String(view.trueTime));
   layOut();
   if (kept !== null) scrollTo(yOf[kept] * view.zoom - (view.height - HEAD) * 0.3);

@@ -14,6 +14,7 @@ const NO_TERM = ["#7d8790", "#fff"];
 let ink = {};
 let targets = []; // what can be hit: { i, x0, y0, x1, y1 }
 let matches = new Set();
+let lettered = []; // where labels of arrows lie, so that none covers another
 
 function termColours(term) {
   if (!term) return NO_TERM;
@@ -42,6 +43,7 @@ function draw() {
   pen.fillRect(0, 0, view.width, view.height);
   pen.textBaseline = "middle";
   targets = [];
+  lettered = [];
   const top = view.scroll / view.zoom, bottom = (view.scroll + view.height) / view.zoom;
   const from = Math.max(0, firstShownAt(top - 80));
   const to = Math.min(shown.length, firstShownAt(bottom + 20));
@@ -144,21 +146,20 @@ function drawArrow(message) {
   let y0 = known ? screenY(message.sent) : HEAD - view.scroll;
   let y1 = over ? screenY(message.end) : y0 + 2 * ROW * view.zoom;
   let x1 = goal - side * 5;
-  if (lost || !over) { // cut short: part of the way, as far as the nearest neighbour at most
-    const way = Math.min(Math.abs(goal - x0) * 0.72, view.columnWidth * 1.55);
-    x1 = x0 + side * way;
-    y1 = y0 + Math.min(y1 - y0, 26 * view.zoom) * 0.75;
+  if (lost || !over) { // cut short on its way
+    x1 = x0 + (goal - x0) * 0.68;
+    y1 = y0 + Math.min(y1 - y0, 90 * view.zoom) * 0.68;
   }
   const picked = [message.sent, message.end].some(i => i !== null && (i === view.selected || i === view.hover));
   pen.strokeStyle = pen.fillStyle = termColours(term)[0];
   pen.lineWidth = picked ? 3 : message.what.routine ? 0.8 : 1.4;
   pen.globalAlpha = message.what.routine && !picked ? 0.55 : 1;
-  pen.setLineDash(message.what.repeats ? [6, 3] : []);
+  if (message.what.repeats) pen.setLineDash([6, 3]);
   line(x0, y0, x1, y1);
-  pen.setLineDash([]);
+  if (message.what.repeats) pen.setLineDash([]);
   if (lost) drawCross(x1, y1);
-  else if (over) drawHead(x0, y0, x1, y1);
-  if (view.zoom > 0.55 || picked) drawArrowLabel(message, x0, y0, x1, y1, lost);
+  else if (over && view.zoom > 0.25) drawHead(x0, y0, x1, y1);
+  if (view.zoom > 0.55 || picked) drawArrowLabel(message, x0, y0, x1, y1, picked);
   pen.globalAlpha = 1;
   const i = message.sent ?? message.end;
   targets.push({ i, end: message.end, x0, y0, x1, y1 });
@@ -182,8 +183,9 @@ function drawCross(x, y) {
 
 // The label lies along the arrow, in the last column before its goal: there the arrows of one fan
 // are apart.
-function drawArrowLabel(message, x0, y0, x1, y1, lost) {
+function drawArrowLabel(message, x0, y0, x1, y1, picked) {
   const { kind, summary, routine } = message.what;
+  const lost = message.lost !== null;
   const length = Math.hypot(x1 - x0, y1 - y0);
   const room = Math.min(length - 26, view.columnWidth - 34);
   if (room < 24 || routine && view.zoom < 1.3) return;
@@ -193,8 +195,13 @@ function drawArrowLabel(message, x0, y0, x1, y1, lost) {
   const width = pen.measureText(text).width;
   const rightwards = x1 > x0;
   const part = lost ? Math.max(0.5, 1 - (width / 2 + 14) / length) : Math.max(0.5, 1 - (width / 2 + 16) / length);
+  const x = x0 + (x1 - x0) * part, y = y0 + (y1 - y0) * part;
+  const flat = Math.abs(x1 - x0) / length;
+  const covered = lettered.some(other => Math.abs(other.x - x) < 12 + (other.width + width) * 0.4 * flat && Math.abs(other.y - y) < 11);
+  if (covered && !picked) return;
+  lettered.push({ x, y, width });
   pen.save();
-  pen.translate(x0 + (x1 - x0) * part, y0 + (y1 - y0) * part);
+  pen.translate(x, y);
   pen.rotate(rightwards ? Math.atan2(y1 - y0, x1 - x0) : Math.atan2(y0 - y1, x0 - x1));
   pen.textAlign = "center";
   halo(text, 0, -7, ink.ink);
@@ -222,7 +229,7 @@ function halo(text, x, y, colour) {
 
 // What happened to servers: right of their lines.
 function drawLabels(from, to) {
-  const lastY = new Map();
+  const lastY = new Map(), dots = new Map();
   for (let k = from; k < to; k++) {
     const event = events[shown[k]], type = event.what.type, y = screenY(event.i);
     if (event.message || type === "fault_ended" || type === "fault_began" && event.fault.ended !== event.i) continue;
@@ -231,7 +238,11 @@ function drawLabels(from, to) {
     const next = events[event.i + 1];
     const told = type === "log" && next && next.what.type === "commit" && next.server === event.server && next.at === event.at;
     if (told && isShown(next)) continue;
-    if (y - (lastY.get(event.server) ?? -99) < 12) { drawDot(event, y); continue; }
+    if (y - (lastY.get(event.server) ?? -99) < 12) {
+      if (Math.round(y) !== dots.get(event.server)) drawDot(event, y); // one a pixel will do
+      dots.set(event.server, Math.round(y));
+      continue;
+    }
     lastY.set(event.server, y);
     drawLabel(event, y);
   }
@@ -299,7 +310,7 @@ function drawShape(role, x, y, fill) {
 // Entries as cells: filled when known to be committed here, dashed when not; the number is the term.
 function drawLog(tail, x, y, room, event) {
   if (!tail) return x;
-  const cell = 17, word = tail.terms.length ? "" : tail.after ? `log empty after ${tail.after}` : "log empty";
+  const cell = 18, word = tail.terms.length ? "" : tail.after ? `▣${tail.after}` : "log empty";
   pen.font = "11px system-ui, sans-serif";
   if (word) { halo(word, x, y, ink.soft); return x + pen.measureText(word).width; }
   let before = tail.first - 1;
@@ -307,14 +318,14 @@ function drawLog(tail, x, y, room, event) {
   const terms = tail.terms.slice(-fitting);
   before = tail.first + tail.terms.length - terms.length - 1;
   if (before > 0) {
-    const words = `${before}…`;
+    const words = before === tail.after ? `▣${before}` : `${before}…`;
     halo(words, x, y, ink.soft);
     x += pen.measureText(words).width + 3;
   }
   const changed = event && event.what.type === "log" ? event.what.keep : Infinity;
   terms.forEach((term, k) => {
     const index = before + 1 + k;
-    drawEntry(x, y, cell - 2, term, index <= tail.commit, index > changed);
+    drawEntry(x, y, 15, term, index <= tail.commit, index > changed);
     x += cell;
   });
   return x;
@@ -342,7 +353,7 @@ function drawWords(event, x, y, room) {
   const type = event.what.type;
   const strong = ["started", "snapshot_taken", "snapshot_installed", "note"].includes(type);
   pen.font = strong ? BOLD : FONT;
-  const text = clip(labelOf(event), room);
+  const text = clip(labelOf(event), room, type === "started" ? "↻ starts" : "");
   const width = pen.measureText(text).width;
   if (type === "note") {
     pill(x - 2, y, width + 14, ink.note);
@@ -354,7 +365,8 @@ function drawWords(event, x, y, room) {
     pen.fillText(text, x + 5, y);
   } else {
     halo(text, x, y, type === "vote" ? termColours(event.what.term)[0] : type.startsWith("fault") ? ink.alarm : ink.ink);
-    if (type === "started" || type.startsWith("snapshot")) return drawLog(tails.get(event.i), x + width + 8, y, room - width - 8, null);
+    const left = room - width - 8, tail = tails.get(event.i);
+    if ((type === "started" || type.startsWith("snapshot")) && tail.terms.length && left > 30) return drawLog(tail, x + width + 8, y, left, null);
   }
   return x + width + 12;
 }

@@ -180,6 +180,7 @@ function join(event, faultsByNumber) {
     case "fault_began": {
       const fault = { ...what, at: event.at, began: event.i, ended: null };
       faultsByNumber.set(what.fault, fault);
+      if (fault.groups.flat().length === 1) event.server = fault.groups.flat()[0];
       faults.push(fault);
       event.fault = fault;
       break;

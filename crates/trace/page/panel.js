@@ -90,7 +90,8 @@ function logOf(state, full) {
   const tail = tailOf(state);
   const first = tail.first + Math.max(0, tail.terms.length - (full ? 40 : 14));
   const box = make("div", { class: "log" });
-  if (first > 1) box.append(make("span", { class: "before", text: `… ${first - 1} before` }));
+  if (first - 1 === tail.after && tail.after > 0) box.append(make("span", { class: "before", text: `▣ 1–${tail.after} in the snapshot` }));
+  else if (first > 1) box.append(make("span", { class: "before", text: `… ${first - 1} before` }));
   for (let index = first; index < tail.first + tail.terms.length; index++) {
     const term = tail.terms[index - tail.first], [fill, on] = termColours(term);
     const label = state.labels[index];
@@ -101,7 +102,7 @@ function logOf(state, full) {
       text: full && label ? `${term} ${label}` : term,
     }));
   }
-  if (tail.terms.length === 0) box.append(make("span", { class: "before", text: "log empty" }));
+  if (tail.terms.length === 0 && tail.after === 0) box.append(make("span", { class: "before", text: "log empty" }));
   return box;
 }
 
@@ -126,7 +127,7 @@ function legend() {
     make("h2", { text: "How to read this" }),
     make("ul", { class: "legend" }, ...rows,
       legendRow(cross, "A message that never arrives is cut short."),
-      legendRow(entries, "A server's log after a change, the newest entry last: one cell an entry, with its term. Filled: this server knows that it is committed. Dashed: it does not (yet)."),
+      legendRow(entries, "A server's log after a change, the newest entry last: one cell an entry, with its term. Filled: this server knows that it is committed. Dashed: it does not (yet). 20… are 20 entries before these; ▣20 are 20 that only a snapshot holds."),
       legendRow(wall, "Nothing passes through a wall: the network is cut there."),
       legendRow(down, "A fault, as long as it lasts. Hatched all over: the process is down.")),
     make("p", { class: "keys" }, keys("↑"), keys("↓"), " step  ", keys("space"), " play  ", keys("+"), keys("−"), keys("0"), " or Ctrl and wheel, or two fingers: zoom  ", keys("/"), " search  ", keys("Home"), keys("End"), " ends  ", keys("t"), " true time  ", keys("Esc"), " back here"),

@@ -291,3 +291,28 @@ impl Event {
         size_of::<Event>() + heap + self.state.len()
     }
 }
+
+impl What {
+    /// The servers that it names outright.
+    pub(crate) fn servers(&self) -> [Option<usize>; 2] {
+        match self {
+            What::Started { server, vote, .. } => [Some(*server), *vote],
+            What::Role { server, leader, .. } => [Some(*server), *leader],
+            What::Vote {
+                server, candidate, ..
+            } => [Some(*server), Some(*candidate)],
+            What::Log { server, .. }
+            | What::Commit { server, .. }
+            | What::Applied { server, .. }
+            | What::SnapshotTaken { server, .. }
+            | What::SnapshotInstalled { server, .. } => [Some(*server), None],
+            What::Sent { from, to, .. } => [Some(*from), Some(*to)],
+            What::OperationBegan { server, .. } | What::Note { server, .. } => [*server, None],
+            What::Received { .. }
+            | What::Lost { .. }
+            | What::FaultBegan { .. }
+            | What::FaultEnded { .. }
+            | What::OperationEnded { .. } => [None, None],
+        }
+    }
+}

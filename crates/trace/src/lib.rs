@@ -47,6 +47,7 @@
 
 mod event;
 mod html;
+mod inputs;
 pub mod limits;
 mod moment;
 mod recorder;
@@ -55,7 +56,8 @@ mod trace;
 
 pub use event::{Event, FaultKind, Outcome, Role, Run, What};
 pub use html::render_html;
+pub use inputs::{FaultId, Letter, Limits, MessageId, OperationId, Start, View};
 pub use moment::{Fault, Moment, Operation, Sent, ServerState};
-pub use recorder::{FaultId, Letter, Limits, MessageId, OperationId, Recorder, Start, View};
+pub use recorder::Recorder;
 pub use text::render_text;
 pub use trace::Trace;

@@ -116,6 +116,62 @@ impl ServerState {
         (self.last_index() - terms.len() as u64 + 1, terms)
     }
 
+    /// As a `What::Started` has it.
+    fn started(what: &What) -> ServerState {
+        let mut started = ServerState::default();
+        if let What::Started {
+            term,
+            vote,
+            snapshot_index,
+            snapshot_term,
+            log,
+            log_after,
+            commit,
+            applied,
+            ..
+        } = what
+        {
+            started = ServerState {
+                up: true,
+                term: *term,
+                vote: *vote,
+                snapshot_index: *snapshot_index,
+                snapshot_term: *snapshot_term,
+                log_after: *log_after,
+                commit: *commit,
+                applied: *applied,
+                ..ServerState::default()
+            };
+            started.append(log);
+        }
+        started
+    }
+
+    fn apply_snapshot(&mut self, what: &What) {
+        match what {
+            What::SnapshotTaken {
+                index,
+                term,
+                log_after,
+                ..
+            } => {
+                self.snapshot_index = *index;
+                self.snapshot_term = *term;
+                self.forget_through(*log_after);
+            }
+            What::SnapshotInstalled { index, term, .. } => {
+                self.snapshot_index = *index;
+                self.snapshot_term = *term;
+                self.log.clear();
+                self.labels.clear();
+                self.log_after = *index;
+                self.commit = *index;
+                self.applied = *index;
+            }
+            _ => {}
+        }
+    }
+
     fn cut_after(&mut self, keep: u64) {
         let mut excess = self.last_index().saturating_sub(keep);
         while let Some(run) = self.log.last_mut().filter(|_| excess > 0) {
@@ -271,30 +327,8 @@ impl Moment {
 
     fn apply_to_server(&mut self, what: &What) {
         match what {
-            What::Started {
-                server,
-                term,
-                vote,
-                snapshot_index,
-                snapshot_term,
-                log,
-                log_after,
-                commit,
-                applied,
-            } => {
-                let mut started = ServerState {
-                    up: true,
-                    term: *term,
-                    vote: *vote,
-                    snapshot_index: *snapshot_index,
-                    snapshot_term: *snapshot_term,
-                    log_after: *log_after,
-                    commit: *commit,
-                    applied: *applied,
-                    ..ServerState::default()
-                };
-                started.append(log);
-                self.servers[*server] = started;
+            What::Started { server, .. } => {
+                self.servers[*server] = ServerState::started(what);
             }
             What::Role {
                 server,
@@ -329,30 +363,8 @@ impl Moment {
             }
             What::Commit { server, index } => self.servers[*server].commit = *index,
             What::Applied { server, index } => self.servers[*server].applied = *index,
-            What::SnapshotTaken {
-                server,
-                index,
-                term,
-                log_after,
-            } => {
-                let server = &mut self.servers[*server];
-                server.snapshot_index = *index;
-                server.snapshot_term = *term;
-                server.forget_through(*log_after);
-            }
-            What::SnapshotInstalled {
-                server,
-                index,
-                term,
-            } => {
-                let server = &mut self.servers[*server];
-                server.snapshot_index = *index;
-                server.snapshot_term = *term;
-                server.log.clear();
-                server.labels.clear();
-                server.log_after = *index;
-                server.commit = *index;
-                server.applied = *index;
+            What::SnapshotTaken { server, .. } | What::SnapshotInstalled { server, .. } => {
+                self.servers[*server].apply_snapshot(what);
             }
             _ => {}
         }

@@ -6,95 +6,9 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::{
-    DEFAULT_MAX_BYTES, DEFAULT_MAX_EVENTS, MAX_SERVERS, MAX_STATE_BYTES, MAX_TEXT_BYTES,
-};
-use crate::{Event, FaultKind, Moment, Outcome, Role, Run, Trace, What};
-
-/// How much a recorder keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Events. At least one is kept.
-    pub max_events: usize,
-    /// Bytes in memory. At least one event is kept.
-    pub max_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            max_events: DEFAULT_MAX_EVENTS,
-            max_bytes: DEFAULT_MAX_BYTES,
-        }
-    }
-}
-
-/// Names a message that was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(u64);
-
-/// Names a fault that lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FaultId(u64);
-
-/// Names a client's operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OperationId(u64);
-
-/// What a server starts with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Start {
-    /// Its term.
-    pub term: u64,
-    /// Whom it voted for in that term.
-    pub vote: Option<usize>,
-    /// The last index that its snapshot covers; 0 without one.
-    pub snapshot_index: u64,
-    /// The term of that entry.
-    pub snapshot_term: u64,
-    /// The index before the log's first entry.
-    pub log_after: u64,
-    /// The log.
-    pub log: Vec<Run>,
-    /// Its commit index.
-    pub commit: u64,
-    /// What its state machine holds.
-    pub applied: u64,
-}
-
-/// What can be seen of a server after any step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct View {
-    /// Its role.
-    pub role: Role,
-    /// Its term.
-    pub term: u64,
-    /// Whom it voted for in that term.
-    pub vote: Option<usize>,
-    /// The leader it knows.
-    pub leader: Option<usize>,
-    /// Its commit index.
-    pub commit: u64,
-    /// What its state machine holds.
-    pub applied: u64,
-}
-
-/// A message that leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Letter<'a> {
-    /// Who sends it.
-    pub from: usize,
-    /// For whom.
-    pub to: usize,
-    /// What it is called; the page filters by it, so there should be few kinds.
-    pub kind: &'a str,
-    /// The term that it carries.
-    pub term: u64,
-    /// What it says, the important first: the end is cut where there is no room.
-    pub summary: &'a str,
-    /// Whether it is part of the daily round (a heartbeat and its answer): out of sight at first.
-    pub routine: bool,
-}
+use crate::inputs::{FaultId, Letter, Limits, MessageId, OperationId, Start, View};
+use crate::limits::{MAX_SERVERS, MAX_STATE_BYTES, MAX_TEXT_BYTES};
+use crate::{Event, Fault, FaultKind, Moment, Outcome, Run, Trace, What};
 
 /// Makes a [`Trace`]. Times are nanoseconds of virtual time and never go back; servers are named by
 /// position; both are asserted, as they come from our own programs.
@@ -190,7 +104,7 @@ impl Recorder {
     /// How a server looks after a step. What differs from before becomes events; says whether
     /// anything did, so that [`Recorder::attach`] is worth its cost.
     pub fn observe(&mut self, at: u64, server: usize, view: View) -> bool {
-        let before = self.now.servers[server].clone_facts();
+        let before = View::of(&self.now.servers[server]);
         let View { role, term, .. } = view;
         if (before.role, before.term, before.leader) != (role, term, view.leader) {
             let leader = view.leader;
@@ -373,7 +287,7 @@ impl Recorder {
         self.end_faults(at, |fault| fault.kind != FaultKind::Crash);
     }
 
-    fn end_faults(&mut self, at: u64, ends: impl Fn(&crate::Fault) -> bool) {
+    fn end_faults(&mut self, at: u64, ends: impl Fn(&Fault) -> bool) {
         let faults = self.now.faults.iter().filter(|(_, fault)| ends(fault));
         let numbers: Vec<u64> = faults.map(|(number, _)| *number).collect();
         for fault in numbers {
@@ -485,44 +399,6 @@ impl Recorder {
                 self.start.apply(&oldest);
                 self.dropped += 1;
             }
-        }
-    }
-}
-
-impl crate::ServerState {
-    fn clone_facts(&self) -> View {
-        View {
-            role: self.role,
-            term: self.term,
-            vote: self.vote,
-            leader: self.leader,
-            commit: self.commit,
-            applied: self.applied,
-        }
-    }
-}
-
-impl What {
-    /// The servers that it names outright.
-    pub(crate) fn servers(&self) -> [Option<usize>; 2] {
-        match self {
-            What::Started { server, vote, .. } => [Some(*server), *vote],
-            What::Role { server, leader, .. } => [Some(*server), *leader],
-            What::Vote {
-                server, candidate, ..
-            } => [Some(*server), Some(*candidate)],
-            What::Log { server, .. }
-            | What::Commit { server, .. }
-            | What::Applied { server, .. }
-            | What::SnapshotTaken { server, .. }
-            | What::SnapshotInstalled { server, .. } => [Some(*server), None],
-            What::Sent { from, to, .. } => [Some(*from), Some(*to)],
-            What::OperationBegan { server, .. } | What::Note { server, .. } => [*server, None],
-            What::Received { .. }
-            | What::Lost { .. }
-            | What::FaultBegan { .. }
-            | What::FaultEnded { .. }
-            | What::OperationEnded { .. } => [None, None],
         }
     }
 }

@@ -11,7 +11,7 @@ mod words;
 use grid::{Line, Style, wrap};
 
 use crate::limits::MIN_TEXT_WIDTH;
-use crate::{Event, FaultKind, Moment, Role, Sent, Trace, What};
+use crate::{Event, Fault, FaultKind, Moment, Role, Sent, Trace, What};
 
 /// Cells for the time and the blank after it.
 const TIME_WIDTH: usize = 11;
@@ -107,10 +107,8 @@ impl<'a> Columns<'a> {
     fn end(&mut self) {
         self.flush();
         if self.routine > 0 {
-            let words = format!(
-                "{} routine messages (heartbeats and their answers) are not shown.",
-                self.routine
-            );
+            let count = self.routine;
+            let words = format!("Not shown: heartbeats and their answers ({count}).");
             self.free_line(&words, Style::DIM);
         }
     }
@@ -215,7 +213,11 @@ impl<'a> Columns<'a> {
             let mut line = self.row(self.block_at);
             for (server, lines) in block.iter().enumerate() {
                 if let Some((words, style)) = lines.get(number) {
-                    line.put(self.lifeline(server) + 2, words, *style);
+                    let x = self.lifeline(server) + 2;
+                    line.put(x, words, *style);
+                    for (at, entry, term) in words::entries_in(words) {
+                        line.put(x + at, entry, Style::of_term(term));
+                    }
                 }
             }
             line.finish(self.colour, &mut self.out);
@@ -228,27 +230,8 @@ impl<'a> Columns<'a> {
         match &event.what {
             What::Received { message } => self.arrow(event.at, *message, None),
             What::Lost { message, why } => self.arrow(event.at, *message, Some(why)),
-            What::FaultBegan {
-                groups,
-                label,
-                kind,
-                ..
-            } => {
-                self.now.apply(event);
-                let words = words::of_fault(*kind, groups, label, &self.trace.servers);
-                self.across_or_at(event.at, groups, &format!("✖ {words}"), Style::ALARM);
-                return;
-            }
-            What::FaultEnded { fault } => {
-                if let Some(ended) = self.now.faults.get(fault).cloned() {
-                    // The start that follows says it, or the fault was of a moment only.
-                    let told = ended.kind == FaultKind::Crash || ended.at == event.at;
-                    self.now.apply(event);
-                    if !told {
-                        let words = format!("✔ over: {}", ended.label);
-                        self.across_or_at(event.at, &ended.groups, &words, Style::BOLD);
-                    }
-                }
+            What::FaultBegan { .. } | What::FaultEnded { .. } => {
+                self.fault(event);
                 return;
             }
             What::OperationBegan {
@@ -277,6 +260,32 @@ impl<'a> Columns<'a> {
             _ => {}
         }
         self.now.apply(event);
+    }
+
+    fn fault(&mut self, event: &Event) {
+        match &event.what {
+            What::FaultBegan {
+                groups,
+                label,
+                kind,
+                ..
+            } => {
+                self.now.apply(event);
+                let words = words::of_fault(*kind, groups, label, &self.trace.servers);
+                self.across_or_at(event.at, groups, &format!("✖ {words}"), Style::ALARM);
+            }
+            What::FaultEnded { fault } => {
+                let ended = self.now.faults.get(fault).cloned();
+                self.now.apply(event);
+                // The start that follows a crash says it, and what was of a moment has said it.
+                let news = |ended: &Fault| ended.kind != FaultKind::Crash && ended.at != event.at;
+                if let Some(ended) = ended.filter(news) {
+                    let words = format!("✔ over: {}", ended.label);
+                    self.across_or_at(event.at, &ended.groups, &words, Style::BOLD);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn of_someone(&mut self, at: u64, server: Option<usize>, words: &str, style: Style) {
@@ -321,10 +330,17 @@ impl<'a> Columns<'a> {
     }
 
     fn draw_arrow(&self, line: &mut Line, sent: &Sent, lost: Option<&str>) {
-        let (from, to) = (self.lifeline(sent.from), self.lifeline(sent.to));
-        if from == to {
+        let (from, goal) = (self.lifeline(sent.from), self.lifeline(sent.to));
+        if from == goal {
             return;
         }
+        // A lost one stops short of its goal, by so much that it is seen.
+        let short = if lost.is_some() { self.column / 3 } else { 0 };
+        let to = if from < goal {
+            goal - short
+        } else {
+            goal + short
+        };
         let style = Style::of_term(sent.term);
         let (left, right) = (from.min(to) + 1, from.max(to));
         for x in left..right {
@@ -358,8 +374,8 @@ impl<'a> Columns<'a> {
         match (rightwards, lost.is_some()) {
             (true, false) => line.put(to - 1, "►", style),
             (false, false) => line.put(to + 1, "◄", style),
-            (true, true) => line.put(to - 2, "╳ ", Style::ALARM),
-            (false, true) => line.put(to + 1, " ╳", Style::ALARM),
+            (true, true) => line.put(to - 1, "╳", Style::ALARM),
+            (false, true) => line.put(to + 1, "╳", Style::ALARM),
         }
     }
 }

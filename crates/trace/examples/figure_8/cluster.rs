@@ -59,7 +59,6 @@ pub(crate) struct Cluster {
     random: u64,
     /// What each sender last said in an Append or an answer to one, so that repetitions are known.
     said: BTreeMap<(usize, usize), (u64, u64)>,
-    proposed: bool,
     recorder: Recorder,
 }
 
@@ -77,7 +76,6 @@ impl Cluster {
             pauses: BTreeMap::new(),
             random: 8,
             said: BTreeMap::new(),
-            proposed: false,
             recorder,
         };
         for (node, timeout) in timeouts.into_iter().enumerate() {
@@ -220,14 +218,6 @@ impl Cluster {
         self.carry_out(node);
         let index = self.recorder.now().servers[node].last_index();
         self.nodes[node].asked.push((index, operation));
-    }
-
-    /// For a condition that is asked again and again: proposes the first time only.
-    pub(crate) fn propose_once(&mut self, node: usize) -> bool {
-        if !std::mem::replace(&mut self.proposed, true) {
-            self.propose(node, "x = 6");
-        }
-        false
     }
 
     pub(crate) fn note(&mut self, text: &str) {
@@ -421,7 +411,7 @@ impl Cluster {
 
     fn attach_state(&mut self, node: usize) {
         if let Some(raft) = &self.nodes[node].raft {
-            self.recorder.attach(format!("{:#?}", raft.status()));
+            self.recorder.attach(words::of_status(&raft.status()));
         }
     }
 

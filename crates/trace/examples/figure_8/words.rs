@@ -1,6 +1,6 @@
 //! What nodes say to each other, in words for a picture.
 
-use quorate_raft::{Message, Payload};
+use quorate_raft::{Message, Payload, Status};
 use quorate_trace::Run;
 
 /// A message's kind, its term, and what it says.
@@ -70,4 +70,25 @@ pub(crate) fn of_entries(entries: &[quorate_raft::Entry]) -> Vec<Run> {
         _ => Run::labelled(entry.term.0, "(empty)"),
     };
     entries.iter().map(run).collect()
+}
+
+/// Where a node stands, a line a fact.
+pub(crate) fn of_status(status: &Status) -> String {
+    let mut words = format!(
+        "log through {}, durable through {}\ncommitted {}, handed out {}, applied {}\n",
+        status.last_index, status.durable_index, status.commit, status.handed_out, status.applied
+    );
+    for peer in &status.peers {
+        let how = if peer.replicating {
+            "replicating"
+        } else {
+            "probing"
+        };
+        let line = format!(
+            "S{}: {how}, matched {}, next {}, {} under way\n",
+            peer.id, peer.matched, peer.next, peer.inflight_appends
+        );
+        words.push_str(&line);
+    }
+    words
 }

@@ -5,10 +5,11 @@ use super::grid::Style;
 use crate::{FaultKind, Operation, Outcome, Role, Sent, ServerState, What};
 
 /// What a newcomer must know to read the columns.
-pub(super) const LEGEND: [&str; 4] = [
+pub(super) const LEGEND: [&str; 5] = [
     "Time runs down, a column is a server. t3: term 3; a term has at most one leader, and a colour.",
-    "Its line: ┃ leader  ╎ candidate  │ follower  ┊ paused  (none) down.",
-    "log 1 1 2 (4): the term of each entry, oldest first; in brackets: not known here as committed.",
+    "Its line: ┃ leader, ╎ candidate, │ follower, ┊ paused; none while it is down.",
+    "log 1 1 2 (4): the term of each entry, oldest first; in brackets: not known here as committed;",
+    "9…: nine entries before those shown; ▣9: nine that only a snapshot holds.",
     "A message is drawn when it arrives; ╳ is one that never does.",
 ];
 
@@ -104,7 +105,6 @@ pub(super) fn of_server(server: usize, names: &[String]) -> String {
 
 /// The log's newest entries, as many as there is room for.
 fn of_log(state: &ServerState, room: usize) -> String {
-    let last = state.last_index();
     // Each entry takes two cells at least; brackets, dots and the word take some too.
     let (first, terms) = state.newest_terms((room / 2).max(1));
     for skip in 0..terms.len() {
@@ -114,16 +114,21 @@ fn of_log(state: &ServerState, room: usize) -> String {
             return words;
         }
     }
-    match state.snapshot_index {
+    match state.log_after {
         0 => "log empty".to_owned(),
-        _ => format!("log empty after {last}"),
+        after => format!("log ▣{after}"),
     }
 }
 
 fn of_terms(state: &ServerState, first: u64, terms: &[u64]) -> String {
     let mut words = "log".to_owned();
     if first > 1 {
-        words.push_str(&format!(" {}…", first - 1));
+        // What a snapshot holds, or what there is no room for.
+        let before = first - 1;
+        match before == state.log_after {
+            true => words.push_str(&format!(" ▣{before}")),
+            false => words.push_str(&format!(" {before}…")),
+        }
     }
     let mut open = false;
     for (index, term) in (first..).zip(terms) {
@@ -138,6 +143,21 @@ fn of_terms(state: &ServerState, first: u64, terms: &[u64]) -> String {
         words.push(')');
     }
     words
+}
+
+/// The entries in a line that `of_log` made: where each stands, and its term.
+pub(super) fn entries_in(line: &str) -> impl Iterator<Item = (usize, &str, u64)> {
+    let is_log = line == "log" || line.starts_with("log ");
+    let words = line.split(' ').filter(move |_| is_log);
+    let mut at = 0;
+    words.filter_map(move |word| {
+        let begins = at;
+        at += word.chars().count() + 1;
+        let entry = word.trim_start_matches('(').trim_end_matches(')');
+        let bracket = usize::from(word.starts_with('('));
+        let term = entry.parse().ok()?;
+        Some((begins + bracket, entry, term))
+    })
 }
 
 /// A message's label.
