@@ -233,7 +233,10 @@ function drawLabels(from, to) {
   for (let k = from; k < to; k++) {
     const event = events[shown[k]], type = event.what.type, y = screenY(event.i);
     if (event.message || type === "fault_ended" || type === "fault_began" && event.fault.ended !== event.i) continue;
-    if (event.server == null) { drawBanner(event, y); continue; }
+    if (event.server == null) {
+      if (y - (lastY.get(null) ?? -99) >= 20) { drawBanner(event, y); lastY.set(null, y); }
+      continue;
+    }
     if (!view.columns.includes(event.server)) continue;
     const next = events[event.i + 1];
     const told = type === "log" && next && next.what.type === "commit" && next.server === event.server && next.at === event.at;
