@@ -283,6 +283,7 @@ function drawRole(event, x, y, room) {
   drawShape(role, x, y, fill);
   pen.font = leads || asks ? BOLD : FONT;
   const text = clip(labelOf(event), room - 18);
+  if (!text) return x + 10;
   const width = pen.measureText(text).width + 16;
   if (leads) { pill(x + 13, y, width, fill); pen.fillStyle = on; pen.fillText(text, x + 21, y); }
   else if (asks) { pill(x + 13, y, width, ink.paper, fill); pen.fillStyle = ink.ink; pen.fillText(text, x + 21, y); }
@@ -357,6 +358,7 @@ function drawWords(event, x, y, room) {
   const strong = ["started", "snapshot_taken", "snapshot_installed", "note"].includes(type);
   pen.font = strong ? BOLD : FONT;
   const text = clip(labelOf(event), room, type === "started" ? "↻ starts" : "");
+  if (!text) return x;
   const width = pen.measureText(text).width;
   if (type === "note") {
     pill(x - 2, y, width + 14, ink.note);

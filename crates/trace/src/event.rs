@@ -61,6 +61,18 @@ impl Run {
     }
 }
 
+impl Run {
+    /// The entries of a log that ends at `last_index`, from the index of the first entry and the
+    /// term of each run, ascending: the form in which a write-ahead log gives them back.
+    pub fn of_term_runs(term_runs: &[(u64, u64)], last_index: u64) -> Vec<Run> {
+        let begins = term_runs.iter().map(|(begins, _)| *begins);
+        let ends = begins.skip(1).chain([last_index.saturating_add(1)]);
+        let each = term_runs.iter().zip(ends);
+        each.map(|((begins, term), end)| Run::new(*term, end.saturating_sub(*begins)))
+            .collect()
+    }
+}
+
 /// What goes wrong: decides how the band is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -17,7 +17,7 @@
 //! recorder.started(0, 1, quorate_trace::Start::default());
 //! let leads = View { role: Role::Leader, term: 1, ..View::default() };
 //! recorder.observe(1_000_000, 0, leads);
-//! recorder.log(1_000_000, 0, 0, vec![Run::labelled(1, "x = 1")]);
+//! recorder.log(1_000_000, 0, None, vec![Run::labelled(1, "x = 1")]);
 //! let append = Letter { from: 0, to: 1, kind: "Append", term: 1, summary: "1 entry", routine: false };
 //! let message = recorder.sent(1_000_000, append);
 //! recorder.received(2_500_000, message);

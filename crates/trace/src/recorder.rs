@@ -138,8 +138,20 @@ impl Recorder {
         before != view
     }
 
-    /// A log changed: entries after `keep` are cut off, and `appended` follow.
-    pub fn log(&mut self, at: u64, server: usize, keep: u64, appended: Vec<Run>) {
+    /// A log changed: entries after `cut_after`, if that is given, are cut off, and `appended`
+    /// follow. When that changes nothing, nothing is recorded; says whether it was.
+    pub fn log(
+        &mut self,
+        at: u64,
+        server: usize,
+        cut_after: Option<u64>,
+        appended: Vec<Run>,
+    ) -> bool {
+        let known = self.now.servers[server].last_index();
+        let keep = cut_after.unwrap_or(known);
+        if keep >= known && appended.is_empty() {
+            return false;
+        }
         let appended = appended.into_iter().map(short_run).collect();
         let what = What::Log {
             server,
@@ -147,6 +159,7 @@ impl Recorder {
             appended,
         };
         self.record(at, what);
+        true
     }
 
     /// A server took a snapshot through `index`; its log keeps what follows `log_after`.

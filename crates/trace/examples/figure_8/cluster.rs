@@ -363,11 +363,10 @@ impl Cluster {
             }
             let life = self.nodes[node].life;
             if let Some(write) = ready.write {
-                let known = self.recorder.now().servers[node].last_index();
-                let keep = write.truncate_after.map_or(known, |after| after.0);
+                let cut_after = write.truncate_after.map(|after| after.0);
                 let runs: Vec<Run> = words::of_entries(&write.entries);
-                if keep < known || !runs.is_empty() {
-                    self.recorder.log(self.now.as_nanos(), node, keep, runs);
+                let at = self.now.as_nanos();
+                if self.recorder.log(at, node, cut_after, runs) {
                     self.attach_state(node);
                 }
                 self.nodes[node]

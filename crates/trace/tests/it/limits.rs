@@ -27,7 +27,7 @@ fn busy(limits: Limits) -> Trace {
         recorder.log(
             round * MS,
             0,
-            round - 1,
+            Some(round - 1),
             vec![Run::labelled(1 + round / 20, "x")],
         );
         if round % 3 > 0 {

@@ -29,8 +29,8 @@ fn only_what_changed_becomes_an_event() {
 #[test]
 fn a_log_is_cut_before_it_grows() {
     let mut recorder = started(&["n1"]);
-    recorder.log(MS, 0, 0, vec![Run::new(1, 3), Run::labelled(2, "lost")]);
-    recorder.log(2 * MS, 0, 2, vec![Run::labelled(3, "kept")]);
+    recorder.log(MS, 0, None, vec![Run::new(1, 3), Run::labelled(2, "lost")]);
+    recorder.log(2 * MS, 0, Some(2), vec![Run::labelled(3, "kept")]);
     let server = &recorder.now().servers[0];
     assert_eq!(server.newest_terms(10), (1, vec![1, 1, 3]));
     assert_eq!(server.newest_terms(2), (2, vec![1, 3]));
@@ -39,9 +39,26 @@ fn a_log_is_cut_before_it_grows() {
 }
 
 #[test]
+fn a_log_that_stays_as_it_is_is_no_event() {
+    let mut recorder = started(&["n1"]);
+    assert!(recorder.log(MS, 0, None, vec![Run::new(1, 3)]));
+    assert!(!recorder.log(MS, 0, None, Vec::new()));
+    assert!(!recorder.log(MS, 0, Some(3), Vec::new()));
+    assert!(recorder.log(MS, 0, Some(2), Vec::new()));
+    assert_eq!(recorder.finish().events.len(), 3);
+}
+
+#[test]
+fn term_runs_of_a_log_become_its_entries() {
+    let runs = Run::of_term_runs(&[(5, 1), (8, 4)], 8);
+    assert_eq!(runs, [Run::new(1, 3), Run::new(4, 1)]);
+    assert!(Run::of_term_runs(&[], 4).is_empty());
+}
+
+#[test]
 fn a_snapshot_shortens_the_log_from_the_front_and_an_install_voids_it() {
     let mut recorder = started(&["n1"]);
-    recorder.log(MS, 0, 0, vec![Run::new(1, 3), Run::new(2, 3)]);
+    recorder.log(MS, 0, None, vec![Run::new(1, 3), Run::new(2, 3)]);
     recorder.snapshot_taken(2 * MS, 0, 5, 2, 4);
     let server = &recorder.now().servers[0];
     assert_eq!(
@@ -49,7 +66,7 @@ fn a_snapshot_shortens_the_log_from_the_front_and_an_install_voids_it() {
         (6, (5, vec![2, 2]))
     );
     recorder.snapshot_installed(3 * MS, 0, 20, 3);
-    recorder.log(4 * MS, 0, 20, vec![Run::new(3, 1)]);
+    recorder.log(4 * MS, 0, None, vec![Run::new(3, 1)]);
     let server = &recorder.now().servers[0];
     assert_eq!(
         (server.last_index(), server.newest_terms(9)),

@@ -75,11 +75,11 @@ pub(crate) fn everything() -> Trace {
 fn replication(recorder: &mut Recorder) {
     let asked = recorder.operation_began(103 * MS, "c1", Some(0), "put a 1");
     let entries = vec![Run::labelled(1, "empty"), Run::labelled(1, "put a 1")];
-    recorder.log(103 * MS, 0, 0, entries.clone());
+    recorder.log(103 * MS, 0, None, entries.clone());
     let append = recorder.sent(103 * MS, letter(0, 1, "Append"));
     let again = recorder.duplicated(103 * MS, append);
     recorder.received(104 * MS, append);
-    recorder.log(104 * MS, 1, 0, entries);
+    recorder.log(104 * MS, 1, None, entries);
     recorder.received(105 * MS, again);
     let heartbeat = Letter {
         routine: true,
