@@ -54,7 +54,7 @@ fn write<D: Disk>(
             then_send.extend(request.then_send);
         }
     }
-    let mark = writes.iter().filter_map(|write| write.snapshot).last();
+    let mark = writes.iter().rev().find_map(|write| write.snapshot);
     let started = Instant::now();
     let Some(last) = writer.write(writes)? else {
         return Ok(());

@@ -229,8 +229,7 @@ impl World {
             writes.push(request.write);
             then_send.extend(request.then_send);
         }
-        let marks = writes.iter().filter_map(|write| write.snapshot);
-        let mark = marks.last();
+        let mark = writes.iter().rev().find_map(|write| write.snapshot);
         match process.log_writer.write(writes) {
             Ok(last) => {
                 process.log_group = Some((last, then_send));
