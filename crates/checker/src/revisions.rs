@@ -300,7 +300,7 @@ impl Read<'_> {
         let facts = &timeline.keys[&kv.key];
         let later = facts.range(kv.mod_revision.saturating_add(1)..);
         let mut later = later.filter(|(revision, fact)| {
-            **revision <= self.at && !(fact.value.is_none() && !fact.changed)
+            **revision <= self.at && (fact.changed || fact.value.is_some())
         });
         if let Some((revision, fact)) = later.next() {
             let what = fact
