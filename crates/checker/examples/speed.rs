@@ -4,7 +4,11 @@
 //! outcome.
 #![forbid(unsafe_code)]
 // The crate has no clock; this measures it.
-#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_types,
+    clippy::disallowed_methods
+)]
 
 #[path = "../tests/it/workload.rs"]
 mod workload;
