@@ -3,6 +3,12 @@
 //! `cargo run --release -p quorate-checker --example speed`. Fifty clients at once; one write in a hundred has an unknown
 //! outcome.
 #![forbid(unsafe_code)]
+// The crate has no clock; this measures it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_types,
+    clippy::disallowed_methods
+)]
 
 #[path = "../tests/it/workload.rs"]
 mod workload;

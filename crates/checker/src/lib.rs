@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod answered;
 mod blob;
 mod error;
 mod format;

@@ -7,10 +7,11 @@
 //! Where the outcome of a write is unknown, the check is lenient about the keys that it may have changed: it may call
 //! right what is wrong, never the other way round.
 
+use crate::answered::Answered;
 use crate::blob::Blob;
 use crate::history::{History, OpId};
 use crate::store::{Compare, KeyValue, OpAnswer, StoreBody, StoreCall, StoreOp, Target};
-use crate::timeline::{Answered, Timeline, View};
+use crate::timeline::{Timeline, View};
 use crate::verdict::{Effort, Rule, Verdict, Violation};
 
 type Check = Result<(), Box<Violation>>;

@@ -15,10 +15,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use crate::answered::{Answered, answered, changes_of, may_do_all, open_changes};
 use crate::blob::Blob;
-use crate::history::{Call, History, Moment, OpId, Operation, Outcome};
+use crate::history::{Call, History, Moment, OpId, Operation};
 use crate::matching::match_all;
-use crate::store::{OpAnswer, Span, StoreAnswer, StoreBody, StoreCall, StoreOp};
+use crate::store::{Span, StoreCall, StoreOp};
 use crate::verdict::{Rule, Violation, Window};
 use crate::watch_log::WatchBatch;
 
@@ -40,15 +41,6 @@ pub(crate) enum View<'a> {
     Sure(Option<(i64, &'a Blob)>),
     /// Something unseen may have happened.
     Unsure,
-}
-
-/// An answered request to the store.
-#[derive(Clone, Copy)]
-pub(crate) struct Answered<'a> {
-    pub(crate) operation: &'a Operation,
-    pub(crate) call: &'a StoreCall,
-    pub(crate) answer: &'a StoreAnswer,
-    pub(crate) completed: Moment,
 }
 
 /// What was seen of one revision: keys and what they held.
@@ -482,110 +474,5 @@ impl<'a> Timeline<'a> {
             None => self.open_floor(key),
         };
         (lease != 0 && loose_after(from)) || floor.is_some_and(|floor| loose_after(from.max(floor)))
-    }
-}
-
-impl<'a> Answered<'a> {
-    /// The operations that were done, with their answers.
-    pub(crate) fn pairs(self) -> impl Iterator<Item = (&'a StoreOp, &'a OpAnswer)> {
-        let (ops, answers): (&[StoreOp], &[OpAnswer]) = match (self.call, &self.answer.body) {
-            (StoreCall::One(op), StoreBody::One(answer)) => {
-                (std::slice::from_ref(op), std::slice::from_ref(answer))
-            }
-            (
-                StoreCall::Txn {
-                    success, failure, ..
-                },
-                StoreBody::Txn { succeeded, answers },
-            ) => (if *succeeded { success } else { failure }, answers),
-            _ => (&[], &[]),
-        };
-        ops.iter().zip(answers)
-    }
-
-    fn done(self) -> impl Iterator<Item = &'a StoreOp> {
-        self.pairs().map(|(op, _)| op)
-    }
-
-    /// Whether it made its revision.
-    pub(crate) fn changed(self) -> bool {
-        self.pairs().any(|(_, answer)| match answer {
-            OpAnswer::Put {} => true,
-            OpAnswer::Delete { deleted } => *deleted > 0,
-            OpAnswer::Get { .. } => false,
-        })
-    }
-
-    fn kvs(self) -> impl Iterator<Item = &'a crate::store::KeyValue> {
-        self.pairs().flat_map(|(_, answer)| match answer {
-            OpAnswer::Get { kvs, .. } => kvs.as_slice(),
-            _ => &[],
-        })
-    }
-
-    fn greatest_revision(self) -> i64 {
-        let seen = self.kvs().map(|kv| kv.mod_revision).max();
-        seen.unwrap_or(0).max(self.answer.revision)
-    }
-
-    /// Whether this change leaves `key` so.
-    fn explains(self, key: &Blob, value: Option<&Blob>) -> bool {
-        self.done().any(|op| does(op, key, value))
-    }
-}
-
-fn answered(operation: &Operation) -> Option<Answered<'_>> {
-    match (&operation.call, &operation.completed) {
-        (Call::Store(call), Some((completed, Outcome::Store(answer)))) => Some(Answered {
-            operation,
-            call,
-            answer,
-            completed: *completed,
-        }),
-        _ => None,
-    }
-}
-
-fn open_changes(history: &History) -> Vec<&Operation> {
-    let open = history.operations().iter().filter(|op| op.is_open());
-    open.filter(|operation| changes_of(operation).next().is_some())
-        .collect()
-}
-
-/// The puts and deletes that it may do.
-fn changes_of(operation: &Operation) -> impl Iterator<Item = &StoreOp> {
-    let call = match &operation.call {
-        Call::Store(call) => Some(call),
-        Call::Register(..) => None,
-    };
-    let ops = call.into_iter().flat_map(StoreCall::may_do);
-    ops.filter(|op| !matches!(op, StoreOp::Get { .. }))
-}
-
-fn does(op: &StoreOp, key: &Blob, value: Option<&Blob>) -> bool {
-    match (op, value) {
-        (
-            StoreOp::Put {
-                key: put, value, ..
-            },
-            Some(seen),
-        ) => put == key && value == seen,
-        (StoreOp::Delete { .. }, None) => op.span().contains(key),
-        _ => false,
-    }
-}
-
-/// Whether one of the ways in which an operation may go does all that was seen.
-fn may_do_all(operation: &Operation, seen: &Seen) -> bool {
-    let all = |ops: &[StoreOp]| {
-        let mut keys = seen.iter();
-        keys.all(|(key, value)| ops.iter().any(|op| does(op, key, value.as_ref())))
-    };
-    match &operation.call {
-        Call::Store(StoreCall::One(op)) => all(std::slice::from_ref(op)),
-        Call::Store(StoreCall::Txn {
-            success, failure, ..
-        }) => all(success) || all(failure),
-        _ => false,
     }
 }

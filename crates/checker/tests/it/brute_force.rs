@@ -11,12 +11,12 @@ pub(crate) fn is_linearizable(history: &History) -> bool {
     permute(
         &operations,
         &mut Vec::new(),
-        history.initial_value().cloned(),
+        &history.initial_value().cloned(),
     )
 }
 
 /// Extends `order` in every way; true when all that was completed is in it.
-fn permute(all: &[&Operation], order: &mut Vec<usize>, value: Value) -> bool {
+fn permute(all: &[&Operation], order: &mut Vec<usize>, value: &Value) -> bool {
     let missing = |at: &usize| !order.contains(at);
     let finished = |operation: &Operation| matches!(operation.outcome(), Some(outcome) if *outcome != Outcome::Failed);
     let rest: Vec<usize> = (0..all.len()).filter(missing).collect();
@@ -28,9 +28,9 @@ fn permute(all: &[&Operation], order: &mut Vec<usize>, value: Value) -> bool {
         if comes_too_early || all[*at].outcome() == Some(&Outcome::Failed) {
             continue;
         }
-        if let Some(after) = effect(all[*at], &value) {
+        if let Some(after) = effect(all[*at], value) {
             order.push(*at);
-            if permute(all, order, after) {
+            if permute(all, order, &after) {
                 return true;
             }
             order.pop();
