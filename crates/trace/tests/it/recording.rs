@@ -98,6 +98,22 @@ fn faults_end_with_one_of_the_servers_they_strike() {
 }
 
 #[test]
+fn a_fault_with_a_known_end_ends_by_itself_before_what_comes_after() {
+    let mut recorder = started(&["n1"]);
+    let pause = |recorder: &mut quorate_trace::Recorder, until| {
+        recorder.fault_until(MS, until, FaultKind::Pause, vec![vec![0]], "stands still")
+    };
+    pause(&mut recorder, 3 * MS);
+    let ended_early = pause(&mut recorder, 4 * MS);
+    recorder.fault_ended(2 * MS, ended_early);
+    recorder.healed(5 * MS);
+    let ends = recorder.finish().events.into_iter();
+    let ends = ends.filter(|event| matches!(event.what, What::FaultEnded { .. }));
+    let ends: Vec<u64> = ends.map(|event| event.at).collect();
+    assert_eq!(ends, [2 * MS, 3 * MS]);
+}
+
+#[test]
 fn a_repeated_message_has_a_fate_of_its_own() {
     let mut recorder = started(&["n1", "n2"]);
     let first = recorder.sent(MS, letter(0, 1, "Append"));
