@@ -104,22 +104,43 @@ impl Recorder {
         self.record(at, what);
     }
 
-    /// How a server looks after a step. What differs from before becomes events; says whether
-    /// anything did, so that [`Recorder::attach`] is worth its cost.
+    /// How a server looks after a step that left its log as it was. What differs from before
+    /// becomes events; says whether anything did, so that [`Recorder::attach`] is worth its cost.
     pub fn observe(&mut self, at: u64, server: usize, view: View) -> bool {
+        self.observe_write(at, server, view, None, Vec::new())
+    }
+
+    /// How a server looks after a step that may have changed its log, as [`Recorder::log`] is told
+    /// of it. Role and vote are recorded before the log, and the commit index after it: the other
+    /// way round, entries that are being replaced would look committed.
+    pub fn observe_write(
+        &mut self,
+        at: u64,
+        server: usize,
+        view: View,
+        cut_after: Option<u64>,
+        appended: Vec<Run>,
+    ) -> bool {
+        let role = self.observe_role(at, server, view);
+        let log = self.log(at, server, cut_after, appended);
+        let progress = self.observe_progress(at, server, view);
+        role || log || progress
+    }
+
+    fn observe_role(&mut self, at: u64, server: usize, view: View) -> bool {
         let before = View::of(&self.now.servers[server]);
-        let View { role, term, .. } = view;
-        if (before.role, before.term, before.leader) != (role, term, view.leader) {
-            let leader = view.leader;
-            self.record(
-                at,
-                What::Role {
-                    server,
-                    role,
-                    term,
-                    leader,
-                },
-            );
+        let View {
+            role, term, leader, ..
+        } = view;
+        let changed = (before.role, before.term, before.leader) != (role, term, leader);
+        if changed {
+            let what = What::Role {
+                server,
+                role,
+                term,
+                leader,
+            };
+            self.record(at, what);
         }
         let voted = (before.term, before.vote) != (term, view.vote);
         if let Some(candidate) = view.vote.filter(|_| voted) {
@@ -129,7 +150,13 @@ impl Recorder {
                 candidate,
             };
             self.record(at, what);
+            return true;
         }
+        changed
+    }
+
+    fn observe_progress(&mut self, at: u64, server: usize, view: View) -> bool {
+        let before = View::of(&self.now.servers[server]);
         if before.commit != view.commit {
             let index = view.commit;
             self.record(at, What::Commit { server, index });
@@ -138,7 +165,7 @@ impl Recorder {
             let index = view.applied;
             self.record(at, What::Applied { server, index });
         }
-        before != view
+        (before.commit, before.applied) != (view.commit, view.applied)
     }
 
     /// A log changed: entries after `cut_after`, if that is given, are cut off, and `appended`

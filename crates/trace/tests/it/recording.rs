@@ -27,6 +27,25 @@ fn only_what_changed_becomes_an_event() {
 }
 
 #[test]
+fn what_is_replaced_and_committed_in_one_step_never_looks_committed_before() {
+    let mut recorder = started(&["n1"]);
+    recorder.log(MS, 0, None, vec![Run::new(1, 2)]);
+    let follows = view(Role::Follower, 3, 2);
+    recorder.observe_write(2 * MS, 0, follows, Some(1), vec![Run::new(3, 1)]);
+    let trace = recorder.finish();
+    let mut moment = trace.start.clone();
+    for event in &trace.events {
+        moment.apply(event);
+        let server = &moment.servers[0];
+        assert!(
+            server.commit < 2 || server.newest_terms(1).1 == [3],
+            "{event:?}"
+        );
+    }
+    assert_eq!(moment.servers[0].commit, 2);
+}
+
+#[test]
 fn a_log_is_cut_before_it_grows() {
     let mut recorder = started(&["n1"]);
     recorder.log(MS, 0, None, vec![Run::new(1, 3), Run::labelled(2, "lost")]);
