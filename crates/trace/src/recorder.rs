@@ -4,7 +4,7 @@
 //! after every step ([`Recorder::observe`]) and only changes become events. Its memory is bounded:
 //! over the limit the oldest events are dropped into [`Trace::start`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::inputs::{FaultId, Letter, Limits, MessageId, OperationId, Start, View};
 use crate::limits::{MAX_SERVERS, MAX_STATE_BYTES, MAX_TEXT_BYTES};
@@ -25,6 +25,8 @@ pub struct Recorder {
     dropped: u64,
     last_at: u64,
     next_number: u64,
+    /// Faults whose end is known beforehand: when, and their numbers.
+    due: BTreeSet<(u64, u64)>,
 }
 
 impl Recorder {
@@ -68,6 +70,7 @@ impl Recorder {
             dropped: 0,
             last_at: 0,
             next_number: 0,
+            due: BTreeSet::new(),
         }
     }
 
@@ -101,22 +104,43 @@ impl Recorder {
         self.record(at, what);
     }
 
-    /// How a server looks after a step. What differs from before becomes events; says whether
-    /// anything did, so that [`Recorder::attach`] is worth its cost.
+    /// How a server looks after a step that left its log as it was. What differs from before
+    /// becomes events; says whether anything did, so that [`Recorder::attach`] is worth its cost.
     pub fn observe(&mut self, at: u64, server: usize, view: View) -> bool {
+        self.observe_write(at, server, view, None, Vec::new())
+    }
+
+    /// How a server looks after a step that may have changed its log, as [`Recorder::log`] is told
+    /// of it. Role and vote are recorded before the log, and the commit index after it: the other
+    /// way round, entries that are being replaced would look committed.
+    pub fn observe_write(
+        &mut self,
+        at: u64,
+        server: usize,
+        view: View,
+        cut_after: Option<u64>,
+        appended: Vec<Run>,
+    ) -> bool {
+        let role = self.observe_role(at, server, view);
+        let log = self.log(at, server, cut_after, appended);
+        let progress = self.observe_progress(at, server, view);
+        role || log || progress
+    }
+
+    fn observe_role(&mut self, at: u64, server: usize, view: View) -> bool {
         let before = View::of(&self.now.servers[server]);
-        let View { role, term, .. } = view;
-        if (before.role, before.term, before.leader) != (role, term, view.leader) {
-            let leader = view.leader;
-            self.record(
-                at,
-                What::Role {
-                    server,
-                    role,
-                    term,
-                    leader,
-                },
-            );
+        let View {
+            role, term, leader, ..
+        } = view;
+        let changed = (before.role, before.term, before.leader) != (role, term, leader);
+        if changed {
+            let what = What::Role {
+                server,
+                role,
+                term,
+                leader,
+            };
+            self.record(at, what);
         }
         let voted = (before.term, before.vote) != (term, view.vote);
         if let Some(candidate) = view.vote.filter(|_| voted) {
@@ -126,7 +150,13 @@ impl Recorder {
                 candidate,
             };
             self.record(at, what);
+            return true;
         }
+        changed
+    }
+
+    fn observe_progress(&mut self, at: u64, server: usize, view: View) -> bool {
+        let before = View::of(&self.now.servers[server]);
         if before.commit != view.commit {
             let index = view.commit;
             self.record(at, What::Commit { server, index });
@@ -135,7 +165,7 @@ impl Recorder {
             let index = view.applied;
             self.record(at, What::Applied { server, index });
         }
-        before != view
+        (before.commit, before.applied) != (view.commit, view.applied)
     }
 
     /// A log changed: entries after `cut_after`, if that is given, are cut off, and `appended`
@@ -280,8 +310,24 @@ impl Recorder {
         self.fault_ended(at, fault);
     }
 
+    /// A fault whose end is known when it begins (a pause): it ends by itself, unless it is ended
+    /// earlier.
+    pub fn fault_until(
+        &mut self,
+        at: u64,
+        until: u64,
+        kind: FaultKind,
+        groups: Vec<Vec<usize>>,
+        label: impl Into<String>,
+    ) -> FaultId {
+        let fault = self.fault_began(at, kind, groups, label);
+        self.due.insert((until.max(at), fault.0));
+        fault
+    }
+
     /// A fault is over. One that has ended already stays as it is.
     pub fn fault_ended(&mut self, at: u64, id: FaultId) {
+        self.end_due(at);
         if self.now.faults.contains_key(&id.0) {
             self.record(at, What::FaultEnded { fault: id.0 });
         }
@@ -301,6 +347,7 @@ impl Recorder {
     }
 
     fn end_faults(&mut self, at: u64, ends: impl Fn(&Fault) -> bool) {
+        self.end_due(at);
         let faults = self.now.faults.iter().filter(|(_, fault)| ends(fault));
         let numbers: Vec<u64> = faults.map(|(number, _)| *number).collect();
         for fault in numbers {
@@ -394,6 +441,21 @@ impl Recorder {
         for server in what.servers().into_iter().flatten() {
             self.assert_server(server);
         }
+        self.end_due(at);
+        self.push(at, what);
+    }
+
+    /// Ends the faults whose known end has come by `at`, each at its own time.
+    fn end_due(&mut self, at: u64) {
+        while let Some((until, fault)) = self.due.first().copied().filter(|due| due.0 <= at) {
+            self.due.remove(&(until, fault));
+            if self.now.faults.contains_key(&fault) {
+                self.push(until, What::FaultEnded { fault });
+            }
+        }
+    }
+
+    fn push(&mut self, at: u64, what: What) {
         self.last_at = at;
         let state = String::new();
         let event = Event { at, what, state };

@@ -12,7 +12,7 @@ use quorate_raft::{
     Term, Write,
 };
 use quorate_trace::{
-    FaultId, FaultKind, Letter, MessageId, OperationId, Outcome, Recorder, Run, Start, Trace, View,
+    FaultId, FaultKind, Letter, MessageId, OperationId, Outcome, Recorder, Start, Trace, View,
 };
 
 use crate::words;
@@ -357,18 +357,12 @@ impl Cluster {
                 let range = fetch.first.0 as usize - 1..fetch.last.0 as usize;
                 raft.fetched(self.now, fetch.first, of.disk[range].to_vec());
             }
-            self.look(node);
+            self.look(node, ready.write.as_ref());
             if let Some(last) = committed {
                 self.answer(node, last.0);
             }
             let life = self.nodes[node].life;
             if let Some(write) = ready.write {
-                let cut_after = write.truncate_after.map(|after| after.0);
-                let runs: Vec<Run> = words::of_entries(&write.entries);
-                let at = self.now.as_nanos();
-                if self.recorder.log(at, node, cut_after, runs) {
-                    self.attach_state(node);
-                }
                 self.nodes[node]
                     .writing
                     .push_back((write, ready.send_after));
@@ -379,12 +373,12 @@ impl Cluster {
                 .into_iter()
                 .for_each(|letter| self.send(node, letter));
         }
-        self.look(node);
+        self.look(node, None);
     }
 
     // What the recorder is told.
 
-    fn look(&mut self, node: usize) {
+    fn look(&mut self, node: usize, write: Option<&Write>) {
         let Some(raft) = &self.nodes[node].raft else {
             return;
         };
@@ -403,14 +397,15 @@ impl Cluster {
             commit: status.commit.0,
             applied: status.applied.0,
         };
-        if self.recorder.observe(self.now.as_nanos(), node, view) {
-            self.attach_state(node);
-        }
-    }
-
-    fn attach_state(&mut self, node: usize) {
-        if let Some(raft) = &self.nodes[node].raft {
-            self.recorder.attach(words::of_status(&raft.status()));
+        let cut_after = write.and_then(|write| write.truncate_after);
+        let appended = write.map_or(Vec::new(), |write| words::of_entries(&write.entries));
+        let at = self.now.as_nanos();
+        let cut_after = cut_after.map(|after| after.0);
+        if self
+            .recorder
+            .observe_write(at, node, view, cut_after, appended)
+        {
+            self.recorder.attach(words::of_status(&status));
         }
     }
 

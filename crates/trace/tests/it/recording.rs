@@ -27,6 +27,25 @@ fn only_what_changed_becomes_an_event() {
 }
 
 #[test]
+fn what_is_replaced_and_committed_in_one_step_never_looks_committed_before() {
+    let mut recorder = started(&["n1"]);
+    recorder.log(MS, 0, None, vec![Run::new(1, 2)]);
+    let follows = view(Role::Follower, 3, 2);
+    recorder.observe_write(2 * MS, 0, follows, Some(1), vec![Run::new(3, 1)]);
+    let trace = recorder.finish();
+    let mut moment = trace.start.clone();
+    for event in &trace.events {
+        moment.apply(event);
+        let server = &moment.servers[0];
+        assert!(
+            server.commit < 2 || server.newest_terms(1).1 == [3],
+            "{event:?}"
+        );
+    }
+    assert_eq!(moment.servers[0].commit, 2);
+}
+
+#[test]
 fn a_log_is_cut_before_it_grows() {
     let mut recorder = started(&["n1"]);
     recorder.log(MS, 0, None, vec![Run::new(1, 3), Run::labelled(2, "lost")]);
@@ -95,6 +114,22 @@ fn faults_end_with_one_of_the_servers_they_strike() {
     recorder.faults_ended_at(2 * MS, 1);
     let left: Vec<FaultKind> = recorder.now().faults.values().map(|one| one.kind).collect();
     assert_eq!(left, [FaultKind::Disk]);
+}
+
+#[test]
+fn a_fault_with_a_known_end_ends_by_itself_before_what_comes_after() {
+    let mut recorder = started(&["n1"]);
+    let pause = |recorder: &mut quorate_trace::Recorder, until| {
+        recorder.fault_until(MS, until, FaultKind::Pause, vec![vec![0]], "stands still")
+    };
+    pause(&mut recorder, 3 * MS);
+    let ended_early = pause(&mut recorder, 4 * MS);
+    recorder.fault_ended(2 * MS, ended_early);
+    recorder.healed(5 * MS);
+    let ends = recorder.finish().events.into_iter();
+    let ends = ends.filter(|event| matches!(event.what, What::FaultEnded { .. }));
+    let ends: Vec<u64> = ends.map(|event| event.at).collect();
+    assert_eq!(ends, [2 * MS, 3 * MS]);
 }
 
 #[test]
