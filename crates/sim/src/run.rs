@@ -38,7 +38,7 @@ pub struct RunReport {
 /// # Errors
 /// What was found, if anything was that must never be. A panic of the core is caught and told so.
 pub fn run_seed(seed: u64) -> Result<RunReport, Box<Failure>> {
-    run(seed, World::from_seed(seed), None).map(|(report, _)| report)
+    run(seed, make(seed)?, None).map(|(report, _)| report)
 }
 
 /// Runs the world of this seed again, and hands each event to `trace` as it happens. With `until`
@@ -51,9 +51,20 @@ pub fn replay_seed(
     until: Option<Duration>,
     trace: Trace,
 ) -> Result<Option<RunReport>, Box<Failure>> {
-    let mut world = World::from_seed(seed);
+    let mut world = make(seed)?;
     world.trace = Some(trace);
     run(seed, world, until).map(|(report, ended)| ended.then_some(report))
+}
+
+fn make(seed: u64) -> Result<World, Box<Failure>> {
+    catch_unwind(|| World::from_seed(seed)).map_err(|panic| {
+        Box::new(Failure {
+            seed,
+            at: Duration::ZERO,
+            what: words_of(&*panic),
+            state: String::new(),
+        })
+    })
 }
 
 fn run(

@@ -125,8 +125,9 @@ fn run_all(scenario: &Scenario, arguments: &CourseArguments) -> Vec<Run> {
         |number| {
             let seed = arguments.seed.wrapping_add(number);
             let begun = Instant::now();
-            let result = run_scenario(scenario, seed).map_err(|mut failure| {
-                if let Some(place) = panics::last_place() {
+            let (result, place) = panics::in_world(|| run_scenario(scenario, seed));
+            let result = result.map_err(|mut failure| {
+                if let Some(place) = place {
                     failure.what = format!("{} (at {place})", failure.what);
                 }
                 failure

@@ -49,7 +49,7 @@ enum SimCommand {
 /// # Errors
 /// When the result cannot be printed.
 pub(crate) fn main(arguments: &SimArguments) -> anyhow::Result<ExitCode> {
-    panics::be_quiet();
+    panics::be_quiet_in_worlds();
     match &arguments.command {
         SimCommand::Run(arguments) => run::main(arguments),
         SimCommand::Replay(arguments) => replay::main(arguments),

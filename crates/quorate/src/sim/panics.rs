@@ -1,21 +1,31 @@
 //! Panics of the core are findings, not accidents: they are caught where a world is run, and told
-//! in one place with the seed. Only where they came from has to be noted when they happen.
+//! in one place with the seed. Only where they came from has to be noted when they happen. A panic
+//! anywhere else is told as always.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 thread_local! {
+    static IN_WORLD: Cell<bool> = const { Cell::new(false) };
     static LAST_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// From now on a panic prints nothing by itself.
-pub(super) fn be_quiet() {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        LAST_PLACE.set(place);
+/// From now on a panic in a world prints nothing by itself.
+pub(super) fn be_quiet_in_worlds() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if IN_WORLD.get() {
+            LAST_PLACE.set(panic.location().map(ToString::to_string));
+        } else {
+            usual(panic);
+        }
     }));
 }
 
-/// Where the last panic of this thread came from, if there was one since this was asked.
-pub(super) fn last_place() -> Option<String> {
-    LAST_PLACE.take()
+/// Runs a world; where it panicked, if it did.
+pub(super) fn in_world<R>(run: impl FnOnce() -> R) -> (R, Option<String>) {
+    LAST_PLACE.take();
+    IN_WORLD.set(true);
+    let result = run();
+    IN_WORLD.set(false);
+    (result, LAST_PLACE.take())
 }

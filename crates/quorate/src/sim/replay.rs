@@ -40,18 +40,14 @@ pub(super) fn main(arguments: &ReplayArguments) -> anyhow::Result<ExitCode> {
         // Whoever reads has perhaps seen enough (`| head`); the verdict still counts.
         let _ = writeln!(out, "{seconds:12.6}  {words}");
     };
-    match replay_seed(seed, until, Box::new(trace)) {
+    let (result, place) = panics::in_world(|| replay_seed(seed, until, Box::new(trace)));
+    match result {
         Ok(Some(report)) => println!(
             "all is well after {:?}: {} events, hash {:016x}",
             report.simulated, report.events, report.hash
         ),
         Ok(None) => println!("stopped at {:?}", until.unwrap_or_default()),
-        Err(mut failure) => {
-            if let Some(place) = panics::last_place() {
-                failure.what = format!("{} (at {place})", failure.what);
-            }
-            return Ok(run::verdict(Some(&failure)));
-        }
+        Err(failure) => return Ok(run::verdict(Some(&run::with_place(failure, place)))),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -83,12 +83,16 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
 }
 
 fn run_one(seed: u64) -> Result<RunReport, Box<Failure>> {
-    run_seed(seed).map_err(|mut failure| {
-        if let Some(place) = panics::last_place() {
-            failure.what = format!("{} (at {place})", failure.what);
-        }
-        failure
-    })
+    let (result, place) = panics::in_world(|| run_seed(seed));
+    result.map_err(|failure| with_place(failure, place))
+}
+
+/// Adds where a panic came from.
+pub(super) fn with_place(mut failure: Box<Failure>, place: Option<String>) -> Box<Failure> {
+    if let Some(place) = place {
+        failure.what = format!("{} (at {place})", failure.what);
+    }
+    failure
 }
 
 /// Tells of a failure, and how to see it again as the last line.

@@ -154,12 +154,17 @@ pub(super) fn print(sum: &Sum, elapsed: Duration) {
         sum.hours(),
         sum.cpu.as_secs_f64()
     );
+    let of_three = match sum.three_nodes.cpu {
+        Duration::ZERO => String::new(),
+        _ => format!(
+            "; with three nodes {:.0}, at {:.0} operations a simulated second",
+            sum.three_nodes.speed(),
+            sum.three_nodes.operations_per_second()
+        ),
+    };
     println!(
-        "{:.0} simulated seconds per core-second; with three nodes {:.0}, at {:.0} operations a simulated \
-         second",
-        sum.speed(),
-        sum.three_nodes.speed(),
-        sum.three_nodes.operations_per_second()
+        "{:.0} simulated seconds per core-second{of_three}",
+        sum.speed()
     );
     println!(
         "{} events, {} a second; {} operations ({:.0} a simulated second): {} writes acknowledged, {} \

@@ -160,7 +160,10 @@ impl fmt::Display for ScenarioFailure {
 /// # Errors
 /// What it demanded and did not get. A panic of the core is caught and told so.
 pub fn run_scenario(scenario: &Scenario, seed: u64) -> Result<Passed, Box<ScenarioFailure>> {
-    let executor = Executor::new(Cluster::new(scenario.servers, seed));
+    let made = catch_unwind(|| Cluster::new(scenario.servers, seed));
+    let cluster =
+        made.map_err(|panic| failure(Duration::ZERO, words_of(&*panic), String::new()))?;
+    let executor = Executor::new(cluster);
     let lab = Lab::new(Rc::clone(&executor));
     let steps = scenario.steps;
     let ran = catch_unwind(AssertUnwindSafe(|| {

@@ -60,7 +60,8 @@ pub(crate) enum Event {
         from: usize,
         to: usize,
         to_life: u64,
-        frame: peer::Frame,
+        /// On the heap, so that the queue moves small things.
+        frame: Box<peer::Frame>,
     },
     Dial {
         from: usize,

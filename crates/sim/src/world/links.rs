@@ -8,7 +8,7 @@ use quorate_replica::{HIGHEST_PROTOCOL_VERSION, PeerMessage, wire};
 
 use super::event::Event;
 use super::{Input, World};
-use crate::tally::Fault;
+use crate::tally::{Fault, Rare, sometimes};
 
 impl World {
     /// The server's `Peers::send`: into the queue of a link that is up, or nowhere.
@@ -98,7 +98,7 @@ impl World {
                 from,
                 to,
                 to_life,
-                frame,
+                frame: Box::new(frame),
             },
         );
     }
@@ -109,6 +109,9 @@ impl World {
         }
         let (handshake, messages) = wire::decode_frame(frame).expect("what we encode is sound");
         assert!(handshake.is_none());
+        let is_refusal = |message: &_| matches!(message, PeerMessage::ForwardRefused { .. });
+        let refused = messages.iter().any(is_refusal);
+        sometimes!(self.tally, Rare::ForwardRefused, refused);
         let from = self.members[from].id;
         self.tell(to, Input::Received(from, messages));
     }

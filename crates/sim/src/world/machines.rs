@@ -65,7 +65,6 @@ impl World {
         );
         let mut proposals = Vec::new();
         let mut reads_wait = false;
-        let mut refused = false;
         for input in std::mem::take(&mut process.inbox) {
             match input {
                 Input::Propose(proposal) => proposals.push(proposal),
@@ -73,7 +72,6 @@ impl World {
                 Input::Received(from, messages) => {
                     for message in messages {
                         if let PeerMessage::ForwardRefused { sequences, .. } = &message {
-                            refused = true;
                             for sequence in sequences {
                                 process.forwarded.insert(*sequence, false);
                             }
@@ -104,7 +102,6 @@ impl World {
         let effects = consensus.take_effects(now, wall_ms);
         let again = consensus.has_effects();
         let deadline = consensus.deadline();
-        sometimes!(self.tally, Rare::ForwardRefused, refused);
         self.carry_out(node, life, effects);
         if again {
             self.wake(node);
@@ -184,8 +181,9 @@ impl World {
             sometimes!(self.tally, Rare::LeaderLostWithWrites, with_writes);
             let alone = state.leader.is_none() && self.judge.newest_term() == Some(state.term);
             sometimes!(self.tally, Rare::LeaderSteppedDownAlone, alone);
-            let woke = self.members[node].paused_until + Duration::from_millis(100) > self.now
-                && self.members[node].paused_until > quorate_raft::Instant::ZERO;
+            let paused_until = self.members[node].paused_until;
+            let was_paused = self.chaos && paused_until > quorate_raft::Instant::ZERO;
+            let woke = was_paused && self.now.since(paused_until) < Duration::from_millis(100);
             sometimes!(self.tally, Rare::PausedLeaderWoke, woke);
         }
         let words = World::words_of_role(state.role, state.leader);

@@ -79,7 +79,7 @@ impl Plan {
         Plan {
             nodes: random.pick(&[1, 2, 3, 3, 3, 3, 3, 5]),
             clients: 2 + random.below(5) as usize,
-            chaos_ms: 2_000 + random.below(6_000),
+            chaos_ms: 3_000 + random.below(12_000),
             fault_every_ms: random.pick(&[150, 400, 900]),
             loss_percent: sometimes(random, 40, 10),
             duplication_percent: sometimes(random, 40, 10),
@@ -89,7 +89,7 @@ impl Plan {
             slow_disk_percent: sometimes(random, 40, 8),
             slow_applier_percent: sometimes(random, 40, 8),
             keys_per_step: random.pick(&[1, 2, 10, 1_000]),
-            think_ms: random.pick(&[5, 20, 60]),
+            think_ms: random.pick(&[5, 15, 40]),
             segment_bytes: random.pick(&[8 << 10, 16 << 10, 64 << 10]),
             value_bytes: random.pick(&[4, 64, 2_000]),
             pre_vote: random.percent(85),
