@@ -12,6 +12,7 @@ mod bench;
 #[cfg(target_os = "linux")]
 mod catching_up;
 #[cfg(target_os = "linux")]
+#[path = "../common/cluster/mod.rs"]
 mod cluster;
 mod command;
 mod command_line;
@@ -30,6 +31,7 @@ mod garbage_on_ports;
 #[cfg(target_os = "linux")]
 mod power_cut;
 #[cfg(target_os = "linux")]
+#[path = "../common/real_faults/mod.rs"]
 mod real_faults;
 #[cfg(target_os = "linux")]
 mod refused_data;
