@@ -88,7 +88,8 @@ pub(crate) fn note_log(path: &Path) -> Result<(), ServerError> {
     })
 }
 
-/// Whether a log that has begun is still there; which of its segments must be, the log knows.
+/// Whether a log that has begun is still there. A gap among its segments the log notices itself; that the newest are
+/// missing cannot be seen from here.
 fn check_log(identity: &Value, log_directory: &Path) -> Result<(), String> {
     let is_segment = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| Path::new(&entry.file_name()).extension() == Some("wal".as_ref()))
