@@ -13,6 +13,11 @@ mod bench;
 mod catching_up;
 #[cfg(target_os = "linux")]
 #[path = "../common/cluster/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the tests of real faults"
+)]
 mod cluster;
 mod command;
 mod command_line;
@@ -32,6 +37,11 @@ mod garbage_on_ports;
 mod power_cut;
 #[cfg(target_os = "linux")]
 #[path = "../common/real_faults/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the tests of real faults"
+)]
 mod real_faults;
 #[cfg(target_os = "linux")]
 mod refused_data;

@@ -73,7 +73,7 @@ pub(crate) fn judge(cluster: &Cluster, operations: &[Operation]) -> Count {
 }
 
 /// Asks the node at `endpoint` for every key at the revision of every answer.
-fn as_the_store_remembers(endpoint: &str, operations: &[Operation]) -> Result<(), String> {
+pub(crate) fn as_the_store_remembers(endpoint: &str, operations: &[Operation]) -> Result<(), String> {
     let answered: Vec<&Operation> = operations
         .iter()
         .filter(|operation| operation.revision().is_some())
@@ -121,7 +121,7 @@ fn at_its_revision(operation: &Operation) -> RequestOp {
 }
 
 /// That revisions fit the times, and belong to one write each.
-fn revisions_in_order(operations: &[Operation]) -> Result<(), String> {
+pub(crate) fn revisions_in_order(operations: &[Operation]) -> Result<(), String> {
     let mut by_call: Vec<&Operation> = operations
         .iter()
         .filter(|operation| operation.revision().is_some())

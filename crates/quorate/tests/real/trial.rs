@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::cluster::Cluster;
+use crate::history::Operation;
 use crate::judge::{Count, judge};
 use crate::real_faults::Dice;
 use crate::workload::Workload;
@@ -67,10 +68,12 @@ impl Trial {
         Workload::start(cluster, &mut self.dice)
     }
 
-    /// Stops the load and judges what it saw. All nodes run, and can reach each other.
-    pub(crate) fn judge(&mut self, cluster: &Cluster, workload: Workload) {
+    /// Stops the load and judges what it saw, which is given back. All nodes run, and can reach
+    /// each other.
+    pub(crate) fn judge(&mut self, cluster: &Cluster, workload: Workload) -> Vec<Operation> {
         let operations = workload.stop();
         self.operations.add(judge(cluster, &operations));
+        operations
     }
 
     /// One line: what was done.

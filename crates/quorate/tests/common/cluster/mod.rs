@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 pub(crate) use contents::contents;
 pub(crate) use disk::{DIRECTORY_PREFIX, parent_of_directories, real_directory, refuse_memory};
@@ -273,8 +274,18 @@ impl Cluster {
     }
 
     /// As [`wait_for`], and fails at once when a node that should be running has ended.
-    pub(crate) fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        wait_for(what, PATIENCE, || {
+    pub(crate) fn wait_for<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> T {
+        self.wait_within(what, PATIENCE, look)
+    }
+
+    /// The same, with a limit of its own.
+    pub(crate) fn wait_within<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> T {
+        wait_for(what, limit, || {
             for node in &self.nodes {
                 if let Some(how) = node.ended_unasked() {
                     panic!(

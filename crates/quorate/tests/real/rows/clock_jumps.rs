@@ -66,7 +66,9 @@ pub(super) fn run(trial: &mut Trial) {
                 trial.count("jump of all clocks, apart");
             }
             _ => {
-                ALL.map(|node| jump(&clock_of(node), 0));
+                for node in ALL {
+                    jump(&clock_of(node), 0);
+                }
                 trial.count("jump of all clocks to the right time");
             }
         }

@@ -32,8 +32,12 @@ pub(super) fn run(trial: &mut Trial) {
             }
             2 => {
                 trial.count("kill -9 of all three nodes");
-                ALL.map(|node| cluster.kill(node));
-                ALL.map(|node| cluster.restart(node));
+                for node in ALL {
+                    cluster.kill(node);
+                }
+                for node in ALL {
+                    cluster.restart(node);
+                }
             }
             _ => {
                 let victim = trial.dice.draw(0..3) as usize;

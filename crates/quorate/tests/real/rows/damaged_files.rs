@@ -1,12 +1,11 @@
 //! A stopped node's log is damaged on disk.
 //!
-//! Today such a node does not start: it names the file and the place, and changes nothing. Its
-//! operator removes its data; it comes back empty and is filled by the others. In general that may
-//! lose writes. Here it is safe, because both others have acknowledged writes of the same term
-//! without it before: they have everything that it ever acknowledged, and have cast their votes.
+//! Such a node does not start: it names the file and the place, and changes nothing. Here its
+//! operator does the first of the two things that it advises: a good copy of the file is put back,
+//! and the node goes on with that.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cluster::{Cluster, Plan, contents};
 use crate::real_faults::only_line_of_its_own;
@@ -27,48 +26,45 @@ pub(super) fn run(trial: &mut Trial) {
         workload.wait_for_progress(&cluster, &ALL);
         let victim = trial.dice.draw(0..3) as usize;
         cluster.terminate(victim);
-        let file = damage(trial, &cluster.nodes[victim].directory);
-        refuses_to_start(&mut cluster, victim, &file);
+        let segment = first_segment(&cluster.nodes[victim].directory);
+        let sound = fs::read(&segment).expect("readable");
+        fs::write(&segment, damaged(trial, &sound)).expect("written");
+        refuses_to_start(&mut cluster, victim, &segment);
         trial.count("log damaged in the midst of acknowledged data");
         workload.wait_for_progress(&cluster, &others(victim));
-        fs::remove_dir_all(&cluster.nodes[victim].directory).expect("removed");
+        fs::write(&segment, sound).expect("written");
         cluster.restart(victim);
-        trial.count("node back with an empty disk");
     }
     workload.wait_for_progress(&cluster, &ALL);
     trial.judge(&cluster, workload);
 }
 
-/// Changes bytes in the first half of what the log's first segment holds. Gives its name.
-fn damage(trial: &mut Trial, directory: &Path) -> String {
+fn first_segment(directory: &Path) -> PathBuf {
     let files = fs::read_dir(directory.join("wal")).expect("a log");
     let paths = files.map(|file| file.expect("a file").path());
-    let segment = paths
+    paths
         .filter(|path| path.extension().is_some_and(|suffix| suffix == "wal"))
         .min()
-        .expect("a segment");
-    let mut bytes = fs::read(&segment).expect("readable");
-    let values: Vec<usize> = bytes
-        .chunks(PART_OF_A_VALUE.len())
-        .enumerate()
+        .expect("a segment")
+}
+
+/// The bytes of a segment, some of them changed, in the first half of what it holds.
+fn damaged(trial: &mut Trial, sound: &[u8]) -> Vec<u8> {
+    let chunks = sound.chunks(PART_OF_A_VALUE.len()).enumerate();
+    let values: Vec<usize> = chunks
         .filter(|(_, chunk)| *chunk == PART_OF_A_VALUE)
         .map(|(number, _)| number * PART_OF_A_VALUE.len())
         .collect();
-    let drawn = trial.dice.draw(0..values.len() as u64 / 2 + 1) as usize;
-    let begin = values[drawn];
+    let drawn = trial.dice.draw(0..values.len() as u64 / 2) as usize;
     let count = trial.dice.draw(DAMAGED_BYTES) as usize;
-    for byte in &mut bytes[begin..][..count] {
+    let mut bytes = sound.to_vec();
+    for byte in &mut bytes[values[drawn]..][..count] {
         *byte ^= trial.dice.draw(1..256) as u8;
     }
-    fs::write(&segment, &bytes).expect("written");
-    segment
-        .file_name()
-        .expect("a name")
-        .to_string_lossy()
-        .into_owned()
+    bytes
 }
 
-fn refuses_to_start(cluster: &mut Cluster, victim: usize, file: &str) {
+fn refuses_to_start(cluster: &mut Cluster, victim: usize, segment: &Path) {
     let node = &mut cluster.nodes[victim];
     let before = contents(&node.directory);
     let said_before = node.log_text().len();
@@ -77,7 +73,8 @@ fn refuses_to_start(cluster: &mut Cluster, victim: usize, file: &str) {
     assert_eq!(how.code(), Some(1), "{how}");
     let said = node.log_text().split_off(said_before);
     let line = only_line_of_its_own(&said);
-    for part in [file, "is damaged at byte "] {
+    let name = segment.file_name().expect("a name").to_string_lossy();
+    for part in [&name, "is damaged at byte "] {
         assert!(line.contains(part), "{part:?} is not in: {line}");
     }
     assert_eq!(contents(&node.directory), before, "something was changed");

@@ -10,6 +10,7 @@ mod partitions;
 mod pauses;
 mod power_cuts;
 mod slow_disk;
+mod stale_reads;
 mod sync_errors;
 
 use crate::network;
@@ -42,6 +43,11 @@ const fn row(name: &'static str, programs: &'static [&'static str], run: fn(&mut
 
 /// All of them.
 pub(crate) const ROWS: &[Row] = &[
+    row(
+        "a_stale_read_and_a_lost_write_are_found_out",
+        &network::PROGRAMS,
+        stale_reads::run,
+    ),
     row(
         "killed_nodes_come_back_with_all_they_acknowledged",
         &[STRACE],
@@ -90,7 +96,7 @@ pub(crate) const ROWS: &[Row] = &[
         run: clock_jumps::run,
     },
     row(
-        "a_damaged_log_is_named_and_the_others_have_what_it_held",
+        "a_damaged_log_is_named_and_the_node_comes_back_with_a_good_copy",
         &[],
         damaged_files::run,
     ),

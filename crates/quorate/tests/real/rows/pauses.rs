@@ -22,9 +22,13 @@ pub(super) fn run(trial: &mut Trial) {
             // All but one: the one that is left must not serve.
             trial.count("pause of two nodes");
             let victims = others(leader);
-            victims.map(|node| send(&cluster, node, Signal::STOP));
+            for node in victims {
+                send(&cluster, node, Signal::STOP);
+            }
             std::thread::sleep(Duration::from_millis(trial.dice.draw(PAUSE_MS)));
-            victims.map(|node| send(&cluster, node, Signal::CONT));
+            for node in victims {
+                send(&cluster, node, Signal::CONT);
+            }
             continue;
         }
         let victim = match round % 2 {

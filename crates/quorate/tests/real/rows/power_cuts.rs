@@ -16,7 +16,9 @@ pub(super) fn run(trial: &mut Trial) {
             let witnesses = machines.cut_all();
             trial.count("power cut of all three nodes");
             machines.restore_all(witnesses);
-            ALL.map(|node| machines.cluster.restart(node));
+            for node in ALL {
+                machines.cluster.restart(node);
+            }
             continue;
         }
         let (victim, what) = match round % 3 {
