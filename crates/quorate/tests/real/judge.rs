@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use quorate_proto::etcdserverpb::{RangeRequest, RequestOp, TxnRequest, request_op, response_op};
 
+use crate::check::{keep, linearizable};
 use crate::cluster::{Cluster, PATIENCE, runtime};
 use crate::history::{Action, Operation, Outcome, Value, Version};
 use crate::workload::client;
@@ -58,22 +59,24 @@ pub(crate) fn judge(cluster: &Cluster, operations: &[Operation]) -> Count {
         "nothing was judged: {count:?}"
     );
     cluster.wait_until_equal();
-    for node in &cluster.nodes {
-        if let Err(wrong) = as_the_store_remembers(&node.endpoint(), operations) {
-            panic!("asked at the end, {} {wrong}", node.name);
-        }
-    }
-    if let Err(wrong) = revisions_in_order(operations) {
-        panic!("{wrong}");
-    }
-    if let Err(wrong) = crate::check::linearizable(operations) {
-        panic!("{wrong}");
+    let remembered = cluster.nodes.iter().try_for_each(|node| {
+        as_the_store_remembers(&node.endpoint(), operations)
+            .map_err(|wrong| format!("asked at the end, {} {wrong}", node.name))
+    });
+    let verdict = remembered
+        .and_then(|()| revisions_in_order(operations))
+        .and_then(|()| linearizable(operations));
+    if let Err(wrong) = verdict {
+        panic!("{wrong}; the history is in {}", keep(operations).display());
     }
     count
 }
 
 /// Asks the node at `endpoint` for every key at the revision of every answer.
-pub(crate) fn as_the_store_remembers(endpoint: &str, operations: &[Operation]) -> Result<(), String> {
+pub(crate) fn as_the_store_remembers(
+    endpoint: &str,
+    operations: &[Operation],
+) -> Result<(), String> {
     let answered: Vec<&Operation> = operations
         .iter()
         .filter(|operation| operation.revision().is_some())

@@ -44,7 +44,12 @@ pub(super) fn run(trial: &mut Trial) {
 }
 
 /// Two puts at the leader, and between and after them a read at a node that hears of the first.
-fn read_stale(network: &Network, cluster: &Cluster, leader: usize, cut_off: usize) -> Vec<Operation> {
+fn read_stale(
+    network: &Network,
+    cluster: &Cluster,
+    leader: usize,
+    cut_off: usize,
+) -> Vec<Operation> {
     let history = History::new();
     runtime().block_on(async {
         let writer = client(&cluster.endpoint(leader), PATIENCE);
@@ -71,7 +76,12 @@ async fn put(history: &History, client: &Client, value: Value) {
     };
     let answer = client.put(request).await.expect("a majority is there");
     let revision = answer.header.expect("a header").revision;
-    record(history, called, Action::Put(value), Outcome::Written { revision });
+    record(
+        history,
+        called,
+        Action::Put(value),
+        Outcome::Written { revision },
+    );
 }
 
 async fn get(history: &History, client: &Client, serializable: bool) {
@@ -87,7 +97,12 @@ async fn get(history: &History, client: &Client, serializable: bool) {
         value: Value::of(&pair.value).expect("a value of ours"),
         mod_revision: pair.mod_revision,
     });
-    record(history, called, Action::Get, Outcome::Found { revision, version });
+    record(
+        history,
+        called,
+        Action::Get,
+        Outcome::Found { revision, version },
+    );
 }
 
 fn record(history: &History, called: Duration, action: Action, outcome: Outcome) {
@@ -111,16 +126,16 @@ fn find_changes_out(trial: &mut Trial, cluster: &Cluster, sound: &[Operation]) {
     let endpoint = cluster.endpoint(0);
     let position = |is_it: fn(&Operation) -> bool| sound.iter().position(is_it).expect("one");
 
-    let put = position(|operation| {
-        operation.is_written() && matches!(operation.action, Action::Put(_))
+    let put =
+        position(|operation| operation.is_written() && matches!(operation.action, Action::Put(_)));
+    let lost = changed(put, &|operation| {
+        operation.action = Action::Put(Value(u64::MAX))
     });
-    let lost = changed(put, &|operation| operation.action = Action::Put(Value(u64::MAX)));
     assert!(as_the_store_remembers(&endpoint, &lost).is_err());
     trial.count("lost writes, found out");
 
-    let read = position(|operation| {
-        operation.action == Action::Get && operation.version().is_some()
-    });
+    let read =
+        position(|operation| operation.action == Action::Get && operation.version().is_some());
     let too_early = changed(read, &|operation| {
         operation.called = Duration::ZERO;
         operation.returned = Duration::from_nanos(1);
