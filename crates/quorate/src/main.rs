@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 mod bench;
+mod check;
 mod ctl;
 mod directory;
 mod flags;
@@ -36,8 +37,10 @@ Examples:
   quorate serve --help                      its flags, which are etcd's
   quorate ctl put hello world               write a key
   quorate bench put --clients 100           load a cluster and measure it
+  quorate check history.jsonl               judge a recorded history of clients
 
-Exit codes: 0 done, or stopped as asked; 1 failed; 2 the command line or configuration is wrong.";
+Exit codes: 0 done, or stopped as asked; 1 failed; 2 the command line or configuration is wrong
+(`check` has one more: 3, undecided).";
 
 /// A replicated key-value store that speaks the etcd v3 API.
 #[derive(Debug, Parser)]
@@ -67,6 +70,8 @@ enum Command {
     Ctl(Box<ctl::CtlArgs>),
     /// Load a cluster and measure its throughput and latency
     Bench(bench::BenchArgs),
+    /// Say whether a recorded history of clients is linearizable
+    Check(check::CheckArgs),
 }
 
 /// What `--version` prints.
@@ -80,6 +85,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => up::main(&arguments),
         Command::Ctl(arguments) => in_runtime(ctl::run(*arguments)),
         Command::Bench(arguments) => in_runtime(bench::run(arguments)),
+        Command::Check(arguments) => check::main(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("quorate: {}", one_line(&error));

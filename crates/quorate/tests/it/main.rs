@@ -11,6 +11,7 @@ mod bad_requests;
 mod bench;
 #[cfg(target_os = "linux")]
 mod catching_up;
+mod check;
 #[cfg(target_os = "linux")]
 #[path = "../common/cluster/mod.rs"]
 #[allow(
