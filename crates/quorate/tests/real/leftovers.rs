@@ -10,6 +10,7 @@ use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
+use crate::cluster::{PATIENCE, wait_for};
 use crate::network;
 use crate::real_faults::{clear_away_directories, is_alive};
 
@@ -51,7 +52,23 @@ impl Drop for Watcher {
 /// What the process that waits does: `parent` is the process that started it.
 pub(crate) fn watch(parent: u32) {
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    // What they have open cannot be cleared away.
+    wait_for("the nodes to end", PATIENCE, || {
+        (!has_nodes(parent)).then_some(())
+    });
     clear_away(|process| process == parent || !is_alive(process));
+}
+
+/// Whether a node of this process is there: it bears its number among its words.
+fn has_nodes(parent: u32) -> bool {
+    let word = format!("--exit-with-parent={parent}");
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut words = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    words.any(|words| {
+        words
+            .split(|byte| *byte == 0)
+            .any(|other| other == word.as_bytes())
+    })
 }
 
 fn clear_away(is_gone: impl Fn(u32) -> bool) {

@@ -21,6 +21,9 @@ const PREFIX: &str = "quo";
 const NAMESPACES: &str = "/run/netns";
 const LINKS: &str = "/sys/class/net";
 
+/// Addresses for tests of networks (RFC 2544).
+const FIRST_BYTES: [u8; 2] = [198, 18];
+
 /// Every namespace has all its ports to itself.
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
@@ -60,8 +63,7 @@ impl Network {
         let mut network = Network {
             bridge: bridge.clone(),
             namespaces: Vec::new(),
-            // Of the addresses for tests of networks (RFC 2544); another run has others.
-            third_byte: (process % 256) as u8,
+            third_byte: free_third_byte(),
         };
         ip(&format!("link add {bridge} type bridge"));
         let gateway = network.gateway();
@@ -87,12 +89,12 @@ impl Network {
     /// The address of a node.
     pub(crate) fn address(&self, node: usize) -> Ipv4Addr {
         let last = u8::try_from(node).expect("few nodes") + 1;
-        Ipv4Addr::new(198, 18, self.third_byte, last)
+        Ipv4Addr::new(FIRST_BYTES[0], FIRST_BYTES[1], self.third_byte, last)
     }
 
     /// The address of what is outside.
     pub(crate) fn gateway(&self) -> Ipv4Addr {
-        Ipv4Addr::new(198, 18, self.third_byte, 254)
+        Ipv4Addr::new(FIRST_BYTES[0], FIRST_BYTES[1], self.third_byte, 254)
     }
 
     /// Where its nodes listen.
@@ -208,9 +210,20 @@ pub(crate) fn clear_away(is_gone: impl Fn(u32) -> bool) {
     }
 }
 
-fn ip(words: &str) {
+/// Another run of these tests may have a network too.
+fn free_third_byte() -> u8 {
+    let [one, two] = FIRST_BYTES;
+    let taken = ip("-4 -o addr show");
+    (0..=255)
+        .find(|three| !taken.contains(&format!(" {one}.{two}.{three}.")))
+        .expect("fewer than 256 networks")
+}
+
+/// Runs `ip` with these words; gives what it prints.
+fn ip(words: &str) -> String {
     let ran = run(Command::new("ip").args(words.split(' ')), "");
     assert_eq!(ran.code, Some(0), "ip {words}: {ran:?}");
+    ran.out
 }
 
 /// What is not there any more needs nothing.
