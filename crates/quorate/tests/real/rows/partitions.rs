@@ -12,6 +12,13 @@ const ROUNDS: u64 = 6;
 /// Up to a few election timeouts (a second each).
 const PARTITION_MS: std::ops::Range<u64> = 300..2_500;
 
+/// What does not arrive, and which nodes serve all the same.
+struct Partition {
+    what: &'static str,
+    ways: Vec<Way>,
+    serving: Vec<usize>,
+}
+
 pub(super) fn run(trial: &mut Trial) {
     let network = Network::make(3);
     let cluster = Plan::of(3)
@@ -22,57 +29,22 @@ pub(super) fn run(trial: &mut Trial) {
     while let Some(round) = trial.next_round(ROUNDS) {
         workload.wait_for_progress(&cluster, &ALL);
         let leader = cluster.wait_for_leader();
-        let victim = match round % 2 {
-            0 => leader,
-            _ => others(leader)[trial.dice.draw(0..2) as usize],
-        };
-        let who = if victim == leader {
-            "the leader"
-        } else {
-            "a follower"
-        };
-        let [one, other] = others(victim);
-        let (what, faults, serving): (_, _, &[usize]) = match round % 6 {
-            0 | 1 => {
-                let faults = both_ways(victim, &[one, other], Loss::All);
-                ("partition, both ways, of", faults, &[one, other])
-            }
-            2 => {
-                let faults = [one, other].map(|peer| way(victim, peer, Loss::Messages));
-                // Whom the others hear nothing of, they replace.
-                (
-                    "partition, one way, of what is said by",
-                    faults.to_vec(),
-                    &[one, other],
-                )
-            }
-            3 => {
-                let faults = [one, other].map(|peer| way(peer, victim, Loss::Messages));
-                (
-                    "partition, one way, of what is said to",
-                    faults.to_vec(),
-                    &[one, other],
-                )
-            }
-            4 => {
-                let faults = vec![way(one, victim, Loss::All)];
-                // One of them may lead, and be heard by two, or by one and itself.
-                (
-                    "partition, one way, of all packets of one node to",
-                    faults,
-                    &[],
-                )
-            }
+        let (victim, who) = match round % 2 {
+            0 => (leader, "the leader"),
             _ => {
-                // Two that do not reach each other, and a third that reaches both.
-                let faults = both_ways(victim, &[one], Loss::All);
-                ("partition, both ways, from one other node of", faults, &[])
+                let follower = others(leader)[trial.dice.draw(0..2) as usize];
+                (follower, "a follower")
             }
         };
-        network.set(&faults);
+        let Partition {
+            what,
+            ways,
+            serving,
+        } = partition(round, victim);
+        network.set(&ways);
         let time = Duration::from_millis(trial.dice.draw(PARTITION_MS));
         std::thread::sleep(time);
-        workload.wait_for_progress(&cluster, serving);
+        workload.wait_for_progress(&cluster, &serving);
         let lost = network.set(&[]);
         assert!(lost > 0, "{what} {who} lost no packet in {time:?}");
         trial.count(&format!("{what} {who}"));
@@ -81,12 +53,55 @@ pub(super) fn run(trial: &mut Trial) {
     trial.judge(&cluster, workload);
 }
 
+/// One kind after the other.
+fn partition(round: u64, victim: usize) -> Partition {
+    let [one, other] = others(victim);
+    let both = vec![one, other];
+    let (what, ways, serving) = match round % 6 {
+        0 | 1 => {
+            let ways = both_ways(victim, &both);
+            ("partition, both ways, of", ways, both)
+        }
+        // Whom the others hear nothing of, they replace.
+        2 => {
+            let ways = [one, other].map(|peer| way(victim, peer, Loss::Messages));
+            ("partition, one way, of what is said by", ways.into(), both)
+        }
+        3 => {
+            let ways = [one, other].map(|peer| way(peer, victim, Loss::Messages));
+            ("partition, one way, of what is said to", ways.into(), both)
+        }
+        // In these two the node that leads may lose a part of the others, or none.
+        4 => {
+            let ways = vec![way(one, victim, Loss::All)];
+            (
+                "partition, one way, from one other node to",
+                ways,
+                Vec::new(),
+            )
+        }
+        _ => {
+            let ways = both_ways(victim, &[one]);
+            (
+                "partition, both ways, between one other node and",
+                ways,
+                Vec::new(),
+            )
+        }
+    };
+    Partition {
+        what,
+        ways,
+        serving,
+    }
+}
+
 fn way(from: usize, to: usize, loss: Loss) -> Way {
     Way { from, to, loss }
 }
 
-fn both_ways(victim: usize, peers: &[usize], loss: Loss) -> Vec<Way> {
+fn both_ways(victim: usize, peers: &[usize]) -> Vec<Way> {
     let ways = peers.iter();
-    ways.flat_map(|peer| [way(victim, *peer, loss), way(*peer, victim, loss)])
+    ways.flat_map(|peer| [way(victim, *peer, Loss::All), way(*peer, victim, Loss::All)])
         .collect()
 }

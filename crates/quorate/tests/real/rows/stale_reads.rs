@@ -116,60 +116,50 @@ fn record(history: &History, called: Duration, action: Action, outcome: Outcome)
     });
 }
 
-/// Changes a history that may stand, in one place each time; no judge may be blind to it.
+/// Changes a history that may stand, in one place each time; the judge for it must see that.
 fn find_changes_out(trial: &mut Trial, cluster: &Cluster, sound: &[Operation]) {
-    let changed = |which: usize, change: &dyn Fn(&mut Operation)| {
-        let mut operations = sound.to_vec();
-        change(&mut operations[which]);
-        operations
-    };
     let endpoint = cluster.endpoint(0);
     let position = |is_it: fn(&Operation) -> bool| sound.iter().position(is_it).expect("one");
-
     let put =
         position(|operation| operation.is_written() && matches!(operation.action, Action::Put(_)));
-    let lost = changed(put, &|operation| {
-        operation.action = Action::Put(Value(u64::MAX))
-    });
+    let read =
+        position(|operation| operation.action == Action::Get && operation.version().is_some());
+
+    let mut lost = sound.to_vec();
+    lost[put].action = Action::Put(Value(u64::MAX));
     assert!(as_the_store_remembers(&endpoint, &lost).is_err());
     trial.count("lost writes, found out");
 
-    let read =
-        position(|operation| operation.action == Action::Get && operation.version().is_some());
-    let too_early = changed(read, &|operation| {
-        operation.called = Duration::ZERO;
-        operation.returned = Duration::from_nanos(1);
-    });
+    let mut too_early = sound.to_vec();
+    too_early[read].called = Duration::ZERO;
+    too_early[read].returned = Duration::from_nanos(1);
     assert!(revisions_in_order(&too_early).is_err());
     assert!(linearizable(&too_early).is_err());
     trial.count("reads before their writes, found out");
 
-    let twice = changed(read, &|operation| {
-        if let Outcome::Found {
-            version: Some(version),
-            ..
-        } = &mut operation.outcome
-        {
-            version.mod_revision += 1;
-        }
-    });
-    assert!(as_the_store_remembers(&endpoint, &twice).is_err());
-    let written = sound[put].version().expect("it was written");
-    let revision = sound.iter().filter_map(Operation::revision).max();
     let mut twice = sound.to_vec();
-    twice.push(Operation {
+    twice.push(seen_again(sound, put));
+    assert!(revisions_in_order(&twice).is_err());
+    assert!(as_the_store_remembers(&endpoint, &twice).is_err());
+    trial.count("writes done twice, found out");
+}
+
+/// A read after all others that finds a write at a revision that is not its own.
+fn seen_again(sound: &[Operation], put: usize) -> Operation {
+    let last = sound.iter().filter_map(Operation::revision).max();
+    let revision = last.expect("there are answers");
+    let written = sound[put].version().expect("it was written");
+    Operation {
         action: Action::Get,
         outcome: Outcome::Found {
-            revision: revision.expect("there are some") + 1,
+            revision,
             version: Some(Version {
-                mod_revision: written.mod_revision + 1_000_000,
+                mod_revision: revision,
                 ..written
             }),
         },
         called: Duration::MAX,
         returned: Duration::MAX,
         ..sound[put].clone()
-    });
-    assert!(revisions_in_order(&twice).is_err());
-    trial.count("writes done twice, found out");
+    }
 }
