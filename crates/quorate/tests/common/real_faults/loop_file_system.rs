@@ -25,9 +25,14 @@ pub(crate) fn directory_for_mounts() -> TempDir {
     real_directory()
 }
 
-/// Whether a process with this id is there, be it one that only waits to be waited for.
+/// Whether a process with this id runs. One that has ended and was not waited for holds nothing
+/// any more (proc_pid_stat(5), the field behind the name).
 pub(crate) fn is_alive(process: u32) -> bool {
-    Path::new("/proc").join(process.to_string()).exists()
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 /// Unmounts and removes what the tests of processes that are gone have left behind.
