@@ -130,8 +130,8 @@ impl Total {
             unknown,
         } = self.operations;
         println!(
-            "operations: {writes} writes acknowledged, none lost; {reads} reads answered, none \
-             stale; {unknown} writes of unknown outcome"
+            "operations in rows that passed: {writes} writes acknowledged, {reads} reads answered, \
+             {unknown} writes of unknown outcome"
         );
         let result = match self.failed.is_empty() {
             true => "ok",
