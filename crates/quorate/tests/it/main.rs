@@ -13,6 +13,12 @@ mod bench;
 mod catching_up;
 mod check;
 #[cfg(target_os = "linux")]
+#[path = "../common/cluster/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the tests of real faults"
+)]
 mod cluster;
 mod command;
 mod command_line;
@@ -31,6 +37,12 @@ mod garbage_on_ports;
 #[cfg(target_os = "linux")]
 mod power_cut;
 #[cfg(target_os = "linux")]
+#[path = "../common/real_faults/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the tests of real faults"
+)]
 mod real_faults;
 #[cfg(target_os = "linux")]
 mod refused_data;
