@@ -48,6 +48,8 @@ mod real_faults;
 mod refused_data;
 mod sim;
 #[cfg(target_os = "linux")]
+mod snapshots;
+#[cfg(target_os = "linux")]
 mod stopping;
 mod strangers_as_peers;
 #[cfg(target_os = "linux")]

@@ -59,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) places: Vec<Place>,
     /// A [launcher](Node::launcher) for each node; empty: none has one.
     pub(crate) launchers: Vec<Vec<String>>,
+    /// More flags for every node.
+    pub(crate) flags: Vec<String>,
     /// No other cluster may run at the same time, because the test measures.
     pub(crate) alone: bool,
 }
@@ -71,6 +73,7 @@ impl Plan {
             directories: Vec::new(),
             places: Vec::new(),
             launchers: Vec::new(),
+            flags: Vec::new(),
             alone: false,
         }
     }
@@ -96,6 +99,12 @@ impl Plan {
     /// The nodes' launchers, in order.
     pub(crate) fn launchers(mut self, launchers: &[Vec<String>]) -> Plan {
         self.launchers = launchers.to_vec();
+        self
+    }
+
+    /// One more flag for every node.
+    pub(crate) fn flag(mut self, flag: &str) -> Plan {
+        self.flags.push(flag.to_owned());
         self
     }
 
@@ -150,6 +159,7 @@ impl Plan {
                 },
                 log: scratch.join(format!("{name}.log")),
                 initial_cluster: members.join(","),
+                flags: self.flags.clone(),
                 process: None,
             })
             .collect();

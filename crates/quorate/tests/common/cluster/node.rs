@@ -29,6 +29,8 @@ pub(crate) struct Node {
     /// Standard error and output of all its lives.
     pub(crate) log: PathBuf,
     pub(crate) initial_cluster: String,
+    /// More flags.
+    pub(crate) flags: Vec<String>,
     pub(crate) process: Option<Child>,
 }
 
@@ -51,7 +53,7 @@ impl Node {
     pub(crate) fn words(&self) -> Vec<String> {
         let client = format!("http://{}", self.client_address());
         let peer = SocketAddrV4::new(self.address, self.peer_port);
-        vec![
+        let mut words = vec![
             "serve".to_owned(),
             format!("--name={}", self.name),
             format!("--data-dir={}", self.directory.display()),
@@ -61,7 +63,9 @@ impl Node {
             format!("--initial-advertise-peer-urls=http://{}", self.dialled_at),
             format!("--initial-cluster={}", self.initial_cluster),
             format!("--exit-with-parent={}", std::process::id()),
-        ]
+        ];
+        words.extend(self.flags.iter().cloned());
+        words
     }
 
     /// Starts the process; it may not serve yet.
