@@ -148,9 +148,41 @@ pub enum ProposeError {
         /// The limit.
         limit: usize,
     },
+    /// Leadership is being handed to another node. Try again, there or here, when that has ended.
+    #[error("leadership is being transferred to node {to}")]
+    Transferring {
+        /// The node.
+        to: NodeId,
+    },
     /// A proposal without commands.
     #[error("nothing was proposed")]
     Empty,
+}
+
+/// A transfer of leadership that was not begun.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TransferError {
+    /// Only the leader can hand over.
+    #[error("not the leader{}", leader.map(|id| format!("; node {id} is")).unwrap_or_default())]
+    NotLeader {
+        /// Who is, if known.
+        leader: Option<NodeId>,
+    },
+    /// The target is this node.
+    #[error("this node leads already")]
+    LeadsAlready,
+    /// The target cannot lead.
+    #[error("node {to} is not a voter")]
+    NotAVoter {
+        /// The target.
+        to: NodeId,
+    },
+    /// One at a time. Try again when its outcome is known.
+    #[error("leadership is being transferred to node {to} already")]
+    UnderWay {
+        /// The other transfer's target.
+        to: NodeId,
+    },
 }
 
 /// A read that was refused at once; it may be asked again.

@@ -75,7 +75,7 @@
 //!
 //! `raft.rs` has the inputs and the dispatch of messages, `output.rs` has `ready`; `role.rs` says
 //! what each role knows; then `election.rs`, `follower.rs`, `replication.rs` (with `progress.rs`)
-//! `read_index.rs`, `snapshot.rs` and `disk_stall.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
+//! `read_index.rs`, `snapshot.rs`, `transfer.rs` and `disk_stall.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
 //! `fetcher.rs`. The scripts in `tests/scripts` show each behaviour as a trace.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -105,11 +105,12 @@ mod role;
 mod snapshot;
 mod status;
 mod terms;
+mod transfer;
 mod types;
 mod validate;
 
 pub use config::Config;
-pub use error::{ConfigError, InstallError, MessageError, ProposeError, ReadError};
+pub use error::{ConfigError, InstallError, MessageError, ProposeError, ReadError, TransferError};
 pub use membership::Membership;
 pub use message::{Envelope, Message};
 pub use raft::{Accepted, Raft};
@@ -117,4 +118,5 @@ pub use ready::{DropReason, Dropped, Fetch, LeadershipState, ReadGrant, Ready, R
 pub use restored::Restored;
 pub use snapshot::{InstallWanted, SnapshotMark, SnapshotMeta};
 pub use status::{PeerStatus, RefusedMessages, Status};
+pub use transfer::TransferOutcome;
 pub use types::{Entry, HardState, Instant, LogIndex, NodeId, Payload, ReadId, Term, WriteId};

@@ -47,7 +47,10 @@ impl Raft {
     /// inputs it covers, the fewer messages and writes they cost.
     pub fn ready(&mut self) -> Ready {
         match &self.role {
-            RoleState::Leader(_) => self.send_to_peers(),
+            RoleState::Leader(_) => {
+                self.send_to_peers();
+                self.invite_candidate();
+            }
             RoleState::Follower(_) => {
                 self.answer_leader();
                 self.ask_leader();
@@ -68,6 +71,7 @@ impl Raft {
             install: self.take_install(),
             reads: std::mem::take(&mut self.reads.granted),
             dropped: std::mem::take(&mut self.reads.dropped),
+            transfer: self.take_transfer_outcome(),
             state: self.take_state(),
         };
         assert!(
@@ -87,6 +91,8 @@ impl Raft {
             || !self.reads.dropped.is_empty()
             || self.leadership() != self.state_told
             || self.has_something_for_peers()
+            || self.candidate_to_invite().is_some()
+            || self.has_transfer_outcome()
             || self.owes_answer()
             || self.may_ask_leader()
             || self.has_restore()

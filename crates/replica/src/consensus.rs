@@ -301,6 +301,7 @@ impl Consensus {
         for dropped in ready.dropped {
             self.dropped(now, dropped);
         }
+        // No transfer of leadership is ever begun here, so `ready.transfer` is never set either.
         // No snapshots are taken here, so no leader releases its log and none is offered: neither
         // `ready.install` nor `ready.restore` is ever set by a node of this version. An offer of a
         // later version is answered like a heartbeat, and not followed.
