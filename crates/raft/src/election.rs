@@ -98,6 +98,10 @@ impl Raft {
             .tally(|id| campaign.votes.get(&id).copied());
         match (tally, &self.role) {
             (Tally::Open, _) => {}
+            // A leader would give way at once.
+            (Tally::Won, _) if self.is_hindered() => {
+                self.become_follower(self.persistent.term(), None);
+            }
             (Tally::Lost, _) => self.become_follower(self.persistent.term(), None),
             (Tally::Won, RoleState::PreCandidate(_)) => self.become_candidate(false),
             (Tally::Won, _) => self.become_leader(),

@@ -20,8 +20,20 @@ fn worlds() -> u64 {
     given.unwrap_or(WORLDS).min(10_000)
 }
 
+/// Says which world it was, if a test fails in it.
+struct Visited(u64);
+
+impl Drop for Visited {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("in the world of QUORATE_SEED={}", self.0);
+        }
+    }
+}
+
 /// Gives how often rare things happened.
 fn visit(seed: u64, nodes: u64) -> [u64; 4] {
+    let _visited = Visited(seed);
     let mut world = World::new(seed, nodes);
     world.run_with_faults();
     world.heal_and_expect_progress();
