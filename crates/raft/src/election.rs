@@ -46,7 +46,7 @@ impl Raft {
         } else if self.config.pre_vote {
             self.become_pre_candidate();
         } else {
-            self.become_candidate();
+            self.become_candidate(false);
         }
     }
 
@@ -54,19 +54,20 @@ impl Raft {
         let campaign = self.new_campaign();
         self.change_role(RoleState::PreCandidate(campaign));
         // It would campaign in the next term, but has not entered it: nothing to make durable.
-        let request = self.vote_request(self.persistent.term().next(), true);
+        let request = self.vote_request(self.persistent.term().next(), true, false);
         for peer in self.configuration.voters_except(self.config.id) {
             self.outbox.say_freely(peer, request.clone());
         }
         self.count_votes();
     }
 
-    fn become_candidate(&mut self) {
+    /// Campaigns in a new term; on the leader's own wish if `transfer`.
+    pub(crate) fn become_candidate(&mut self, transfer: bool) {
         self.persistent.enter_term(self.persistent.term().next());
         self.persistent.vote_for(self.config.id);
         let campaign = self.new_campaign();
         self.change_role(RoleState::Candidate(campaign));
-        let request = self.vote_request(self.persistent.term(), false);
+        let request = self.vote_request(self.persistent.term(), false, transfer);
         for peer in self.configuration.voters_except(self.config.id) {
             self.outbox
                 .say(peer, request.clone(), &self.persistent, &self.log.disk);
@@ -81,13 +82,14 @@ impl Raft {
         }
     }
 
-    fn vote_request(&self, term: Term, pre: bool) -> Message {
+    fn vote_request(&self, term: Term, pre: bool, transfer: bool) -> Message {
         let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
         Message::RequestVote {
             term,
             last_index,
             last_term,
             pre,
+            transfer,
         }
     }
 
@@ -102,8 +104,12 @@ impl Raft {
             .tally(|id| campaign.votes.get(&id).copied());
         match (tally, &self.role) {
             (Tally::Open, _) => {}
+            // A leader would give way at once.
+            (Tally::Won, _) if self.is_hindered() => {
+                self.become_follower(self.persistent.term(), None);
+            }
             (Tally::Lost, _) => self.become_follower(self.persistent.term(), None),
-            (Tally::Won, RoleState::PreCandidate(_)) => self.become_candidate(),
+            (Tally::Won, RoleState::PreCandidate(_)) => self.become_candidate(false),
             (Tally::Won, _) => self.become_leader(),
         }
     }

@@ -20,8 +20,9 @@
 //! settlements do by the joint one between them, which holds a majority of each.
 //!
 //! **Who is heard.** A leader may be one that this node's log does not know yet: a node that
-//! joins knows nobody, and one that lags knows only members of the past. So Appends are taken
-//! from anyone, with the usual checks; and votes are given to any candidate whose log is not
+//! joins knows nobody, and one that lags knows only members of the past. So what leaders say
+//! (Appends, offers of snapshots, and that it is time to take over) is taken from anyone, with
+//! the usual checks; and votes are given to any candidate whose log is not
 //! behind, because it may be a voter by an entry that is not here yet (thesis §4.1, §4.2). Both
 //! rest on ids that can be believed: the transport's handshake says which member of *this*
 //! cluster is speaking. Answers, and what is asked of a leader, come only from members of the
@@ -173,6 +174,9 @@ impl Raft {
         let index = self.memberships.in_force_index();
         if index > self.commit || current.is_joint() {
             return Err(ChangeError::UnderWay { index });
+        }
+        if let Some(to) = self.transferring_to() {
+            return Err(ChangeError::Transferring { to });
         }
         let bytes = context.len();
         if bytes > MAX_MEMBERSHIP_CONTEXT_BYTES {
@@ -361,7 +365,10 @@ impl Raft {
         }
         let from_anyone = matches!(
             message,
-            Message::Append { .. } | Message::RequestVote { .. }
+            Message::Append { .. }
+                | Message::SnapshotOffer { .. }
+                | Message::TimeoutNow { .. }
+                | Message::RequestVote { .. }
         );
         let mut heard = Heard::Yes;
         if !from_anyone && !self.configuration.contains(from) {

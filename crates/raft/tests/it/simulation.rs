@@ -20,27 +20,40 @@ fn worlds() -> u64 {
     given.unwrap_or(WORLDS).min(10_000)
 }
 
-/// How often a world took a snapshot, had one installed, and restored a state from one.
-type Snapshots = (u64, u64, u64);
+/// Says which world it was, if a test fails in it.
+struct Visited(u64);
 
-fn visit(seed: u64, nodes: u64) -> Snapshots {
+impl Drop for Visited {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("in the world of QUORATE_SEED={}", self.0);
+        }
+    }
+}
+
+/// Gives how often rare things happened.
+fn visit(seed: u64, nodes: u64) -> [u64; 4] {
+    let _visited = Visited(seed);
     let mut world = World::new(seed, nodes);
     world.run_with_faults();
     world.heal_and_expect_progress();
-    world.snapshots()
+    world.rare_things()
 }
 
 /// Visits a world for each of these seeds; all kinds of things must have happened in some.
 fn visit_all(seeds: std::ops::Range<u64>, nodes: u64) {
-    let (mut taken, mut installed, mut restored) = (0, 0, 0);
+    let mut sums = [0; 4];
     for seed in seeds {
-        let snapshots = visit(seed, nodes);
-        taken += snapshots.0;
-        installed += snapshots.1;
-        restored += snapshots.2;
+        for (sum, count) in sums.iter_mut().zip(visit(seed, nodes)) {
+            *sum += count;
+        }
     }
-    println!("{taken} snapshots taken, {installed} installed, {restored} restored from");
-    assert!(taken > 1000 && installed > 50 && restored > 50);
+    let [taken, installed, restored, transferred] = sums;
+    println!(
+        "{taken} snapshots taken, {installed} installed, {restored} restored from; {transferred} \
+         transfers of leadership"
+    );
+    assert!(taken > 1000 && installed > 50 && restored > 50 && transferred > 20);
 }
 
 #[test]

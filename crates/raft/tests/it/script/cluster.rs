@@ -23,6 +23,7 @@
 //! | `slow-disk n1`, `fast-disk n1` | writes wait for `wrote n1 2` (two of them; by default one) |
 //! | `slow-fetch n1`, `fetched n1` | the same for ranges read back |
 //! | `slow-apply n1`, `applied n1` | the same for what is handed out |
+//! | `transfer n1 n2` | asks n1 to hand leadership to n2 |
 //! | `snapshot n1 keep=3` | n1 takes a snapshot, and keeps the log from 3 on (by default, none of it) |
 //! | `installed n3`, `install-failed n3` | n3 has the snapshot that it wants, or cannot have it |
 //! | `link-lost n1 n2` | tells n1 that its link to n2 was lost |
@@ -32,6 +33,7 @@
 //! | `quietly …` | any of these without its trace |
 
 mod snapshots;
+mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -179,6 +181,7 @@ impl Cluster {
                 node.applying.clear();
             }
             "restart" => self.start(id)?,
+            "transfer" => self.transfer(id, rest)?,
             "snapshot" => self.take_snapshot(id, rest)?,
             "installed" => self.installed(id, rest)?,
             "install-failed" => self.install_failed(id)?,
@@ -433,6 +436,9 @@ impl Cluster {
             .for_each(|dropped| say(print::dropped(dropped)));
         for grant in &ready.reads {
             say(format!("may serve read {} at {}", grant.id, grant.index));
+        }
+        if let Some(outcome) = &ready.transfer {
+            say(print::transfer(outcome));
         }
         if let Some(index) = ready.restore {
             say(format!("restores the snapshot at {index}"));

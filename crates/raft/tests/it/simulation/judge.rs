@@ -115,6 +115,7 @@ impl Judge {
                 *term
             }
             Message::Append { term, .. }
+            | Message::TimeoutNow { term }
             | Message::AppendRejected { term, .. }
             | Message::ReadIndexRequest { term, .. }
             | Message::ReadIndexResponse { term, .. } => *term,
@@ -188,6 +189,7 @@ pub(super) fn is_empty(ready: &Ready) -> bool {
         && ready.send_after.is_empty()
         && ready.restore.is_none()
         && ready.install.is_none()
+        && ready.transfer.is_none()
         && ready.committed.is_empty()
         && ready.fetch.is_empty()
         && ready.reads.is_empty()

@@ -2,6 +2,7 @@
 
 mod mishaps;
 mod snapshots;
+mod transfers;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -79,6 +80,8 @@ struct Node {
     /// Its snapshots, durable, and where the last was begun.
     files: Files,
     snapshot_begun: LogIndex,
+    /// To whom it is handing leadership, and since when.
+    transfer: Option<(NodeId, u64)>,
 }
 
 /// What this world is like.
@@ -111,6 +114,8 @@ pub(super) struct World {
     taken: u64,
     installed: u64,
     restored: u64,
+    /// Transfers of leadership that reached their target.
+    transferred: u64,
     healed: bool,
     steps: u64,
 }
@@ -142,6 +147,7 @@ impl World {
             taken: 0,
             installed: 0,
             restored: 0,
+            transferred: 0,
             healed: false,
             steps: 0,
         };
@@ -160,6 +166,7 @@ impl World {
                 state: 0,
                 files: Files::default(),
                 snapshot_begun: LogIndex::ZERO,
+                transfer: None,
             };
             world.nodes.insert(id, node);
             world.start(id);
@@ -435,6 +442,9 @@ impl World {
             node.write_times.push_back(self.now);
             self.schedule(delay, done);
         }
+        if let Some(outcome) = ready.transfer {
+            self.transferred(id, outcome);
+        }
         if let Some(index) = ready.restore {
             self.restore(id, index);
         }
@@ -571,9 +581,10 @@ impl World {
             .all(|node| node.handed_out.0 >= index as u64)
     }
 
-    /// Snapshots taken, installed, and restored from because the log was void.
-    pub(super) fn snapshots(&self) -> (u64, u64, u64) {
-        (self.taken, self.installed, self.restored)
+    /// Snapshots taken, installed, and restored from because the log was void; and transfers of
+    /// leadership that reached their target.
+    pub(super) fn rare_things(&self) -> [u64; 4] {
+        [self.taken, self.installed, self.restored, self.transferred]
     }
 
     pub(super) fn fingerprint(&self) -> (u64, u64, usize) {

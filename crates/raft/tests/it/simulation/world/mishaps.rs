@@ -49,7 +49,7 @@ impl World {
         let pause = 20 + self.below(300);
         self.schedule(pause * MILLISECOND, Event::Fault);
         let id = NodeId(1 + self.below(self.nodes.len() as u64));
-        match self.below(8) {
+        match self.below(9) {
             0 | 1 if self.is_up(id, None) => self.crash(id),
             0..=2 if !self.is_up(id, None) => self.start(id),
             3 => self.cut.clear(),
@@ -63,6 +63,7 @@ impl World {
                 let peer = NodeId(1 + self.below(self.nodes.len() as u64));
                 self.schedule(1, Event::LinkLost { node: id, peer });
             }
+            7 | 8 => self.transfer(),
             _ => {}
         }
     }
@@ -89,6 +90,7 @@ impl World {
         }
         node.writes.clear();
         node.write_times.clear();
+        node.transfer = None;
         self.reads.retain(|(node, _, _), _| *node != id);
     }
 }
