@@ -32,10 +32,10 @@ pub(crate) struct VoteRequest {
 }
 
 impl Raft {
-    /// Whether this node may ask for votes: learners, nodes that were removed and nodes that do
-    /// not know the members yet have none to win, and would only disturb.
+    /// Whether this node may ask for votes: learners, nodes that know of their removal and nodes
+    /// that do not know the members yet have none to win, and would only disturb.
     pub(crate) fn may_campaign(&self) -> bool {
-        self.configuration.is_voter(self.config.id)
+        self.memberships.may_campaign(self.config.id)
     }
 
     /// The election timer fired.

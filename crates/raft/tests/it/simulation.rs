@@ -8,10 +8,18 @@
 mod judge;
 mod world;
 
-use world::World;
+use world::{Seen, World};
 
 /// How many worlds of each kind a normal test run visits.
 const WORLDS: u64 = 100;
+
+/// How many to visit: `QUORATE_WORLDS` asks for more of each kind.
+fn worlds(usual: u64) -> u64 {
+    let asked = std::env::var("QUORATE_WORLDS").ok();
+    asked.map_or(usual, |count| {
+        count.parse().expect("QUORATE_WORLDS is a number")
+    })
+}
 
 fn visit(seed: u64, nodes: u64) {
     let mut world = World::new(seed, nodes);
@@ -21,24 +29,60 @@ fn visit(seed: u64, nodes: u64) {
 
 #[test]
 fn three_nodes_keep_their_promises() {
-    for seed in 0..WORLDS {
+    for seed in 0..worlds(WORLDS) {
         visit(seed, 3);
     }
 }
 
 #[test]
 fn five_nodes_keep_their_promises() {
-    for seed in 10_000..10_000 + WORLDS {
+    for seed in 10_000..10_000 + worlds(WORLDS) {
         visit(seed, 5);
     }
 }
 
 #[test]
 fn one_and_two_nodes_keep_their_promises() {
-    for seed in 20_000..20_000 + WORLDS / 5 {
+    for seed in 20_000..20_000 + worlds(WORLDS / 5) {
         visit(seed, 1);
         visit(seed, 2);
     }
+}
+
+/// One to five members and three nodes that may join, under all the faults.
+fn visit_changing(seed: u64) -> Seen {
+    let mut world = World::with_spares(seed, 1 + seed % 5, 3);
+    world.run_with_faults();
+    world.heal_and_expect_progress();
+    world.seen
+}
+
+#[test]
+fn members_come_and_go_and_every_promise_is_kept() {
+    let mut seen = Seen::default();
+    for seed in 30_000..30_000 + worlds(2 * WORLDS) {
+        seen.add(visit_changing(seed));
+    }
+    let Seen {
+        begun,
+        undone,
+        left_office,
+        promoted,
+        not_caught_up,
+        completed_by_another,
+        refused_strangers,
+    } = seen;
+    let rare = [
+        begun,
+        undone,
+        left_office,
+        promoted,
+        not_caught_up,
+        completed_by_another,
+        refused_strangers,
+    ];
+    assert!(rare.iter().all(|count| *count > 0), "too tame: {seen:?}");
+    println!("{seen:?}");
 }
 
 #[test]
@@ -50,6 +94,10 @@ fn one_seed() {
         .to_string_lossy()
         .parse()
         .expect("QUORATE_SEED is a number");
+    if seed >= 30_000 {
+        visit_changing(seed);
+        return;
+    }
     let nodes = if seed >= 20_000 {
         1 + seed % 2
     } else if seed >= 10_000 {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use quorate_raft::{Entry, HardState, LogIndex, Message, NodeId, Payload, Ready, Term, Write};
+use quorate_raft::{
+    Entry, HardState, LogIndex, Membership, Message, NodeId, Payload, Ready, Term, Write,
+};
 
 /// A log with a term and a vote, as on a disk (or as in memory, once all writes are done).
 #[derive(Clone, Debug, Default)]
@@ -43,9 +45,33 @@ impl Image {
         runs
     }
 
+    /// The memberships that stand in it.
+    pub(super) fn memberships(&self) -> Vec<(LogIndex, Membership)> {
+        let of_entry = |entry: &Entry| Some((entry.index, membership_of(entry)?.clone()));
+        self.log.iter().filter_map(of_entry).collect()
+    }
+
     fn holds(&self, entry: &Entry) -> bool {
         self.log.get(entry.index.0 as usize - 1) == Some(entry)
     }
+}
+
+pub(super) fn membership_of(entry: &Entry) -> Option<&Membership> {
+    match &entry.payload {
+        Payload::Membership { membership, .. } => Some(membership),
+        Payload::Empty | Payload::Command(_) => None,
+    }
+}
+
+/// Counted anew, with no help from the machine: whether those for which `holds` is true are a
+/// majority of the voters, and if the membership is joint, of the outgoing ones too.
+fn is_quorum(membership: &Membership, holds: impl Fn(NodeId) -> bool) -> bool {
+    let majority = |voters: &[NodeId]| {
+        let count = voters.iter().filter(|id| holds(**id)).count();
+        2 * count > voters.len()
+    };
+    majority(&membership.voters)
+        && (membership.voters_outgoing.is_empty() || majority(&membership.voters_outgoing))
 }
 
 /// Remembers what happened and compares.
@@ -57,9 +83,12 @@ pub(super) struct Judge {
     entries: BTreeMap<(LogIndex, Term), (Payload, Term)>,
     /// The committed log.
     pub(super) committed: Vec<Entry>,
-    /// For each entry of it, the term of the node that was first handed it: a leader of that
-    /// term, or of an earlier one, committed it.
+    /// For each entry of it, the term of the leader that committed it.
     committed_by: Vec<Term>,
+    /// The newest membership in it, and the index and term of its entry.
+    membership: Option<(Membership, LogIndex, Term)>,
+    /// Joint memberships that another leader settled than the one that began them.
+    pub(super) completed_by_another: u64,
 }
 
 impl Judge {
@@ -152,15 +181,56 @@ impl Judge {
         );
     }
 
-    /// State Machine Safety: all nodes are handed the same entries, in order, and only those
-    /// that a quorum has on disk.
-    pub(super) fn handed_out(
+    /// A leader's commit index is at `commit`: what is new below it must be on the disks of a
+    /// quorum of the membership that it goes by, and memberships must follow one another as they
+    /// should. Called before anyone else can know of it.
+    pub(super) fn leader_commits(
         &mut self,
-        (node, term): (NodeId, Term),
-        entry: &Entry,
-        disks: &[&Image],
-        own: &Image,
+        (leader, term): (NodeId, Term),
+        membership: &Membership,
+        commit: LogIndex,
+        log: &Image,
+        disks: &BTreeMap<NodeId, &Image>,
     ) {
+        for place in self.committed.len()..commit.0 as usize {
+            let entry = &log.log[place];
+            let holds = |id: NodeId| disks.get(&id).is_some_and(|disk| disk.holds(entry));
+            assert!(
+                is_quorum(membership, holds),
+                "{leader} commits {entry:?} by {membership:?}, it is on {:?}",
+                disks.keys().filter(|id| holds(**id)).collect::<Vec<_>>()
+            );
+            if let Some(next) = membership_of(entry) {
+                self.membership_commits(next, entry);
+            }
+            self.committed.push(entry.clone());
+            self.committed_by.push(term);
+        }
+    }
+
+    /// Two memberships in a row are neighbours: the voters change through a joint one only.
+    fn membership_commits(&mut self, next: &Membership, entry: &Entry) {
+        if let Some((before, at, term)) = &self.membership {
+            let is_neighbour = if before.is_joint() {
+                *next == before.settled()
+            } else if next.is_joint() {
+                next.voters_outgoing == before.voters
+            } else {
+                next.voters == before.voters
+            };
+            assert!(
+                is_neighbour,
+                "{next:?} at {} after {before:?} at {at}",
+                entry.index
+            );
+            self.completed_by_another += u64::from(before.is_joint() && *term != entry.term);
+        }
+        self.membership = Some((next.clone(), entry.index, entry.term));
+    }
+
+    /// State Machine Safety: all nodes are handed the same entries, in order, and only those
+    /// that a leader committed.
+    pub(super) fn handed_out(&mut self, node: NodeId, entry: &Entry, own: &Image) {
         assert!(
             own.holds(entry),
             "{node} is handed {entry:?}, which is not on its disk"
@@ -168,20 +238,7 @@ impl Judge {
         let place = entry.index.0 as usize - 1;
         match self.committed.get(place) {
             Some(committed) => assert_eq!(committed, entry, "{node} is handed another entry"),
-            None => {
-                assert_eq!(
-                    place,
-                    self.committed.len(),
-                    "{node} is handed an entry beyond a gap"
-                );
-                let holders = disks.iter().filter(|disk| disk.holds(entry)).count();
-                assert!(
-                    holders > disks.len() / 2,
-                    "{entry:?} committed on {holders} disks"
-                );
-                self.committed.push(entry.clone());
-                self.committed_by.push(term);
-            }
+            None => panic!("{node} is handed {entry:?}, which no leader committed"),
         }
     }
 }
@@ -196,4 +253,5 @@ pub(super) fn is_empty(ready: &Ready) -> bool {
         && ready.reads.is_empty()
         && ready.dropped.is_empty()
         && ready.state.is_none()
+        && ready.membership.is_none()
 }

@@ -1,5 +1,6 @@
 //! The world: virtual time, a network, disks, and a seed that decides.
 
+mod members;
 mod mishaps;
 
 use std::cmp::Reverse;
@@ -12,6 +13,7 @@ use quorate_raft::{
 };
 
 use super::judge::{Image, Judge, is_empty};
+pub(super) use members::Seen;
 
 const MILLISECOND: u64 = 1_000_000;
 const ELECTION_TIMEOUT: Duration = Duration::from_millis(150);
@@ -48,24 +50,35 @@ enum Event {
     },
     Client,
     Fault,
+    /// Somebody changes the membership.
+    Change,
+    /// Somebody switches off nodes that were removed.
+    Sweep,
 }
 
 struct Node {
     raft: Option<Raft>,
+    /// Not one of the first members.
+    joins: bool,
     life: u64,
     disk: Image,
     /// The log as the machine sees it: the disk once all writes are done.
     memory: Image,
     writes: VecDeque<(Write, Vec<Envelope>)>,
     handed_out: LogIndex,
+    /// Of the membership that it was last told.
+    membership_index: LogIndex,
 }
 
 /// What this world is like.
+#[derive(Clone, Copy)]
 struct Nature {
     loss_percent: u64,
     repeat_percent: u64,
     slow_percent: u64,
     stall_percent: u64,
+    /// Nodes that are there to join, and so whether the membership changes.
+    spares: u64,
 }
 
 pub(super) struct World {
@@ -86,10 +99,17 @@ pub(super) struct World {
     granted: u64,
     healed: bool,
     steps: u64,
+    pub(super) seen: Seen,
 }
 
 impl World {
+    /// A world of members that never change.
     pub(super) fn new(seed: u64, count: u64) -> World {
+        World::with_spares(seed, count, 0)
+    }
+
+    /// A world of `count` members, and `spares` nodes that may join them.
+    pub(super) fn with_spares(seed: u64, count: u64, spares: u64) -> World {
         let voters: Vec<NodeId> = (1..=count).map(NodeId).collect();
         let mut world = World {
             now: 0,
@@ -104,6 +124,7 @@ impl World {
                 repeat_percent: 0,
                 slow_percent: 0,
                 stall_percent: 0,
+                spares,
             },
             config: Config::new(NodeId(1), voters.clone()),
             judge: Judge::default(),
@@ -113,22 +134,28 @@ impl World {
             granted: 0,
             healed: false,
             steps: 0,
+            seen: Seen::default(),
         };
         world.draw_nature();
-        for id in voters {
+        for id in (1..=count + spares).map(NodeId) {
             let node = Node {
                 raft: None,
+                joins: id.0 > count,
                 life: 0,
                 disk: Image::default(),
                 memory: Image::default(),
                 writes: VecDeque::new(),
                 handed_out: LogIndex::ZERO,
+                membership_index: LogIndex::ZERO,
             };
             world.nodes.insert(id, node);
             world.start(id);
         }
         world.schedule(0, Event::Client);
         world.schedule(50 * MILLISECOND, Event::Fault);
+        if spares > 0 {
+            world.schedule(50 * MILLISECOND, Event::Change);
+        }
         world
     }
 
@@ -139,6 +166,7 @@ impl World {
             repeat_percent: [0, 0, 10][self.below(3) as usize],
             slow_percent: [0, 5, 30][self.below(3) as usize],
             stall_percent: [0, 2, 10][self.below(3) as usize],
+            ..self.nature
         };
         self.config.election_timeout = ELECTION_TIMEOUT;
         self.config.heartbeat_interval = Duration::from_millis(30);
@@ -189,16 +217,20 @@ impl World {
         config.seed = self.random();
         let now = Instant::from_nanos(self.now);
         let node = self.nodes.get_mut(&id).unwrap();
+        if node.joins {
+            config.voters.clear();
+        }
         node.life += 1;
         node.memory = node.disk.clone();
         node.handed_out = LogIndex::ZERO;
+        node.membership_index = LogIndex::ZERO;
         let restored = Restored {
             hard_state: node.disk.hard_state,
             first_index: LogIndex(1),
             last_index: LogIndex(node.disk.log.len() as u64),
             term_runs: node.disk.term_runs(),
+            memberships: node.disk.memberships(),
             applied: LogIndex::ZERO,
-            ..Restored::default()
         };
         node.raft = Some(Raft::new(config, restored, now).unwrap());
         self.carry_out(id);
@@ -254,7 +286,7 @@ impl World {
             Event::Deliver { from, to, message } => {
                 if self.is_up(to, None) && !self.cut.contains(&(from, to)) {
                     let result = self.machine(to).receive(now, from, message.clone());
-                    assert_eq!(result, Ok(()), "{to} refuses {message:?} of {from}");
+                    self.judge_refusal(to, from, &message, &result);
                     self.carry_out(to);
                 }
             }
@@ -291,6 +323,8 @@ impl World {
             Event::WriteDone { .. } | Event::Fetched { .. } | Event::Applied { .. } => {}
             Event::Client => self.client(),
             Event::Fault => self.fault(),
+            Event::Change => self.change_membership(),
+            Event::Sweep => self.sweep(),
         }
     }
 
@@ -328,6 +362,7 @@ impl World {
 
     /// Does what the machine wants, and judges it.
     fn carry_out(&mut self, id: NodeId) {
+        self.judge_commit(id);
         for round in 0.. {
             assert!(
                 round < 10_000,
@@ -355,6 +390,10 @@ impl World {
 
     fn carry_out_one(&mut self, id: NodeId, ready: Ready) {
         let life = self.nodes[&id].life;
+        self.judge_candidacy(id, &ready);
+        if let Some(membership) = &ready.membership {
+            self.note_membership(id, membership);
+        }
         for envelope in ready.send_now {
             self.send(id, envelope);
         }
@@ -382,17 +421,14 @@ impl World {
             node.writes.push_back((write, ready.send_after));
             self.schedule(delay, done);
         }
-        let term = self.machine(id).status().term;
         for entry in &ready.committed {
-            let disks: Vec<&Image> = self.nodes.values().map(|node| &node.disk).collect();
             let own = &self.nodes[&id];
-            let by = (id, term);
             assert_eq!(
                 entry.index,
                 own.handed_out.next(),
                 "{id} is handed entries out of order"
             );
-            self.judge.handed_out(by, entry, &disks, &own.disk);
+            self.judge.handed_out(id, entry, &own.disk);
             self.nodes.get_mut(&id).unwrap().handed_out = entry.index;
         }
         if let Some(entry) = ready.committed.last() {
@@ -470,6 +506,10 @@ impl World {
                 self.start(*id);
             }
         }
+        if self.nature.spares > 0 && !self.config.check_quorum {
+            // Without it nothing keeps a node that was removed from disturbing.
+            self.schedule(1, Event::Sweep);
+        }
         let proposals_before = self.judge.committed.len();
         let granted_before = self.granted;
         let deadline = self.now + HEALED_NANOS;
@@ -483,15 +523,9 @@ impl World {
             "no progress after healing: {:#?}",
             self.nodes
                 .values()
-                .map(|node| node.raft.as_ref().unwrap().status())
+                .filter_map(|node| Some(node.raft.as_ref()?.status()))
                 .collect::<Vec<_>>()
         );
-    }
-
-    fn everyone_is_at(&self, index: usize) -> bool {
-        self.nodes
-            .values()
-            .all(|node| node.handed_out.0 >= index as u64)
     }
 
     pub(super) fn fingerprint(&self) -> (u64, u64, usize) {

@@ -80,7 +80,7 @@ impl World {
     }
 
     /// Loses everything that is not on disk. Of the writes under way, some reached it.
-    fn crash(&mut self, id: NodeId) {
+    pub(super) fn crash(&mut self, id: NodeId) {
         let survivors = self.below(3);
         let node = self.nodes.get_mut(&id).unwrap();
         node.raft = None;
