@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::lease::Lease;
 use crate::message::Message;
 use crate::progress::Progress;
 use crate::quorum::Tally;
@@ -123,6 +124,7 @@ impl Raft {
             uncommitted: VecDeque::new(),
             uncommitted_bytes: 0,
             reads: LeaderReads::default(),
+            lease: Lease::default(),
         };
         self.change_role(RoleState::Leader(Box::new(leader)));
         if self.config.empty_entry_on_election {
@@ -138,6 +140,9 @@ impl Raft {
 
     /// Whether a leader is known to be well, so that no one else should be helped to unseat it.
     pub(crate) fn leader_is_well(&self) -> bool {
+        if self.has_promised_no_vote() {
+            return true; // Whether it is or not, somebody may count on it.
+        }
         match &self.role {
             RoleState::Leader(_) => true, // It steps down by itself when it is not.
             RoleState::Follower(follower) => follower.leader.is_some_and(|(_, heard)| {
@@ -185,6 +190,7 @@ impl Raft {
             None => self.leader().is_none(),
         };
         let granted = free
+            && !self.has_promised_no_vote()
             && self
                 .log
                 .is_not_ahead_of(request.last_index, request.last_term);

@@ -221,6 +221,10 @@ impl Cluster {
             match key {
                 "pre_vote" => config.pre_vote = value == "on",
                 "check_quorum" => config.check_quorum = value == "on",
+                "lease_reads" => {
+                    config.lease_reads = value == "on";
+                    config.doubt_leader_on_lost_link &= value != "on";
+                }
                 "empty_entry_on_election" => config.empty_entry_on_election = value == "on",
                 "max_append_bytes" => config.max_append_bytes = bytes,
                 "max_inflight_bytes" => config.max_inflight_bytes = bytes,
