@@ -71,6 +71,7 @@ fn members_come_and_go_and_every_promise_is_kept() {
         not_caught_up,
         completed_by_another,
         refused_strangers,
+        on_lease,
     } = seen;
     let rare = [
         begun,
@@ -80,6 +81,7 @@ fn members_come_and_go_and_every_promise_is_kept() {
         not_caught_up,
         completed_by_another,
         refused_strangers,
+        on_lease,
     ];
     assert!(rare.iter().all(|count| *count > 0), "too tame: {seen:?}");
     println!("{seen:?}");

@@ -1,5 +1,6 @@
 //! The world: virtual time, a network, disks, and a seed that decides.
 
+mod clocks;
 mod members;
 mod mishaps;
 
@@ -8,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use quorate_raft::{
-    Config, Dropped, Entry, Envelope, Fetch, Instant, LogIndex, Message, NodeId, Raft, ReadId,
-    Ready, Restored, Role, Write, WriteId,
+    Config, Dropped, Entry, Envelope, Fetch, LogIndex, Message, NodeId, Raft, ReadId, Ready,
+    Restored, Role, Write, WriteId,
 };
 
 use super::judge::{Image, Judge, is_empty};
@@ -61,6 +62,10 @@ struct Node {
     /// Not one of the first members.
     joins: bool,
     life: u64,
+    /// Until when it stands still.
+    paused_until: u64,
+    /// What its clock counts in a million nanoseconds.
+    clock_per_million: u64,
     disk: Image,
     /// The log as the machine sees it: the disk once all writes are done.
     memory: Image,
@@ -142,6 +147,8 @@ impl World {
                 raft: None,
                 joins: id.0 > count,
                 life: 0,
+                paused_until: 0,
+                clock_per_million: 1_000_000,
                 disk: Image::default(),
                 memory: Image::default(),
                 writes: VecDeque::new(),
@@ -149,6 +156,9 @@ impl World {
                 membership_index: LogIndex::ZERO,
             };
             world.nodes.insert(id, node);
+        }
+        world.draw_clocks();
+        for id in (1..=count + spares).map(NodeId) {
             world.start(id);
         }
         world.schedule(0, Event::Client);
@@ -172,6 +182,10 @@ impl World {
         self.config.heartbeat_interval = Duration::from_millis(30);
         self.config.check_quorum = self.below(4) > 0;
         self.config.pre_vote = self.config.check_quorum && self.below(4) > 0;
+        if self.config.check_quorum && self.below(3) == 0 {
+            self.config.lease_reads = true;
+            self.config.doubt_leader_on_lost_link = false;
+        }
         self.config.empty_entry_on_election = self.below(5) > 0;
         if self.below(2) == 0 {
             self.config.max_append_bytes = 300;
@@ -215,7 +229,7 @@ impl World {
         let mut config = self.config.clone();
         config.id = id;
         config.seed = self.random();
-        let now = Instant::from_nanos(self.now);
+        let now = self.local(id);
         let node = self.nodes.get_mut(&id).unwrap();
         if node.joins {
             config.voters.clear();
@@ -251,7 +265,7 @@ impl World {
             match timer {
                 Some((at, id)) if at <= of_event => {
                     self.now = self.now.max(at);
-                    let now = Instant::from_nanos(self.now);
+                    let now = self.local(id);
                     self.machine(id).tick(now);
                     self.carry_out(id);
                 }
@@ -259,16 +273,12 @@ impl World {
                     let Reverse((at, _, key)) = self.events.pop().unwrap();
                     self.now = at;
                     let event = self.bodies.remove(&key).unwrap();
-                    self.handle(event);
+                    if let Some(event) = self.put_off(event) {
+                        self.handle(event);
+                    }
                 }
             }
         }
-    }
-
-    fn next_timer(&self) -> Option<(u64, NodeId)> {
-        let deadline =
-            |(id, node): (&NodeId, &Node)| Some((node.raft.as_ref()?.deadline()?.as_nanos(), *id));
-        self.nodes.iter().filter_map(deadline).min()
     }
 
     fn machine(&mut self, id: NodeId) -> &mut Raft {
@@ -281,10 +291,10 @@ impl World {
     }
 
     fn handle(&mut self, event: Event) {
-        let now = Instant::from_nanos(self.now);
         match event {
             Event::Deliver { from, to, message } => {
                 if self.is_up(to, None) && !self.cut.contains(&(from, to)) {
+                    let now = self.local(to);
                     let result = self.machine(to).receive(now, from, message.clone());
                     self.judge_refusal(to, from, &message, &result);
                     self.carry_out(to);
@@ -292,6 +302,7 @@ impl World {
             }
             Event::LinkLost { node, peer } => {
                 if self.is_up(node, None) {
+                    let now = self.local(node);
                     self.machine(node).link_lost(now, peer);
                     self.carry_out(node);
                 }
@@ -309,6 +320,7 @@ impl World {
                 fetch,
             } if self.is_up(id, Some(life)) => {
                 let entries = self.read_back(id, fetch);
+                let now = self.local(id);
                 self.machine(id).fetched(now, fetch.first, entries);
                 self.carry_out(id);
             }
@@ -329,7 +341,7 @@ impl World {
     }
 
     fn write_done(&mut self, id: NodeId, through: WriteId) {
-        let now = Instant::from_nanos(self.now);
+        let now = self.local(id);
         let node = self.nodes.get_mut(&id).unwrap();
         let mut leaving = Vec::new();
         while let Some((write, messages)) = node.writes.pop_front_if(|(w, _)| w.id <= through) {
@@ -453,6 +465,7 @@ impl World {
                 grant.index
             );
             self.granted += 1;
+            self.seen.on_lease += u64::from(self.machine(id).status().holds_lease);
         }
         for dropped in ready.dropped {
             if let Dropped::Read { id: read, .. } = dropped {
@@ -502,6 +515,7 @@ impl World {
         self.cut.clear();
         let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
         for id in &ids {
+            self.nodes.get_mut(id).unwrap().paused_until = self.now;
             if !self.is_up(*id, None) {
                 self.start(*id);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use quorate_raft::{
-    Instant, LogIndex, Membership, MembershipChange, Message, MessageError, NodeId, Ready, Role,
+    LogIndex, Membership, MembershipChange, Message, MessageError, NodeId, Ready, Role,
 };
 
 use super::super::judge::Image;
@@ -27,6 +27,8 @@ pub(in super::super) struct Seen {
     pub(in super::super) completed_by_another: u64,
     /// Messages refused because their sender had been removed.
     pub(in super::super) refused_strangers: u64,
+    /// Reads granted while the node held a lease.
+    pub(in super::super) on_lease: u64,
 }
 
 impl Seen {
@@ -38,6 +40,7 @@ impl Seen {
         self.not_caught_up += other.not_caught_up;
         self.completed_by_another += other.completed_by_another;
         self.refused_strangers += other.refused_strangers;
+        self.on_lease += other.on_lease;
     }
 }
 
@@ -51,7 +54,7 @@ impl World {
         self.schedule(pause * MILLISECOND, Event::Change);
         let leads = |world: &World, id: NodeId| {
             let raft = world.nodes[&id].raft.as_ref();
-            raft.is_some_and(|raft| raft.status().role == Role::Leader)
+            raft.is_some_and(|raft| raft.status().role == Role::Leader) && !world.is_paused(id)
         };
         let leaders: Vec<NodeId> = self.nodes.keys().copied().collect();
         let leaders: Vec<NodeId> = leaders.into_iter().filter(|id| leads(self, *id)).collect();
@@ -62,7 +65,7 @@ impl World {
         let before = self.machine(leader).status();
         let change = self.draw_change(leader, &before.membership);
         let promotes = matches!(change, MembershipChange::Promote(_));
-        let now = Instant::from_nanos(self.now);
+        let now = self.local(leader);
         let context = Bytes::from_static(b"why");
         match self.machine(leader).change_membership(now, change, context) {
             Ok(accepted) => {
@@ -214,6 +217,15 @@ impl World {
             .max_by_key(|status| status.term)?;
         let is_settled = leader.membership_index <= leader.commit && !leader.membership.is_joint();
         is_settled.then_some(leader.membership)
+    }
+
+    /// Any node; but of a healed world, in which it matters that answers come, a member.
+    pub(super) fn draw_node_to_ask(&mut self) -> NodeId {
+        let members = match self.settled_membership() {
+            Some(membership) if self.healed => membership.members(),
+            _ => self.nodes.keys().copied().collect(),
+        };
+        members[self.below(members.len() as u64) as usize]
     }
 
     /// Switches off the nodes that are not members.

@@ -1,7 +1,7 @@
 //! What comes from outside: clients that ask, and things that break.
 
 use bytes::Bytes;
-use quorate_raft::{Instant, NodeId, ReadId};
+use quorate_raft::{NodeId, ReadId};
 
 use super::{Event, MILLISECOND, World};
 
@@ -10,11 +10,11 @@ impl World {
     pub(super) fn client(&mut self) {
         let pause = self.below(8 * MILLISECOND);
         self.schedule(1 + pause, Event::Client);
-        let id = NodeId(1 + self.below(self.nodes.len() as u64));
-        if !self.is_up(id, None) {
+        let id = self.draw_node_to_ask();
+        if !self.is_up(id, None) || self.is_paused(id) {
             return;
         }
-        let now = Instant::from_nanos(self.now);
+        let now = self.local(id);
         if self.below(3) == 0 {
             self.next_read += 1;
             let read = ReadId(self.next_read);
@@ -49,7 +49,7 @@ impl World {
         let pause = 20 + self.below(300);
         self.schedule(pause * MILLISECOND, Event::Fault);
         let id = NodeId(1 + self.below(self.nodes.len() as u64));
-        match self.below(8) {
+        match self.below(9) {
             0 | 1 if self.is_up(id, None) => self.crash(id),
             0..=2 if !self.is_up(id, None) => self.start(id),
             3 => self.cut.clear(),
@@ -63,6 +63,7 @@ impl World {
                 let peer = NodeId(1 + self.below(self.nodes.len() as u64));
                 self.schedule(1, Event::LinkLost { node: id, peer });
             }
+            7 => self.pause(id),
             _ => {}
         }
     }
@@ -84,6 +85,7 @@ impl World {
         let survivors = self.below(3);
         let node = self.nodes.get_mut(&id).unwrap();
         node.raft = None;
+        node.paused_until = 0;
         for (write, _) in node.writes.drain(..).take(survivors as usize) {
             node.disk.apply(&write);
         }
