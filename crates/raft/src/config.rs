@@ -180,3 +180,30 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lease_counts_on_cannot_be_off() {
+        let mut config = Config::new(NodeId(1), vec![NodeId(1)]);
+        config.lease_reads = true;
+        assert_eq!(config.check(), Err(ConfigError::LeaseReadsWithDoubt));
+        config.doubt_leader_on_lost_link = false;
+        assert_eq!(config.check(), Ok(()));
+        (config.pre_vote, config.check_quorum) = (false, false);
+        let expected = Err(ConfigError::LeaseReadsWithoutCheckQuorum);
+        assert_eq!(config.check(), expected);
+    }
+
+    #[test]
+    fn a_node_joins_without_voters_or_is_one_of_them() {
+        assert_eq!(Config::joining(NodeId(4)).check(), Ok(()));
+        let config = Config::new(NodeId(4), vec![NodeId(1)]);
+        assert_eq!(
+            config.check(),
+            Err(ConfigError::NotAVoter { id: NodeId(4) })
+        );
+    }
+}

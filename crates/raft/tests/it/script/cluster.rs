@@ -29,17 +29,20 @@
 //! | `show` | prints where each node stands |
 //! | `quietly …` | any of these without its trace |
 
+mod members;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_raft::{
-    Config, Entry, Envelope, Fetch, HardState, Instant, LogIndex, Membership, Message, NodeId,
-    Payload, Raft, ReadId, Ready, Restored, Term, Write,
+    Config, Entry, Envelope, Fetch, HardState, Instant, LogIndex, Message, NodeId, Raft, ReadId,
+    Ready, Restored, Term, Write,
 };
 
+use self::members::memberships;
 use super::print;
-use super::words::{Link, forged, link, membership_change, node_id, number};
+use super::words::{Link, forged, link, node_id, number};
 
 #[derive(Default)]
 pub(super) struct Cluster {
@@ -65,15 +68,6 @@ struct Node {
     slow_apply: bool,
     /// It came later, and was not told of any members.
     joined: bool,
-}
-
-/// The memberships that stand in a log, for a restart.
-fn memberships(log: &[Entry]) -> Vec<(LogIndex, Membership)> {
-    let of_entry = |entry: &Entry| match &entry.payload {
-        Payload::Membership { membership, .. } => Some((entry.index, (**membership).clone())),
-        _ => None,
-    };
-    log.iter().filter_map(of_entry).collect()
 }
 
 impl Cluster {
@@ -269,43 +263,6 @@ impl Cluster {
         let raft = Raft::new(config, restored, node.now).map_err(|error| error.to_string())?;
         node.raft = Some(raft);
         self.carry_out(id)
-    }
-
-    fn join(&mut self, id: NodeId) -> Result<(), String> {
-        let node = Node {
-            joined: true,
-            ..Node::default()
-        };
-        self.nodes.insert(id, node);
-        self.start(id)
-    }
-
-    fn change(&mut self, id: NodeId, words: &[&str]) -> Result<(), String> {
-        let change = membership_change(words)?;
-        let now = self.node(id)?.now;
-        let context = Bytes::new();
-        let line = match self.raft(id)?.change_membership(now, change, context) {
-            Ok(accepted) => format!(
-                "n{id} begins the change at {} in term {}",
-                accepted.first, accepted.term
-            ),
-            Err(error) => format!("n{id} refuses: {error}"),
-        };
-        self.trace.push(line);
-        self.carry_out(id)
-    }
-
-    fn show_members(&mut self) -> Result<(), String> {
-        for (id, node) in &self.nodes {
-            let Some(raft) = &node.raft else { continue };
-            let status = raft.status();
-            self.trace.push(format!(
-                "n{id} members {} by entry {}",
-                print::membership(&status.membership),
-                status.membership_index
-            ));
-        }
-        Ok(())
     }
 
     fn tick(&mut self, id: NodeId) -> Result<(), String> {

@@ -3,7 +3,7 @@
 //! Each node has a clock of its own, which runs up to five in a hundred slow or fast: the most that
 //! a lease allows for. A process that stands still handles nothing; what was for it waits.
 
-use quorate_raft::{Instant, NodeId};
+use quorate_raft::{Instant, NodeId, Role};
 
 use super::{Event, MILLISECOND, World};
 
@@ -44,6 +44,45 @@ impl World {
         self.nodes.iter().filter_map(due).min()
     }
 
+    /// The way to two leaders, if votes are given too early. The leader is cut from one node, which
+    /// will want to be elected; then from the others, which have heard it a moment ago, and which
+    /// a restart makes forget that. Where clocks drift, the rest need not even forget.
+    pub(super) fn lay_ambush(&mut self) {
+        let leads = |node: &&super::Node| {
+            let raft = node.raft.as_ref();
+            raft.is_some_and(|raft| raft.status().role == Role::Leader)
+        };
+        let mut nodes = self.nodes.iter();
+        let Some((leader, _)) = nodes.find(|(_, node)| leads(node)) else {
+            return;
+        };
+        let leader = *leader;
+        let spared = NodeId(1 + self.below(self.nodes.len() as u64));
+        self.cut.insert((leader, spared));
+        self.cut.insert((spared, leader));
+        let after = self.below(400) * MILLISECOND;
+        self.schedule(after, Event::Ambush { leader, spared });
+    }
+
+    pub(super) fn spring_ambush(&mut self, leader: NodeId, spared: NodeId) {
+        if self.healed {
+            return;
+        }
+        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+        let restarts = self.below(2) == 0;
+        for id in ids {
+            if id == leader || id == spared {
+                continue;
+            }
+            self.cut.insert((leader, id));
+            self.cut.insert((id, leader));
+            if restarts && self.is_up(id, None) {
+                self.crash(id);
+                self.start(id);
+            }
+        }
+    }
+
     /// A node stands still for up to four election timeouts.
     pub(super) fn pause(&mut self, id: NodeId) {
         let until = self.now + self.below(600) * MILLISECOND;
@@ -58,7 +97,7 @@ impl World {
             | Event::WriteDone { node, .. }
             | Event::Fetched { node, .. }
             | Event::Applied { node, .. } => *node,
-            Event::Client | Event::Fault | Event::Change | Event::Sweep => return Some(event),
+            _ => return Some(event),
         };
         let until = self.nodes[&of].paused_until;
         if until <= self.now {

@@ -105,6 +105,14 @@ impl World {
             }
             4 => MembershipChange::Remove(member),
             5 => MembershipChange::Remove(leader),
+            6 => {
+                // Nobody stays: of two majorities that share no one, neither may decide alone.
+                let others = (1..=count).map(NodeId).filter(|id| !members.contains(id));
+                MembershipChange::Replace {
+                    voters: others.take(1 + self.below(3) as usize).collect(),
+                    learners: Vec::new(),
+                }
+            }
             _ => {
                 let (votes, learns) = (self.random(), self.random());
                 let has = |set: u64| move |id: &NodeId| (set >> (8 + id.0)) & 1 == 1;
