@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::lease::Lease;
 use crate::message::Message;
 use crate::progress::Progress;
 use crate::quorum::Tally;
@@ -29,13 +30,15 @@ pub(crate) struct VoteRequest {
     pub(crate) term: Term,
     pub(crate) last_index: LogIndex,
     pub(crate) last_term: Term,
+    /// On the wish of the leader itself, to whom a promise not to vote was made.
+    pub(crate) transfer: bool,
 }
 
 impl Raft {
-    /// Whether this node may ask for votes: learners, nodes that were removed and nodes that do
-    /// not know the members yet have none to win, and would only disturb.
+    /// Whether this node may ask for votes: learners, nodes that know of their removal and nodes
+    /// that do not know the members yet have none to win, and would only disturb.
     pub(crate) fn may_campaign(&self) -> bool {
-        self.configuration.is_voter(self.config.id)
+        self.memberships.may_campaign(self.config.id)
     }
 
     /// The election timer fired.
@@ -132,6 +135,7 @@ impl Raft {
             uncommitted: VecDeque::new(),
             uncommitted_bytes: 0,
             reads: LeaderReads::default(),
+            lease: Lease::default(),
         };
         self.change_role(RoleState::Leader(Box::new(leader)));
         if self.config.empty_entry_on_election {
@@ -147,6 +151,9 @@ impl Raft {
 
     /// Whether a leader is known to be well, so that no one else should be helped to unseat it.
     pub(crate) fn leader_is_well(&self) -> bool {
+        if self.has_promised_no_vote() {
+            return true; // Whether it is or not, somebody may count on it.
+        }
         match &self.role {
             RoleState::Leader(_) => true, // It steps down by itself when it is not.
             RoleState::Follower(follower) => follower.leader.is_some_and(|(_, heard)| {
@@ -194,6 +201,7 @@ impl Raft {
             None => self.leader().is_none(),
         };
         let granted = free
+            && (request.transfer || !self.has_promised_no_vote())
             && self
                 .log
                 .is_not_ahead_of(request.last_index, request.last_term);

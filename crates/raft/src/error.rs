@@ -45,6 +45,12 @@ pub enum ConfigError {
     /// Pre-vote alone lets a leader that hears no one block every election.
     #[error("pre_vote needs check_quorum")]
     PreVoteWithoutCheckQuorum,
+    /// A lease counts on votes being withheld from whoever asks while the leader is well.
+    #[error("lease_reads needs check_quorum")]
+    LeaseReadsWithoutCheckQuorum,
+    /// A lease counts on votes being withheld for a whole election timeout.
+    #[error("lease_reads needs doubt_leader_on_lost_link to be off")]
+    LeaseReadsWithDoubt,
     /// A limit of zero would let nothing through.
     #[error("{name} must not be zero")]
     ZeroLimit {

@@ -61,7 +61,7 @@
 //!   where it stands; and whichever of two neighbouring memberships nodes go by, their majorities
 //!   meet (`membership.rs`, `reconfiguration.rs`).
 //! - **Linearizable reads**: a read is granted at an index that covers all that was committed
-//!   before it was asked (`read_index.rs`, with the proof).
+//!   before it was asked (`read_index.rs`, with the proof; `lease.rs`, which counts on clocks).
 //!
 //! These are `assert!`ed where one node can see them, in release builds too: a node that finds
 //! itself in a state that cannot be must not go on. What comes from outside is never asserted: an
@@ -91,6 +91,7 @@ mod election;
 mod error;
 mod fetcher;
 mod follower;
+mod lease;
 pub mod limits;
 mod log;
 mod membership;

@@ -44,6 +44,8 @@ pub struct Raft {
     pub(crate) membership_told: Membership,
     pub(crate) random: Random,
     pub(crate) now: Instant,
+    /// Until when this node has promised to give no vote; always past unless leaders hold leases.
+    pub(crate) no_vote_before: Instant,
     pub(crate) persistent: Persistent,
     pub(crate) role: RoleState,
     pub(crate) log: Log,
@@ -112,8 +114,14 @@ impl Raft {
             membership_told: initial,
             random,
             now,
+            no_vote_before: Instant::ZERO,
         };
-        if alone {
+        // Alone by a change, it may have been one of others a moment ago, and have promised.
+        let may_have_promised = raft.config.lease_reads
+            && (!alone || raft.memberships.in_force_index() > LogIndex::ZERO);
+        if may_have_promised {
+            raft.promise_no_vote();
+        } else if alone {
             raft.campaign();
         }
         Ok(raft)
@@ -311,6 +319,7 @@ impl Raft {
                     term,
                     last_index,
                     last_term,
+                    transfer: false,
                 },
             );
             return Ok(());
@@ -355,6 +364,7 @@ impl Raft {
                 term,
                 last_index,
                 last_term,
+                transfer,
                 ..
             } => {
                 self.on_vote_request(
@@ -363,6 +373,7 @@ impl Raft {
                         term,
                         last_index,
                         last_term,
+                        transfer,
                     },
                 );
             }

@@ -29,8 +29,8 @@
 //! leader's own log: from anyone else they are refused, and without effect on the term.
 //!
 //! **Who was removed.** It may not know, since its leader stops sending to it; it is told the
-//! log for an election timeout longer, so that it usually does. If not, it asks for votes for
-//! ever. Nobody whose leader is well answers with more than a refusal, and no term rises
+//! log for an election timeout longer, so that it usually does. If not, or if it forgot in a
+//! restart that its removal was committed, it asks for votes for ever. Nobody whose leader is well answers with more than a refusal, and no term rises
 //! ([`Config::pre_vote`](crate::Config::pre_vote) and
 //! [`Config::check_quorum`](crate::Config::check_quorum); thesis §4.2.3).
 
@@ -329,7 +329,7 @@ impl Raft {
         if current.is_joint() {
             let settled = current.settled();
             self.append_membership(settled, Bytes::new());
-        } else if !self.may_campaign()
+        } else if !self.configuration.is_voter(self.config.id)
             && let RoleState::Leader(leader) = &mut self.role
         {
             leader.hurry_heartbeats();
@@ -339,7 +339,7 @@ impl Raft {
     /// A leader that is not in the committed membership has done its last duty (thesis §4.2.2).
     pub(crate) fn leave_office_if_removed(&mut self) {
         let is_committed = self.memberships.in_force_index() <= self.commit;
-        if is_committed && !self.may_campaign() {
+        if is_committed && !self.configuration.is_voter(self.config.id) {
             self.become_follower(self.persistent.term(), None);
         }
     }

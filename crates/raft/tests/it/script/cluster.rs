@@ -32,6 +32,7 @@
 //! | `show` | prints where each node stands |
 //! | `quietly …` | any of these without its trace |
 
+mod members;
 mod snapshots;
 mod transfers;
 
@@ -45,7 +46,7 @@ use quorate_raft::{
 };
 
 use super::print;
-use super::words::{Link, forged, link, membership_change, node_id, number};
+use super::words::{Link, forged, link, node_id, number};
 use crate::image::Image;
 
 #[derive(Default)]
@@ -226,6 +227,10 @@ impl Cluster {
             match key {
                 "pre_vote" => config.pre_vote = value == "on",
                 "check_quorum" => config.check_quorum = value == "on",
+                "lease_reads" => {
+                    config.lease_reads = value == "on";
+                    config.doubt_leader_on_lost_link &= value != "on";
+                }
                 "empty_entry_on_election" => config.empty_entry_on_election = value == "on",
                 "max_append_bytes" => config.max_append_bytes = bytes,
                 "max_inflight_bytes" => config.max_inflight_bytes = bytes,
@@ -254,50 +259,13 @@ impl Cluster {
             config.voters.clear();
         }
         config.seed = node.now.as_nanos();
-        let restored = node.disk.restored(&config.voters);
+        let restored = node.disk.restored();
         node.wanted = None;
         let mark = node.disk.mark;
         node.applied = mark.map_or_else(Default::default, |mark| (mark.index, mark.term));
         let raft = Raft::new(config, restored, node.now).map_err(|error| error.to_string())?;
         node.raft = Some(raft);
         self.carry_out(id)
-    }
-
-    fn join(&mut self, id: NodeId) -> Result<(), String> {
-        let node = Node {
-            joined: true,
-            ..Node::default()
-        };
-        self.nodes.insert(id, node);
-        self.start(id)
-    }
-
-    fn change(&mut self, id: NodeId, words: &[&str]) -> Result<(), String> {
-        let change = membership_change(words)?;
-        let now = self.node(id)?.now;
-        let context = Bytes::new();
-        let line = match self.raft(id)?.change_membership(now, change, context) {
-            Ok(accepted) => format!(
-                "n{id} begins the change at {} in term {}",
-                accepted.first, accepted.term
-            ),
-            Err(error) => format!("n{id} refuses: {error}"),
-        };
-        self.trace.push(line);
-        self.carry_out(id)
-    }
-
-    fn show_members(&mut self) -> Result<(), String> {
-        for (id, node) in &self.nodes {
-            let Some(raft) = &node.raft else { continue };
-            let status = raft.status();
-            self.trace.push(format!(
-                "n{id} members {} by entry {}",
-                print::membership(&status.membership),
-                status.membership_index
-            ));
-        }
-        Ok(())
     }
 
     fn tick(&mut self, id: NodeId) -> Result<(), String> {

@@ -1,8 +1,8 @@
 //! Transfers of leadership: each that is begun has one outcome, in time.
 
-use quorate_raft::{Instant, NodeId, Role, TransferOutcome};
+use quorate_raft::{NodeId, Role, TransferOutcome};
 
-use super::{ELECTION_TIMEOUT, World};
+use super::World;
 
 impl World {
     /// Whoever leads is asked to hand over to some node.
@@ -12,9 +12,9 @@ impl World {
         let leader = self
             .nodes
             .iter()
-            .find(|(_, node)| node.raft.as_ref().is_some_and(leads));
+            .find(|(id, node)| node.raft.as_ref().is_some_and(leads) && !self.is_paused(**id));
         let Some((id, _)) = leader else { return };
-        let (id, now) = (*id, Instant::from_nanos(self.now));
+        let (id, now) = (*id, self.local(*id));
         if self.machine(id).transfer(now, to).is_ok() {
             let node = self.nodes.get_mut(&id).unwrap();
             assert_eq!(node.transfer, None, "two transfers at once");
@@ -28,14 +28,14 @@ impl World {
         let node = self.nodes.get_mut(&id).unwrap();
         let (begun, at) = node.transfer.take().expect("a transfer that was begun");
         assert!(
-            self.now <= at + ELECTION_TIMEOUT.as_nanos() as u64,
+            self.is_waking(id) || self.now <= at + self.election_timeout_at_most(),
             "a transfer begun at {at} ends at {}",
             self.now
         );
         match outcome {
             TransferOutcome::Done { to } => {
                 assert_eq!(begun, to);
-                self.transferred += 1;
+                self.seen.note("handed leadership over");
             }
             TransferOutcome::Elsewhere { to, leader } => {
                 assert!(begun == to && leader != to);
