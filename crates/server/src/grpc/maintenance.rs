@@ -36,7 +36,8 @@ impl MaintenanceService {
         let revision = store.revision();
         drop(store);
         let applied = self.core.applied_index();
-        let committed = u64::try_from(self.core.metrics.committed_index.get()).unwrap_or(0);
+        let status = self.core.consensus_status();
+        let committed = status.map_or(0, |status| status.raft.commit.0);
         let errors = match leadership.leader {
             Some(_) => Vec::new(),
             None => vec!["etcdserver: no leader".to_owned()],
