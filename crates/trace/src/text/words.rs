@@ -60,7 +60,16 @@ pub(super) fn of_changes<'a>(
                 let name = of_server(*candidate, names);
                 lines.push((format!("votes {name} t{term}"), Style::of_term(*term)));
             }
-            What::Log { .. } => log_changed = true,
+            What::Log { keep, .. } => {
+                log_changed = true;
+                let (first, last) = (keep + 1, before.last_index());
+                let cut = match last.checked_sub(first) {
+                    None => continue,
+                    Some(0) => format!("✂ cuts entry {last}"),
+                    Some(_) => format!("✂ cuts {first}-{last}"),
+                };
+                lines.push((cut, Style::ALARM));
+            }
             What::Commit { .. } => log_changed |= before.commit != after.commit,
             What::SnapshotTaken { index, .. } => {
                 lines.push((format!("▣ snapshot 1-{index}"), Style::BOLD));
