@@ -59,13 +59,13 @@ fn of_raft_message(message: &Message) -> (&'static str, Option<u64>, String) {
             entries,
             ..
         } => {
-            let many = match entries.len() {
-                0 => "no entries".to_owned(),
-                1 => "1 entry".to_owned(),
-                many => format!("{many} entries"),
+            let after = format!("after {previous_index} (term {previous_term})");
+            // Without entries the news, if any, is the commit index.
+            let words = match entries.len() {
+                0 => format!("commit {commit}, no entries {after}"),
+                1 => format!("1 entry {after}, commit {commit}"),
+                many => format!("{many} entries {after}, commit {commit}"),
             };
-            let words =
-                format!("{many} after {previous_index} (term {previous_term}), commit {commit}");
             ("Append", term, words)
         }
         Message::AppendAccepted { term, matched, .. } => {
