@@ -9,9 +9,10 @@ use quorate_proto::peer;
 use quorate_raft::{Envelope, Instant, Ready};
 use quorate_replica::{PeerMessage, wire};
 
-use super::network::{Network, Sent};
+use super::network::{Call, Network, Sent, call_of};
 use super::recorder::Recorder;
-use super::server::{Server, Setup, Started, node_id};
+use super::server::{Process, Server, Setup, Started, node_id};
+use super::snapshots::{Query, Reply, to_log};
 use crate::Random;
 
 /// What happens at a point of time.
@@ -28,6 +29,17 @@ pub(crate) enum Event {
         life: u64,
     },
     Deliver(Box<Delivery>),
+    /// A server's snapshot is in its file.
+    SnapshotWritten {
+        server: usize,
+        life: u64,
+    },
+    /// No answer to a question about a snapshot is waited for any longer.
+    PullTimedOut {
+        server: usize,
+        life: u64,
+        question: u64,
+    },
     /// A task of the scenario goes on.
     Task(usize),
 }
@@ -39,7 +51,16 @@ pub(crate) struct Delivery {
     to_life: u64,
     sent: Sent,
     bytes: u64,
-    frame: peer::Frame,
+    body: Body,
+}
+
+/// What is sent.
+pub(crate) enum Body {
+    /// Messages of consensus.
+    Frame(peer::Frame),
+    /// A question about a snapshot, and its answer.
+    Ask(Query),
+    Reply(Reply),
 }
 
 pub(crate) struct Cluster {
@@ -47,20 +68,22 @@ pub(crate) struct Cluster {
     pub(crate) random: Random,
     queue: BTreeMap<(Instant, u64), Event>,
     made: u64,
-    setup: Setup,
+    pub(super) setup: Setup,
     pub(crate) servers: Vec<Server>,
     pub(crate) network: Network,
     pub(crate) recorder: Recorder,
     /// What the recorder found wrong.
     pub(crate) broken: Option<String>,
+    /// Snapshots of other servers that were loaded.
+    pub(crate) installed: u64,
     pub(crate) events: u64,
     /// Of all events: one seed, one hash.
     pub(crate) hash: u64,
 }
 
 impl Cluster {
-    /// So many servers, running and connected.
-    pub(crate) fn new(servers: usize, seed: u64) -> Cluster {
+    /// So many servers, running and connected, with snapshots after so many commands, if any.
+    pub(crate) fn new(servers: usize, seed: u64, snapshot_every: Option<u64>) -> Cluster {
         let mut cluster = Cluster {
             now: Instant::ZERO,
             random: Random::new(seed),
@@ -69,11 +92,13 @@ impl Cluster {
             setup: Setup {
                 servers,
                 empty_entry_on_election: !seed.is_multiple_of(2),
+                snapshot_every,
             },
             servers: (0..servers).map(|_| Server::new()).collect(),
             network: Network::new(servers),
             recorder: Recorder::new(servers),
             broken: None,
+            installed: 0,
             events: 0,
             hash: 0,
         };
@@ -125,6 +150,20 @@ impl Cluster {
                 }
             }
             Event::Deliver(delivery) => self.on_deliver(*delivery),
+            Event::SnapshotWritten { server, life } => {
+                if self.lives(server, life) {
+                    self.on_snapshot_written(server);
+                }
+            }
+            Event::PullTimedOut {
+                server,
+                life,
+                question,
+            } => {
+                if self.lives(server, life) {
+                    self.on_pull_timed_out(server, question);
+                }
+            }
             Event::Task(_) => unreachable!("the executor's"),
         }
     }
@@ -134,12 +173,12 @@ impl Cluster {
         server.life == life && server.process.is_some()
     }
 
-    fn process(&mut self, server: usize) -> &mut super::server::Process {
+    pub(super) fn process(&mut self, server: usize) -> &mut Process {
         self.servers[server].process.as_mut().expect("it lives")
     }
 
     /// A server will soon do what is due; what arrives until then is handled together.
-    fn wake(&mut self, server: usize) {
+    pub(super) fn wake(&mut self, server: usize) {
         let delay = self.random.micros(0, 50);
         self.wake_at(server, self.now + delay);
     }
@@ -195,11 +234,19 @@ impl Cluster {
                 self.begin_group(server);
             }
         }
+        if let Some(index) = ready.restore {
+            self.restore(server, index);
+        }
+        if let Some(wanted) = ready.install {
+            self.want_snapshot(server, wanted);
+        }
         let last = ready.committed.last().map(|entry| entry.index);
         for entry in ready.committed {
+            let mark = to_log(entry.index, entry.term);
             if let Err(what) = self.recorder.apply(server, entry) {
                 self.broken.get_or_insert(what);
             }
+            self.snapshot_if_due(server, mark);
         }
         if let Some(last) = last {
             self.process(server).raft.applied(last);
@@ -240,28 +287,40 @@ impl Cluster {
 
     fn send(&mut self, from: usize, envelope: Envelope) {
         let to = envelope.to.0 as usize - 1;
-        let call = envelope.message.clone();
+        let call = call_of(&envelope.message);
         for frame in wire::encode_messages(vec![PeerMessage::Raft(envelope.message)]) {
             let bytes = frame.encoded_len() as u64;
-            let sent = self.network.count(from, to, &call, bytes);
-            let is_enabled = self.servers[from].is_connected
-                && self.servers[to].is_connected
-                && self.servers[to].process.is_some();
-            let delay = self.network.delay(sent, &mut self.random);
-            let (true, Some(delay)) = (is_enabled, delay) else {
-                continue;
-            };
-            let to_life = self.servers[to].life;
-            let delivery = Delivery {
-                from,
-                to,
-                to_life,
-                sent,
-                bytes,
-                frame,
-            };
-            self.after(delay, Event::Deliver(Box::new(delivery)));
+            self.transmit(from, to, call, bytes, Body::Frame(frame));
         }
+    }
+
+    /// Sends something that belongs to this call, or answers it.
+    pub(super) fn transmit(
+        &mut self,
+        from: usize,
+        to: usize,
+        call: (Call, bool),
+        bytes: u64,
+        body: Body,
+    ) {
+        let sent = self.network.count(from, to, call, bytes);
+        let is_enabled = self.servers[from].is_connected
+            && self.servers[to].is_connected
+            && self.servers[to].process.is_some();
+        let delay = self.network.delay(sent, &mut self.random);
+        let (true, Some(delay)) = (is_enabled, delay) else {
+            return;
+        };
+        let to_life = self.servers[to].life;
+        let delivery = Delivery {
+            from,
+            to,
+            to_life,
+            sent,
+            bytes,
+            body,
+        };
+        self.after(delay, Event::Deliver(Box::new(delivery)));
     }
 
     fn on_deliver(&mut self, delivery: Delivery) {
@@ -271,14 +330,22 @@ impl Cluster {
             to_life,
             sent,
             bytes,
-            frame,
+            body,
         } = delivery;
         if !self.lives(to, to_life) {
             return;
         }
-        self.absorb(u64::from(frame.checksum));
         self.network.arrived(from, to, sent, bytes);
-        let (_, messages) = wire::decode_frame(&frame).expect("what we encode is sound");
+        match body {
+            Body::Frame(frame) => self.on_frame(from, to, &frame),
+            Body::Ask(query) => self.on_asked(from, to, query),
+            Body::Reply(reply) => self.on_reply(to, reply),
+        }
+    }
+
+    fn on_frame(&mut self, from: usize, to: usize, frame: &peer::Frame) {
+        self.absorb(u64::from(frame.checksum));
+        let (_, messages) = wire::decode_frame(frame).expect("what we encode is sound");
         let now = self.now;
         for message in messages {
             let PeerMessage::Raft(message) = message else {
@@ -314,8 +381,13 @@ impl Cluster {
     /// Starts a server that is down; it is not connected yet.
     pub(crate) fn start_server(&mut self, server: usize) {
         let (seed, now) = (self.random.next(), self.now);
-        self.servers[server].start(server, &self.setup, now, seed);
+        let snapshot = self.servers[server].start(server, &self.setup, now, seed);
         self.recorder.started(server);
+        if let Some(snapshot) = snapshot
+            && let Err(what) = self.recorder.restore(server, &snapshot)
+        {
+            self.broken.get_or_insert(what);
+        }
         self.wake(server);
     }
 

@@ -13,7 +13,7 @@ use super::baseline::Baseline;
 use super::cluster::Cluster;
 use super::executor::{Executor, Stopped};
 use super::lab::{Failed, Lab, Verdict};
-use super::{suite_2a, suite_2b, suite_2c};
+use super::{suite_2a, suite_2b, suite_2c, suite_2d};
 use crate::failure::words_of;
 
 /// No scenario may take longer, in virtual time.
@@ -65,8 +65,14 @@ impl Suite {
             Suite::Election2A => Some(suite_2a::SCENARIOS),
             Suite::Log2B => Some(suite_2b::SCENARIOS),
             Suite::Persistence2C => Some(suite_2c::SCENARIOS),
-            Suite::Snapshots2D | Suite::KeyValue3A | Suite::KeyValue3B => None,
+            Suite::Snapshots2D => Some(suite_2d::SCENARIOS),
+            Suite::KeyValue3A | Suite::KeyValue3B => None,
         }
+    }
+
+    /// After how many commands its servers take a snapshot, if they do.
+    fn snapshot_every(self) -> Option<u64> {
+        (self == Suite::Snapshots2D).then_some(suite_2d::SNAPSHOT_EVERY)
     }
 }
 
@@ -160,7 +166,8 @@ impl fmt::Display for ScenarioFailure {
 /// # Errors
 /// What it demanded and did not get. A panic of the core is caught and told so.
 pub fn run_scenario(scenario: &Scenario, seed: u64) -> Result<Passed, Box<ScenarioFailure>> {
-    let made = catch_unwind(|| Cluster::new(scenario.servers, seed));
+    let snapshot_every = scenario.suite.snapshot_every();
+    let made = catch_unwind(|| Cluster::new(scenario.servers, seed, snapshot_every));
     let cluster =
         made.map_err(|panic| failure(Duration::ZERO, words_of(&*panic), String::new()))?;
     let executor = Executor::new(cluster);
