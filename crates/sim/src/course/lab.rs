@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::executor::{Executor, Joined};
-use super::server::Started;
+use super::server::{Server, Started};
 
 /// The election timeout that the course's scenarios wait for.
 pub(crate) const T: Duration = Duration::from_secs(1);
@@ -166,6 +166,18 @@ impl Lab {
     /// Bytes that have passed through the network.
     pub(crate) fn bytes(&self) -> u64 {
         self.executor.cluster.borrow().network.bytes
+    }
+
+    /// The most that any server's log holds after its last snapshot, in bytes.
+    pub(crate) fn max_raft_state_bytes(&self) -> u64 {
+        let cluster = self.executor.cluster.borrow();
+        let states = cluster.servers.iter().map(Server::raft_state_bytes);
+        states.max().unwrap_or_default()
+    }
+
+    /// Snapshots that were loaded from another server.
+    pub(crate) fn installed_snapshots(&self) -> u64 {
+        self.executor.cluster.borrow().installed
     }
 
     /// Proposes a command to one server; none if it does not lead.

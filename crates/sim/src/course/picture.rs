@@ -2,7 +2,7 @@
 
 use quorate_raft::{Message, Ready};
 use quorate_replica::PeerMessage;
-use quorate_trace::{FaultId, FaultKind, MessageId, Run};
+use quorate_trace::{FaultId, FaultKind, Letter, MessageId, Run};
 
 use super::cluster::Cluster;
 use super::scenario::Scenario;
@@ -41,14 +41,14 @@ impl Cluster {
     }
 
     /// A server starts with what its log holds.
-    pub(super) fn draw_start(&mut self, server: usize, log: Vec<Run>) {
+    pub(super) fn draw_start(&mut self, server: usize, snapshot_term: u64, log: Vec<Run>) {
         self.draw(|drawn, cluster, _| {
             if let Some(process) = &cluster.servers[server].process {
                 let status = process.raft.status();
                 let applied = status.applied.0;
                 drawn
                     .picture
-                    .started(cluster.now, server, &status, 0, log, applied);
+                    .started(cluster.now, server, &status, snapshot_term, log, applied);
             }
         });
     }
@@ -78,6 +78,29 @@ impl Cluster {
         self.draw(|drawn, cluster, _| {
             let message = PeerMessage::Raft(message.clone());
             Some(drawn.picture.sent(cluster.now, from, to, &message))
+        })
+    }
+
+    /// Something other than a message of consensus leaves.
+    pub(super) fn draw_words(
+        &mut self,
+        from: usize,
+        to: usize,
+        kind: &str,
+        summary: &str,
+    ) -> Option<MessageId> {
+        self.draw(|drawn, _, at| {
+            let recorder = &mut drawn.picture.recorder;
+            let term = recorder.now().servers[from].term;
+            let letter = Letter {
+                from,
+                to,
+                kind,
+                term,
+                summary,
+                routine: false,
+            };
+            Some(recorder.sent(at, letter))
         })
     }
 

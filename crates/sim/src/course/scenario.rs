@@ -15,7 +15,7 @@ use super::cluster::Cluster;
 use super::executor::{Executor, Stopped};
 use super::lab::{Failed, Lab, Verdict};
 use super::picture::CoursePicture;
-use super::{suite_2a, suite_2b, suite_2c};
+use super::{suite_2a, suite_2b, suite_2c, suite_2d};
 use crate::failure::words_of;
 
 /// No scenario may take longer, in virtual time.
@@ -67,8 +67,14 @@ impl Suite {
             Suite::Election2A => Some(suite_2a::SCENARIOS),
             Suite::Log2B => Some(suite_2b::SCENARIOS),
             Suite::Persistence2C => Some(suite_2c::SCENARIOS),
-            Suite::Snapshots2D | Suite::KeyValue3A | Suite::KeyValue3B => None,
+            Suite::Snapshots2D => Some(suite_2d::SCENARIOS),
+            Suite::KeyValue3A | Suite::KeyValue3B => None,
         }
+    }
+
+    /// After how many commands its servers take a snapshot, if they do.
+    fn snapshot_every(self) -> Option<u64> {
+        (self == Suite::Snapshots2D).then_some(suite_2d::SNAPSHOT_EVERY)
     }
 }
 
@@ -180,8 +186,9 @@ fn run(
     is_drawn: bool,
 ) -> (Result<Passed, Box<ScenarioFailure>>, Option<Trace>) {
     let picture = is_drawn.then(|| Box::new(CoursePicture::new(scenario, seed)));
+    let snapshot_every = scenario.suite.snapshot_every();
     let made = catch_unwind(AssertUnwindSafe(|| {
-        Cluster::new(scenario.servers, seed, picture)
+        Cluster::new(scenario.servers, seed, snapshot_every, picture)
     }));
     let cluster = match made {
         Ok(cluster) => cluster,

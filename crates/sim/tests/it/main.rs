@@ -4,6 +4,7 @@ mod course;
 mod course_2a;
 mod course_2b;
 mod course_2c;
+mod course_2d;
 mod determinism;
 mod judge;
 mod rare_states;
