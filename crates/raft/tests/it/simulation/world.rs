@@ -1,9 +1,11 @@
 //! The world: virtual time, a network, disks, and a seed that decides.
 
+mod carry_out;
 mod clocks;
 mod healing;
 mod members;
 mod mishaps;
+mod nature;
 mod seen;
 mod snapshots;
 mod transfers;
@@ -13,12 +15,13 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use quorate_raft::{
-    Config, Dropped, Entry, Envelope, Fetch, InstallWanted, LogIndex, Membership, Message, NodeId,
-    Raft, ReadId, Ready, Role, Write, WriteId,
+    Config, Envelope, Fetch, InstallWanted, LogIndex, Membership, Message, NodeId, Raft, ReadId,
+    Role, Write, WriteId,
 };
 
-use super::judge::{Judge, is_empty, state_after};
-use crate::image::{Image, membership_of};
+use super::judge::Judge;
+use crate::image::Image;
+use nature::Nature;
 pub(super) use seen::Seen;
 use snapshots::{File, Files};
 
@@ -105,21 +108,6 @@ struct Node {
     transfer: Option<(NodeId, u64)>,
     /// Of the membership that it was last told.
     membership_index: LogIndex,
-}
-
-/// What this world is like.
-#[derive(Clone, Copy)]
-struct Nature {
-    loss_percent: u64,
-    repeat_percent: u64,
-    slow_percent: u64,
-    stall_percent: u64,
-    /// After how many entries a node takes a snapshot.
-    snapshot_every: Option<u64>,
-    /// Nodes that are there to join, and so whether the membership changes.
-    spares: u64,
-    /// Whether leaders hold leases, and everything is arranged so that they ought not to.
-    leases: bool,
 }
 
 pub(super) struct World {
@@ -211,55 +199,6 @@ impl World {
         world.schedule(50 * MILLISECOND, Event::Fault);
         if spares > 0 {
             world.schedule(50 * MILLISECOND, Event::Change);
-        }
-        world
-    }
-
-    /// Draws what goes wrong in this world, and how its nodes are set up.
-    fn draw_nature(&mut self) {
-        self.nature = Nature {
-            loss_percent: [0, 0, 5, 20][self.below(4) as usize],
-            repeat_percent: [0, 0, 10][self.below(3) as usize],
-            slow_percent: [0, 5, 30][self.below(3) as usize],
-            stall_percent: [0, 2, 10][self.below(3) as usize],
-            snapshot_every: [None, Some(3), Some(20), Some(100)][self.below(4) as usize],
-            ..self.nature
-        };
-        self.config.election_timeout = ELECTION_TIMEOUT;
-        self.config.heartbeat_interval = Duration::from_millis(30);
-        self.config.check_quorum = self.below(4) > 0;
-        self.config.pre_vote = self.config.check_quorum && self.below(4) > 0;
-        if self.config.check_quorum && self.below(3) == 0 {
-            self.config.lease_reads = true;
-            self.config.doubt_leader_on_lost_link = false;
-        }
-        self.config.empty_entry_on_election = self.below(5) > 0;
-        if self.below(2) == 0 {
-            self.config.max_append_bytes = 300;
-            self.config.max_inflight_bytes = 1000;
-            self.config.max_inflight_appends = 3;
-            self.config.max_uncommitted_bytes = 4000;
-            self.config.max_committed_bytes_per_ready = 500;
-            self.config.max_unapplied_bytes = 1500;
-            self.config.max_pending_reads = 10;
-        }
-        if self.below(2) == 0 {
-            self.config.max_memory_log_bytes = 500;
-        }
-    }
-
-    /// Leaders hold leases here, in the worst of circumstances: see `clocks.rs`.
-    pub(super) fn with_leases(seed: u64, count: u64) -> World {
-        let mut world = World::with_spares(seed, count, 0);
-        world.nature.leases = true;
-        world.nature.stall_percent = 0;
-        world.nature.loss_percent = 0;
-        world.config.check_quorum = true;
-        world.config.lease_reads = true;
-        world.config.doubt_leader_on_lost_link = false;
-        let ids: Vec<NodeId> = world.nodes.keys().copied().collect();
-        for id in ids {
-            world.start(id);
         }
         world
     }
@@ -435,211 +374,6 @@ impl World {
             Event::Change => self.change_membership(),
             Event::Sweep => self.sweep(),
             Event::Ambush { leader, spared } => self.spring_ambush(leader, spared),
-        }
-    }
-
-    fn write_done(&mut self, id: NodeId, through: WriteId) {
-        let now = self.local(id);
-        let node = self.nodes.get_mut(&id).unwrap();
-        let mut leaving = Vec::new();
-        while let Some((write, messages)) = node.writes.pop_front_if(|(w, _)| w.id <= through) {
-            node.disk.apply(&write);
-            node.write_times.pop_front();
-            leaving.extend(messages);
-        }
-        for envelope in leaving {
-            self.send(id, envelope);
-        }
-        self.machine(id).wrote(now, through);
-        self.carry_out(id);
-    }
-
-    fn read_back(&mut self, id: NodeId, fetch: Fetch) -> Vec<Entry> {
-        let mut entries = self.nodes[&id].disk.read(fetch);
-        if self.happens(20) {
-            entries.truncate(1);
-        }
-        entries
-    }
-
-    /// Does what the machine wants, and judges it.
-    fn carry_out(&mut self, id: NodeId) {
-        self.judge_commit(id);
-        for round in 0.. {
-            assert!(
-                round < 10_000,
-                "node {id} is never done: {:?}",
-                self.machine(id).status()
-            );
-            let promised = self.machine(id).has_ready();
-            let ready = self.machine(id).ready();
-            assert!(
-                promised || is_empty(&ready),
-                "has_ready of {id} hid {ready:?}"
-            );
-            if !promised {
-                break;
-            }
-            self.carry_out_one(id, ready);
-        }
-        let status = self.machine(id).status();
-        assert!(status.commit <= status.last_index && status.handed_out <= status.durable_index);
-        let memory = &self.nodes[&id].memory;
-        assert_eq!(status.last_index, memory.last_index());
-        let in_force = memory.membership_at(memory.last_index()).cloned();
-        let first = || self.first_membership(id);
-        assert_eq!(status.membership, in_force.unwrap_or_else(first));
-        assert!(status.first_index <= status.snapshot_index.next());
-        if status.role == Role::Leader {
-            let decides = |voters: &[NodeId]| voters.is_empty() || *voters == [id];
-            let members = &status.membership;
-            let alone = decides(&members.voters) && decides(&members.voters_outgoing);
-            assert!(
-                alone || !self.disk_is_stalled(id),
-                "{id} leads with a stalled disk"
-            );
-            self.judge.leads(id, status.term, &self.nodes[&id].memory);
-        }
-    }
-
-    fn carry_out_one(&mut self, id: NodeId, ready: Ready) {
-        let life = self.nodes[&id].life;
-        self.judge_candidacy(id, &ready);
-        if let Some(membership) = &ready.membership {
-            self.note_membership(id, membership);
-        }
-        for envelope in ready.send_now {
-            self.send(id, envelope);
-        }
-        for fetch in ready.fetch {
-            let delay = 1 + self.below(5 * MILLISECOND);
-            self.schedule(
-                delay,
-                Event::Fetched {
-                    node: id,
-                    life,
-                    fetch,
-                },
-            );
-        }
-        if let Some(write) = ready.write {
-            let delay = self.disk_delay();
-            let node = self.nodes.get_mut(&id).unwrap();
-            node.memory.apply(&write);
-            self.judge.appended(&node.memory, &write);
-            let done = Event::WriteDone {
-                node: id,
-                life,
-                id: write.id,
-            };
-            node.writes.push_back((write, ready.send_after));
-            node.write_times.push_back(self.now);
-            self.schedule(delay, done);
-        }
-        if let Some(outcome) = ready.transfer {
-            self.transferred(id, outcome);
-        }
-        if let Some(index) = ready.restore {
-            self.restore(id, index);
-        }
-        if let Some(wanted) = ready.install {
-            self.pull(id, wanted);
-        }
-        for entry in &ready.committed {
-            let own = &self.nodes[&id];
-            assert_eq!(
-                entry.index,
-                own.handed_out.next(),
-                "{id} is handed entries out of order"
-            );
-            self.judge.handed_out(id, entry, &own.disk);
-            let node = self.nodes.get_mut(&id).unwrap();
-            node.handed_out = entry.index;
-            node.state = state_after(node.state, entry);
-            if let Some(membership) = membership_of(entry) {
-                node.membership = membership.clone();
-            }
-            let state = node.state;
-            self.judge.state_is(entry.index, state);
-            self.consider_snapshot(id, entry.index, entry.term);
-        }
-        let last = ready.committed.last().map(|entry| entry.index);
-        if let Some(index) = last.or(ready.restore) {
-            let delay = 1 + self.below(3 * MILLISECOND);
-            self.schedule(
-                delay,
-                Event::Applied {
-                    node: id,
-                    life,
-                    index,
-                },
-            );
-        }
-        for grant in ready.reads {
-            let floor = self
-                .reads
-                .remove(&(id, life, grant.id))
-                .expect("a read that was asked");
-            assert!(
-                grant.index.0 >= floor,
-                "stale read: {} granted, {floor} before",
-                grant.index
-            );
-            self.granted += 1;
-            if self.machine(id).status().holds_lease {
-                self.seen.note("granted a read on a lease");
-            }
-        }
-        for dropped in ready.dropped {
-            if let Dropped::Read { id: read, .. } = dropped {
-                assert!(
-                    self.reads.remove(&(id, life, read)).is_some(),
-                    "a read that was asked"
-                );
-            }
-        }
-    }
-
-    fn disk_delay(&mut self) -> u64 {
-        if self.happens(self.nature.stall_percent) {
-            self.below(400 * MILLISECOND)
-        } else {
-            1 + self.below(5 * MILLISECOND)
-        }
-    }
-
-    /// Whether a write has been under way for longer than an election timeout.
-    fn disk_is_stalled(&self, id: NodeId) -> bool {
-        let oldest = self.nodes[&id].write_times.front();
-        let limit = self.election_timeout_at_most();
-        !self.is_waking(id) && oldest.is_some_and(|began| self.now > began + limit)
-    }
-
-    fn send(&mut self, from: NodeId, envelope: Envelope) {
-        let Envelope { to, message } = envelope;
-        let campaigns = matches!(message, Message::RequestVote { pre: true, .. });
-        assert!(
-            !(campaigns && self.disk_is_stalled(from)),
-            "{from} campaigns with a stalled disk"
-        );
-        self.judge
-            .leaves(from, to, &message, &self.nodes[&from].disk);
-        let copies = 1 + u64::from(self.happens(self.nature.repeat_percent));
-        for _ in 0..copies {
-            if self.happens(self.nature.loss_percent) {
-                continue;
-            }
-            let slow = self.happens(self.nature.slow_percent);
-            let most = if slow { 300 } else { 4 };
-            let delay = 1 + self.below(most * MILLISECOND);
-            self.schedule(
-                delay,
-                Event::Deliver {
-                    from,
-                    to,
-                    message: message.clone(),
-                },
-            );
         }
     }
 
