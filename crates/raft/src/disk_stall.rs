@@ -47,7 +47,7 @@ impl Raft {
     }
 
     pub(crate) fn disk_is_stalled(&self) -> bool {
-        self.disk_stalls_at().is_some_and(|at| at + self.config.election_timeout * 9 <= self.now)
+        self.disk_stalls_at().is_some_and(|at| at <= self.now)
     }
 
     /// Whether another should lead, because the disk has stalled.
