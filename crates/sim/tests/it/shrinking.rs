@@ -8,7 +8,7 @@ use quorate_sim::{Failing, Rare, Recipe, run_seed, shrink};
 
 /// "Fails" if some node installs the snapshot of another.
 fn installs(recipe: &Recipe) -> Option<Failing> {
-    let report = run_seed(recipe.clone()).unwrap();
+    let report = run_seed(recipe.clone()).expect("the core has no fault");
     let plan = Plan::of(recipe);
     (report.tally.rare(Rare::SnapshotInstalled) > 0).then(|| Failing {
         what: "a snapshot was installed".to_owned(),
