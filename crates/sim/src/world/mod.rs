@@ -10,7 +10,7 @@
 //! - `judge`: what must be true of the nodes.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
-//! [`World::from_seed`] draws everything; [`World::quiet`] is for tests that make their own trouble.
+//! [`World::from_recipe`] draws everything; [`World::quiet`] is for tests that make their own trouble.
 
 mod clients;
 mod event;
@@ -39,12 +39,15 @@ pub use node::{Input, Member, Process};
 pub use plan::Plan;
 
 use crate::tally::{Rare, sometimes};
-use crate::{Random, Tally};
+use crate::{Random, Recipe, Tally};
 
 /// How often a leader of these worlds is heard.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long a leader of these worlds may be silent, at least.
 pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What the chance of a world's course is drawn for, other than its plan and its faults.
+const COURSE: u64 = 1;
 
 /// The true time of day when a world begins, in milliseconds since 1970.
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -54,6 +57,9 @@ pub struct World {
     /// What kind of world it is.
     pub plan: Plan,
     pub(crate) random: Random,
+    recipe: Recipe,
+    /// Faults that were due so far.
+    pub(crate) faults: u64,
     /// Virtual time since its beginning.
     pub now: Instant,
     made: u64,
@@ -92,29 +98,26 @@ pub type Filter = Box<dyn FnMut(usize, usize, &quorate_replica::PeerMessage) -> 
 pub type Trace = Box<dyn FnMut(Instant, &str)>;
 
 impl World {
-    /// The world that this seed draws.
-    pub fn from_seed(seed: u64) -> World {
-        let mut random = Random::new(seed);
-        let plan = Plan::from_seed(&mut random);
-        World::new(plan, random, true, None)
+    /// The world that this recipe makes.
+    pub fn from_recipe(recipe: &Recipe) -> World {
+        World::new(Plan::of(recipe), recipe, true, None)
     }
 
     /// The same world, with a picture of it from its first moment.
-    pub(crate) fn drawn_from_seed(seed: u64) -> World {
-        let mut random = Random::new(seed);
-        let plan = Plan::from_seed(&mut random);
-        let picture = Box::new(picture::WorldPicture::new(seed, &plan));
-        World::new(plan, random, true, Some(picture))
+    pub(crate) fn drawn_from_recipe(recipe: &Recipe) -> World {
+        let plan = Plan::of(recipe);
+        let picture = Box::new(picture::WorldPicture::new(recipe, &plan));
+        World::new(plan, recipe, true, Some(picture))
     }
 
     /// A world of so many nodes in which nothing goes wrong unless a test makes it.
     pub fn quiet(nodes: usize) -> World {
-        World::new(Plan::quiet(nodes), Random::new(1), false, None)
+        World::new(Plan::quiet(nodes), &Recipe::from(1), false, None)
     }
 
     fn new(
         plan: Plan,
-        random: Random,
+        recipe: &Recipe,
         chaos: bool,
         picture: Option<Box<picture::WorldPicture>>,
     ) -> World {
@@ -130,7 +133,9 @@ impl World {
         let mut world = World {
             members: members.collect(),
             plan,
-            random,
+            random: Random::of(recipe.seed, COURSE, recipe.salt),
+            recipe: recipe.clone(),
+            faults: 0,
             now: Instant::ZERO,
             made: 0,
             queue: BTreeMap::new(),

@@ -8,4 +8,5 @@ mod course_2d;
 mod determinism;
 mod judge;
 mod rare_states;
+mod shrinking;
 mod tracing;
