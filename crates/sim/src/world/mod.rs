@@ -272,6 +272,8 @@ impl World {
             Event::Apply { node, life } => self.on_apply(node, life),
             Event::Fetch { node, life } => self.on_fetch(node, life),
             Event::SnapshotStep { node, life } => self.on_snapshot_step(node, life),
+            Event::SnapshotMarked { node, life, mark } => self.on_marked(node, life, mark),
+            Event::Release { node, life, up_to } => self.on_release(node, life, up_to),
             Event::PullAsk { node, life } => self.on_pull_ask(node, life),
             Event::PullArrived { node, life, part } => self.on_pull_arrived(node, life, part),
             Event::PullFailed { node, life } => self.on_pull_failed(node, life),
@@ -310,6 +312,8 @@ impl World {
         | Event::LogQuiet { node, life }
         | Event::Apply { node, life }
         | Event::SnapshotStep { node, life }
+        | Event::SnapshotMarked { node, life, .. }
+        | Event::Release { node, life, .. }
         | Event::PullAsk { node, life }
         | Event::PullArrived { node, life, .. }
         | Event::Fetch { node, life }) = event
