@@ -32,8 +32,10 @@
 //! cost a correct implementation in Go.
 
 mod baseline;
+mod clerk;
 mod cluster;
 mod executor;
+mod kv_lab;
 mod lab;
 mod log_book;
 mod network;
@@ -45,6 +47,7 @@ mod suite_2a;
 mod suite_2b;
 mod suite_2c;
 mod suite_2d;
+mod suite_3a;
 #[cfg(test)]
 mod tests;
 

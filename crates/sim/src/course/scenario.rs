@@ -12,8 +12,9 @@ use quorate_raft::Instant;
 use super::baseline::Baseline;
 use super::cluster::Cluster;
 use super::executor::{Executor, Stopped};
+use super::kv_lab::KvLab;
 use super::lab::{Failed, Lab, Verdict};
-use super::{suite_2a, suite_2b, suite_2c, suite_2d};
+use super::{suite_2a, suite_2b, suite_2c, suite_2d, suite_3a};
 use crate::failure::words_of;
 
 /// No scenario may take longer, in virtual time.
@@ -66,7 +67,8 @@ impl Suite {
             Suite::Log2B => Some(suite_2b::SCENARIOS),
             Suite::Persistence2C => Some(suite_2c::SCENARIOS),
             Suite::Snapshots2D => Some(suite_2d::SCENARIOS),
-            Suite::KeyValue3A | Suite::KeyValue3B => None,
+            Suite::KeyValue3A => Some(suite_3a::SCENARIOS),
+            Suite::KeyValue3B => None,
         }
     }
 
@@ -108,7 +110,21 @@ pub struct Scenario {
     pub servers: usize,
     /// What it cost in Go, where that is known.
     pub baseline: Option<Baseline>,
-    pub(crate) steps: fn(Lab) -> Steps,
+    pub(crate) script: Script,
+}
+
+/// What a scenario does, and on what.
+#[derive(Clone, Copy)]
+pub(crate) enum Script {
+    /// On consensus, its log and a state machine that records.
+    Raft(fn(Lab) -> Steps),
+    /// On whole nodes.
+    KeyValue {
+        is_unreliable: bool,
+        /// Bytes of log after which a server takes a snapshot; never, if none.
+        max_raft_state: Option<u64>,
+        steps: fn(KvLab) -> Steps,
+    },
 }
 
 impl fmt::Debug for Scenario {
@@ -166,22 +182,20 @@ impl fmt::Display for ScenarioFailure {
 /// # Errors
 /// What it demanded and did not get. A panic of the core is caught and told so.
 pub fn run_scenario(scenario: &Scenario, seed: u64) -> Result<Passed, Box<ScenarioFailure>> {
+    let steps = match scenario.script {
+        Script::Raft(steps) => steps,
+        Script::KeyValue { steps, .. } => return run_key_value(scenario, steps, seed),
+    };
     let snapshot_every = scenario.suite.snapshot_every();
     let made = catch_unwind(|| Cluster::new(scenario.servers, seed, snapshot_every));
     let cluster =
         made.map_err(|panic| failure(Duration::ZERO, words_of(&*panic), String::new()))?;
     let executor = Executor::new(cluster);
     let lab = Lab::new(Rc::clone(&executor));
-    let steps = scenario.steps;
     let ran = catch_unwind(AssertUnwindSafe(|| {
         executor.run(async move { steps(lab).await }, LIMIT)
     }));
-    let what = match ran {
-        Ok(Ok(Ok(()))) => None,
-        Ok(Ok(Err(Failed(what)))) | Ok(Err(Stopped::Broken(what))) => Some(what),
-        Ok(Err(Stopped::TimedOut)) => Some(format!("took longer than {LIMIT:?}")),
-        Err(panic) => Some(words_of(&*panic)),
-    };
+    let what = what_failed(ran);
     let Ok(cluster) = executor.cluster.try_borrow() else {
         // A panic in the midst of an event leaves nothing that could be looked at.
         return Err(failure(
@@ -201,6 +215,37 @@ pub fn run_scenario(scenario: &Scenario, seed: u64) -> Result<Passed, Box<Scenar
             hash: cluster.hash,
             events: cluster.events,
         }),
+    }
+}
+
+fn run_key_value(
+    scenario: &Scenario,
+    steps: fn(KvLab) -> Steps,
+    seed: u64,
+) -> Result<Passed, Box<ScenarioFailure>> {
+    let setup = suite_3a::setup(scenario).expect("a scenario of the store has one");
+    let made = catch_unwind(|| KvLab::new(setup, seed));
+    let lab = made.map_err(|panic| failure(Duration::ZERO, words_of(&*panic), String::new()))?;
+    let given = lab.clone();
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        lab.run(async move { steps(given).await }, LIMIT)
+    }));
+    match what_failed(ran) {
+        Some(what) => {
+            let (at, state) = lab.describe();
+            Err(failure(at, what, state))
+        }
+        None => Ok(lab.passed()),
+    }
+}
+
+/// Why a scenario did not pass, if it did not.
+fn what_failed(ran: std::thread::Result<Result<Verdict, Stopped>>) -> Option<String> {
+    match ran {
+        Ok(Ok(Ok(()))) => None,
+        Ok(Ok(Err(Failed(what)))) | Ok(Err(Stopped::Broken(what))) => Some(what),
+        Ok(Err(Stopped::TimedOut)) => Some(format!("took longer than {LIMIT:?}")),
+        Err(panic) => Some(words_of(&*panic)),
     }
 }
 

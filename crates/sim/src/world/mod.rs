@@ -209,6 +209,17 @@ impl World {
         true_ms.saturating_add_signed(self.members[node].wall_skew_ms)
     }
 
+    /// Handles the next event if it comes before this time; else time goes on to it, and no event is
+    /// handled.
+    pub(crate) fn step_before(&mut self, time: Instant) -> bool {
+        let next = self.queue.first_key_value();
+        let is_before = next.is_some_and(|(key, _)| key.0 < time);
+        if !is_before {
+            self.now = self.now.max(time);
+        }
+        is_before && self.step()
+    }
+
     /// Handles the next event; false when there is none.
     pub fn step(&mut self) -> bool {
         if let Some(stop) = self.stop_at

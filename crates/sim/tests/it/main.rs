@@ -5,6 +5,7 @@ mod course_2a;
 mod course_2b;
 mod course_2c;
 mod course_2d;
+mod course_3a;
 mod determinism;
 mod judge;
 mod rare_states;
