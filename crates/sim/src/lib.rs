@@ -26,6 +26,7 @@
 
 pub mod course;
 mod failure;
+mod picture;
 mod random;
 mod run;
 mod tally;
@@ -34,5 +35,5 @@ pub mod world;
 pub use failure::Failure;
 pub use quorate_raft::Instant;
 pub use random::Random;
-pub use run::{RunReport, replay_seed, run_seed};
+pub use run::{Ran, RunReport, replay_seed, run_seed, trace_seed};
 pub use tally::{Counter, Fault, Rare, Tally};

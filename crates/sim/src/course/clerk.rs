@@ -79,7 +79,7 @@ impl Clerk {
 
     /// A clerk that can ask all servers.
     pub(crate) fn of_all(lab: &KvLab, id: u64) -> Clerk {
-        Clerk::new(lab, id, (0..lab.setup().servers).collect())
+        Clerk::new(lab, id, (0..lab.servers()).collect())
     }
 
     /// The value under a key; empty if there is none.

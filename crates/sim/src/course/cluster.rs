@@ -8,10 +8,12 @@ use prost::Message as _;
 use quorate_proto::peer;
 use quorate_raft::{Envelope, Instant, Ready};
 use quorate_replica::{PeerMessage, wire};
+use quorate_trace::MessageId;
 
 use super::network::{Call, Network, Sent, call_of};
+use super::picture::CoursePicture;
 use super::recorder::Recorder;
-use super::server::{Process, Server, Setup, Started, node_id};
+use super::server::{Found, Process, Server, Setup, Started, node_id};
 use super::snapshots::{Query, Reply, to_log};
 use crate::Random;
 
@@ -52,6 +54,7 @@ pub(crate) struct Delivery {
     sent: Sent,
     bytes: u64,
     body: Body,
+    letter: Option<MessageId>,
 }
 
 /// What is sent.
@@ -79,11 +82,18 @@ pub(crate) struct Cluster {
     pub(crate) events: u64,
     /// Of all events: one seed, one hash.
     pub(crate) hash: u64,
+    /// Is shown what happens; never asked.
+    pub(super) picture: Option<Box<CoursePicture>>,
 }
 
 impl Cluster {
     /// So many servers, running and connected, with snapshots after so many commands, if any.
-    pub(crate) fn new(servers: usize, seed: u64, snapshot_every: Option<u64>) -> Cluster {
+    pub(super) fn new(
+        servers: usize,
+        seed: u64,
+        snapshot_every: Option<u64>,
+        picture: Option<Box<CoursePicture>>,
+    ) -> Cluster {
         let mut cluster = Cluster {
             now: Instant::ZERO,
             random: Random::new(seed),
@@ -101,6 +111,7 @@ impl Cluster {
             installed: 0,
             events: 0,
             hash: 0,
+            picture,
         };
         for server in 0..servers {
             cluster.start_server(server);
@@ -204,6 +215,8 @@ impl Cluster {
 
     /// Everything that consensus wants done now.
     fn turn(&mut self, server: usize) {
+        // Of one that just started, only now is it certain that it stays as it is.
+        self.draw_connection(server);
         let now = self.now;
         let process = self.process(server);
         process.wakes_at = None;
@@ -224,6 +237,7 @@ impl Cluster {
     }
 
     fn carry_out(&mut self, server: usize, ready: Ready) {
+        self.draw_consensus(server, &ready);
         for envelope in ready.send_now {
             self.send(server, envelope);
         }
@@ -287,10 +301,12 @@ impl Cluster {
 
     fn send(&mut self, from: usize, envelope: Envelope) {
         let to = envelope.to.0 as usize - 1;
-        let call = call_of(&envelope.message);
-        for frame in wire::encode_messages(vec![PeerMessage::Raft(envelope.message)]) {
+        let message = envelope.message;
+        let call = call_of(&message);
+        for frame in wire::encode_messages(vec![PeerMessage::Raft(message.clone())]) {
             let bytes = frame.encoded_len() as u64;
-            self.transmit(from, to, call, bytes, Body::Frame(frame));
+            let letter = self.draw_sent(from, to, &message);
+            self.transmit(from, to, call, bytes, Body::Frame(frame), letter);
         }
     }
 
@@ -302,6 +318,7 @@ impl Cluster {
         call: (Call, bool),
         bytes: u64,
         body: Body,
+        letter: Option<MessageId>,
     ) {
         let sent = self.network.count(from, to, call, bytes);
         let is_enabled = self.servers[from].is_connected
@@ -309,7 +326,12 @@ impl Cluster {
             && self.servers[to].process.is_some();
         let delay = self.network.delay(sent, &mut self.random);
         let (true, Some(delay)) = (is_enabled, delay) else {
-            return;
+            let why = match () {
+                () if is_enabled => "dropped",
+                () if self.servers[to].process.is_none() => "no one there",
+                () => "cut off",
+            };
+            return self.draw_arrival(letter, Some(why));
         };
         let to_life = self.servers[to].life;
         let delivery = Delivery {
@@ -319,6 +341,7 @@ impl Cluster {
             sent,
             bytes,
             body,
+            letter,
         };
         self.after(delay, Event::Deliver(Box::new(delivery)));
     }
@@ -331,10 +354,12 @@ impl Cluster {
             sent,
             bytes,
             body,
+            letter,
         } = delivery;
         if !self.lives(to, to_life) {
-            return;
+            return self.draw_arrival(letter, Some("no one there"));
         }
+        self.draw_arrival(letter, None);
         self.network.arrived(from, to, sent, bytes);
         match body {
             Body::Frame(frame) => self.on_frame(from, to, &frame),
@@ -367,6 +392,7 @@ impl Cluster {
             self.turn(server);
         }
         let started = self.process(server).propose(now, command)?;
+        self.draw_proposal(server, started.index);
         self.wake(server);
         Some(started)
     }
@@ -376,12 +402,15 @@ impl Cluster {
         self.servers[server].is_connected = false;
         self.network.crashed(server);
         self.servers[server].crash(seed);
+        self.draw_crash(server);
     }
 
     /// Starts a server that is down; it is not connected yet.
     pub(crate) fn start_server(&mut self, server: usize) {
         let (seed, now) = (self.random.next(), self.now);
-        let snapshot = self.servers[server].start(server, &self.setup, now, seed);
+        let Found { snapshot, log } = self.servers[server].start(server, &self.setup, now, seed);
+        let snapshot_term = snapshot.as_ref().map_or(0, |snapshot| snapshot.mark.term);
+        self.draw_start(server, snapshot_term, log);
         self.recorder.started(server);
         if let Some(snapshot) = snapshot
             && let Err(what) = self.recorder.restore(server, &snapshot)

@@ -25,6 +25,7 @@ use quorate_checker::{BUDGET_STEPS_DEFAULT, History, Verdict as Judgement, check
 use quorate_disk::Crash;
 use quorate_raft::{Fetch, Instant, Role};
 use quorate_replica::{PeerMessage, wire};
+use quorate_trace::Trace;
 
 use super::executor::Stopped;
 use super::lab::{Failed, Verdict};
@@ -32,7 +33,7 @@ use super::log_book::LogBook;
 use super::network::{Network, call_of};
 use super::scenario::Passed;
 use crate::Random;
-use crate::world::{Plan, World};
+use crate::world::{Plan, World, WorldPicture};
 
 /// What a reliable network and disk take at the most, in microseconds.
 const LATENCY_US: u64 = 1_000;
@@ -44,7 +45,6 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 /// What kind of cluster a scenario has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KvSetup {
-    pub(crate) servers: usize,
     pub(crate) is_unreliable: bool,
     /// Bytes of log after which a server takes a snapshot; never, if none.
     pub(crate) max_raft_state: Option<u64>,
@@ -85,8 +85,8 @@ impl<T> Spawned<T> {
     }
 }
 
-fn plan_of(setup: &KvSetup) -> Plan {
-    let mut plan = Plan::quiet(setup.servers);
+fn plan_of(servers: usize, setup: &KvSetup) -> Plan {
+    let mut plan = Plan::quiet(servers);
     plan.latency_us = LATENCY_US;
     plan.disk_us = LATENCY_US;
     plan.segment_bytes = 32 << 10;
@@ -100,9 +100,18 @@ fn plan_of(setup: &KvSetup) -> Plan {
 }
 
 impl KvLab {
-    pub(crate) fn new(setup: KvSetup, seed: u64) -> KvLab {
-        let mut world = World::new(plan_of(&setup), Random::new(seed), setup.is_unreliable);
-        let network = Rc::new(RefCell::new(Network::new(setup.servers)));
+    /// A cluster of so many servers; drawn, if there are a title and a command for the picture.
+    pub(crate) fn new(
+        servers: usize,
+        setup: KvSetup,
+        seed: u64,
+        drawn: Option<(String, String)>,
+    ) -> KvLab {
+        let plan = plan_of(servers, &setup);
+        let picture =
+            drawn.map(|(title, command)| Box::new(WorldPicture::new(title, command, &plan)));
+        let mut world = World::new(plan, Random::new(seed), setup.is_unreliable, picture);
+        let network = Rc::new(RefCell::new(Network::new(servers)));
         let counted = Rc::clone(&network);
         world.filter = Some(Box::new(move |from, to, message| {
             count(&mut counted.borrow_mut(), from, to, message);
@@ -129,6 +138,10 @@ impl KvLab {
 
     pub(crate) fn setup(&self) -> KvSetup {
         self.shared.setup
+    }
+
+    pub(crate) fn servers(&self) -> usize {
+        self.shared.world.borrow().members.len()
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -295,21 +308,11 @@ impl KvLab {
 
     /// Nothing passes between servers of different sides.
     pub(crate) fn partition(&self, side_of: &[usize]) {
-        self.world(|world| {
-            world.network.blocked.clear();
-            for from in 0..side_of.len() {
-                for to in 0..side_of.len() {
-                    if side_of[from] != side_of[to] {
-                        world.network.blocked.insert((from, to));
-                        world.lose_link(from, to, Duration::from_millis(500));
-                    }
-                }
-            }
-        });
+        self.world(|world| world.take_sides(side_of));
     }
 
     pub(crate) fn heal(&self) {
-        self.world(|world| world.network.blocked.clear());
+        self.world(World::join_sides);
     }
 
     /// Power goes everywhere.
@@ -332,7 +335,7 @@ impl KvLab {
 
     /// The most that any running server's log holds after its last snapshot, in bytes.
     pub(crate) fn max_raft_state_bytes(&self) -> u64 {
-        let nodes = 0..self.setup().servers;
+        let nodes = 0..self.servers();
         nodes
             .map(|node| self.raft_state_bytes(node))
             .max()
@@ -398,6 +401,13 @@ impl KvLab {
             hash: world.hash,
             events: world.events,
         }
+    }
+
+    /// The picture of it all, if there is one; with what went wrong at its end.
+    pub(crate) fn take_drawn(&self, failure: Option<&str>) -> Option<Trace> {
+        let mut world = self.shared.world.try_borrow_mut().ok()?;
+        let drawn = world.picture.take()?;
+        Some(drawn.picture.finish(world.now, failure))
     }
 
     /// When it is, and what every server is at, unless that cannot be told.

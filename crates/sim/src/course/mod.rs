@@ -39,6 +39,7 @@ mod kv_lab;
 mod lab;
 mod log_book;
 mod network;
+mod picture;
 mod recorder;
 mod scenario;
 mod server;
@@ -52,4 +53,6 @@ mod suite_3a;
 mod tests;
 
 pub use baseline::Baseline;
-pub use scenario::{Passed, Scenario, ScenarioFailure, Suite, run_scenario, scenarios};
+pub use scenario::{
+    Passed, Scenario, ScenarioFailure, Suite, run_scenario, scenarios, trace_scenario,
+};

@@ -1,5 +1,6 @@
 //! The list of scenarios, and how one is run.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -8,12 +9,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use quorate_raft::Instant;
+use quorate_trace::Trace;
 
 use super::baseline::Baseline;
 use super::cluster::Cluster;
 use super::executor::{Executor, Stopped};
-use super::kv_lab::KvLab;
+use super::kv_lab::{KvLab, KvSetup};
 use super::lab::{Failed, Lab, Verdict};
+use super::picture::CoursePicture;
 use super::{suite_2a, suite_2b, suite_2c, suite_2d, suite_3a};
 use crate::failure::words_of;
 
@@ -119,12 +122,7 @@ pub(crate) enum Script {
     /// On consensus, its log and a state machine that records.
     Raft(fn(Lab) -> Steps),
     /// On whole nodes.
-    KeyValue {
-        is_unreliable: bool,
-        /// Bytes of log after which a server takes a snapshot; never, if none.
-        max_raft_state: Option<u64>,
-        steps: fn(KvLab) -> Steps,
-    },
+    KeyValue(KvSetup, fn(KvLab) -> Steps),
 }
 
 impl fmt::Debug for Scenario {
@@ -182,16 +180,56 @@ impl fmt::Display for ScenarioFailure {
 /// # Errors
 /// What it demanded and did not get. A panic of the core is caught and told so.
 pub fn run_scenario(scenario: &Scenario, seed: u64) -> Result<Passed, Box<ScenarioFailure>> {
-    let steps = match scenario.script {
-        Script::Raft(steps) => steps,
-        Script::KeyValue { steps, .. } => return run_key_value(scenario, steps, seed),
-    };
+    run(scenario, seed, false).0
+}
+
+/// Runs a scenario once as [`run_scenario`] does, with a picture of all that happens; none if it
+/// fails before its first event. The run is the same as without.
+pub fn trace_scenario(
+    scenario: &Scenario,
+    seed: u64,
+) -> (Result<Passed, Box<ScenarioFailure>>, Option<Trace>) {
+    run(scenario, seed, true)
+}
+
+type Ran = (Result<Passed, Box<ScenarioFailure>>, Option<Trace>);
+
+fn run(scenario: &Scenario, seed: u64, is_drawn: bool) -> Ran {
+    match scenario.script {
+        Script::Raft(steps) => run_raft(scenario, steps, seed, is_drawn),
+        Script::KeyValue(setup, steps) => run_key_value(scenario, setup, steps, seed, is_drawn),
+    }
+}
+
+fn run_raft(scenario: &Scenario, steps: fn(Lab) -> Steps, seed: u64, is_drawn: bool) -> Ran {
+    let picture = is_drawn.then(|| Box::new(CoursePicture::new(scenario, seed)));
     let snapshot_every = scenario.suite.snapshot_every();
-    let made = catch_unwind(|| Cluster::new(scenario.servers, seed, snapshot_every));
-    let cluster =
-        made.map_err(|panic| failure(Duration::ZERO, words_of(&*panic), String::new()))?;
+    let made = catch_unwind(AssertUnwindSafe(|| {
+        Cluster::new(scenario.servers, seed, snapshot_every, picture)
+    }));
+    let cluster = match made {
+        Ok(cluster) => cluster,
+        Err(panic) => return never_ran(&*panic),
+    };
     let executor = Executor::new(cluster);
-    let lab = Lab::new(Rc::clone(&executor));
+    let result = run_on(&executor, steps);
+    let drawn = executor
+        .cluster
+        .try_borrow_mut()
+        .ok()
+        .and_then(|mut cluster| {
+            let (now, drawn) = (cluster.now, cluster.picture.take()?);
+            let failure = result.as_ref().err().map(|failure| failure.what.as_str());
+            Some(drawn.picture.finish(now, failure))
+        });
+    (result, drawn)
+}
+
+fn run_on(
+    executor: &Rc<Executor>,
+    steps: fn(Lab) -> Steps,
+) -> Result<Passed, Box<ScenarioFailure>> {
+    let lab = Lab::new(Rc::clone(executor));
     let ran = catch_unwind(AssertUnwindSafe(|| {
         executor.run(async move { steps(lab).await }, LIMIT)
     }));
@@ -220,23 +258,46 @@ pub fn run_scenario(scenario: &Scenario, seed: u64) -> Result<Passed, Box<Scenar
 
 fn run_key_value(
     scenario: &Scenario,
+    setup: KvSetup,
     steps: fn(KvLab) -> Steps,
     seed: u64,
-) -> Result<Passed, Box<ScenarioFailure>> {
-    let setup = suite_3a::setup(scenario).expect("a scenario of the store has one");
-    let made = catch_unwind(|| KvLab::new(setup, seed));
-    let lab = made.map_err(|panic| failure(Duration::ZERO, words_of(&*panic), String::new()))?;
+    is_drawn: bool,
+) -> Ran {
+    let title = is_drawn.then(|| (title_of(scenario), command_of(scenario, seed)));
+    let lab = match catch_unwind(|| KvLab::new(scenario.servers, setup, seed, title)) {
+        Ok(lab) => lab,
+        Err(panic) => return never_ran(&*panic),
+    };
     let given = lab.clone();
     let ran = catch_unwind(AssertUnwindSafe(|| {
         lab.run(async move { steps(given).await }, LIMIT)
     }));
-    match what_failed(ran) {
+    let result = match what_failed(ran) {
         Some(what) => {
             let (at, state) = lab.describe();
             Err(failure(at, what, state))
         }
         None => Ok(lab.passed()),
-    }
+    };
+    let failure = result.as_ref().err().map(|failure| failure.what.as_str());
+    let drawn = lab.take_drawn(failure);
+    (result, drawn)
+}
+
+/// What heads the picture of a scenario.
+pub(super) fn title_of(scenario: &Scenario) -> String {
+    format!("Test ({}): {}", scenario.suite.name(), scenario.title)
+}
+
+/// The command that runs it again.
+pub(super) fn command_of(scenario: &Scenario, seed: u64) -> String {
+    format!("quorate sim course {} --seed {seed}", scenario.name)
+}
+
+/// A panic before the first event.
+fn never_ran(panic: &(dyn Any + Send)) -> Ran {
+    let failed = failure(Duration::ZERO, words_of(panic), String::new());
+    (Err(failed), None)
 }
 
 /// Why a scenario did not pass, if it did not.

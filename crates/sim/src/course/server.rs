@@ -6,11 +6,13 @@ use quorate_raft::{
     Accepted, Config, Entry, Envelope, Fetch, HardState, Instant, LogIndex, NodeId, Payload, Raft,
     Restored, Role, Term, Write, WriteId,
 };
+use quorate_trace::Run;
 use quorate_wal::snapshot::{SNAPSHOTS_KEPT, SnapshotFiles};
 use quorate_wal::{Batch, Identity, Options, Reader, Recovered, Writer};
 
 use super::log_book::LogBook;
 use super::snapshots::{self, Snapshot, Snapshots};
+use crate::picture::runs_of;
 
 /// Small, so that logs of a few hundred entries change segments.
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -54,6 +56,14 @@ pub(crate) struct Process {
     pub(crate) snapshots: Snapshots,
 }
 
+/// What a process found on its disk when it started.
+pub(crate) struct Found {
+    /// The snapshot that it begins with.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// The log that it goes on with.
+    pub(crate) log: Vec<Run>,
+}
+
 /// A command that a leader took.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Started {
@@ -88,14 +98,8 @@ impl Server {
         self.disk.crash(Crash::Random(seed));
     }
 
-    /// Starts a process on what is on the disk; gives the snapshot that it begins with.
-    pub(crate) fn start(
-        &mut self,
-        server: usize,
-        of: &Setup,
-        now: Instant,
-        seed: u64,
-    ) -> Option<Snapshot> {
+    /// Starts a process on what is on the disk.
+    pub(crate) fn start(&mut self, server: usize, of: &Setup, now: Instant, seed: u64) -> Found {
         assert!(self.process.is_none(), "it runs already");
         self.life += 1;
         let identity = Identity {
@@ -117,8 +121,12 @@ impl Server {
             restored.applied = LogIndex(snapshot.mark.index);
             restored.snapshot = Some(snapshot.meta(of.servers));
         }
+        let raft = Raft::new(config, restored, now).expect("a sound configuration");
+        let status = raft.status();
+        let log = entries_of(&opened.reader, status.first_index.0, status.last_index.0);
+        let log = runs_of(&log);
         self.process = Some(Process {
-            raft: Raft::new(config, restored, now).expect("a sound configuration"),
+            raft,
             book: book_of(&opened.reader, &opened.recovered, snapshot.as_ref()),
             snapshots: Snapshots::new(files),
             writer: opened.writer,
@@ -130,7 +138,7 @@ impl Server {
             wakes_at: None,
             wake_token: 0,
         });
-        snapshot
+        Found { snapshot, log }
     }
 }
 
@@ -150,14 +158,19 @@ fn book_of(
     let base = snapshot.map_or(0, |snapshot| snapshot.mark.index);
     let commands = snapshot.map_or(0, |snapshot| snapshot.commands.len() as u64);
     let mut book = LogBook::new(base, commands);
-    let (first, last) = (base + 1, recovered.last_index);
-    if first <= last {
-        let read = reader.read(first, last, usize::MAX);
-        for entry in read.expect("what was recovered can be read") {
-            book.append(&[entry_from_log(entry)]);
-        }
+    for entry in entries_of(reader, base + 1, recovered.last_index) {
+        book.append(&[entry]);
     }
     book
+}
+
+fn entries_of(reader: &Reader<SimDisk>, first: u64, last: u64) -> Vec<Entry> {
+    if first > last {
+        return Vec::new();
+    }
+    let read = reader.read(first, last, usize::MAX);
+    let entries = read.expect("what was recovered can be read");
+    entries.into_iter().map(entry_from_log).collect()
 }
 
 impl Process {

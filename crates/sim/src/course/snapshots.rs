@@ -285,6 +285,7 @@ impl Cluster {
             (Call::Snapshot, false),
             bytes,
             Body::Ask(query),
+            None,
         );
         let life = self.servers[server].life;
         let question = query.number;
@@ -314,6 +315,7 @@ impl Cluster {
             (Call::Snapshot, true),
             bytes,
             Body::Reply(reply),
+            None,
         );
     }
 

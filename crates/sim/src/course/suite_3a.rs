@@ -64,11 +64,13 @@ const fn scenario(
         name,
         servers,
         baseline: None,
-        script: Script::KeyValue {
-            is_unreliable,
-            max_raft_state: None,
+        script: Script::KeyValue(
+            KvSetup {
+                is_unreliable,
+                max_raft_state: None,
+            },
             steps,
-        },
+        ),
     }
 }
 
@@ -196,9 +198,7 @@ async fn client(
 /// Assigns every server to one of two sides, again and again.
 async fn partitioner(lab: KvLab, is_over: Rc<Cell<bool>>) {
     while !is_over.get() {
-        let sides: Vec<usize> = (0..lab.setup().servers)
-            .map(|_| lab.below(2) as usize)
-            .collect();
+        let sides: Vec<usize> = (0..lab.servers()).map(|_| lab.below(2) as usize).collect();
         lab.partition(&sides);
         lab.sleep(T + Duration::from_millis(lab.below(200))).await;
     }
@@ -368,20 +368,4 @@ async fn one_partition(lab: KvLab) -> Verdict {
     let value = clerk.get("1").await;
     demand!(value == "15", "after the healing there is {value:?}");
     lab.check_history()
-}
-
-/// What a scenario's cluster is like.
-pub(crate) fn setup(scenario: &Scenario) -> Option<KvSetup> {
-    match scenario.script {
-        Script::Raft(_) => None,
-        Script::KeyValue {
-            is_unreliable,
-            max_raft_state,
-            ..
-        } => Some(KvSetup {
-            servers: scenario.servers,
-            is_unreliable,
-            max_raft_state,
-        }),
-    }
 }

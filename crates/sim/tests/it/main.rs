@@ -9,3 +9,4 @@ mod course_3a;
 mod determinism;
 mod judge;
 mod rare_states;
+mod tracing;
