@@ -33,6 +33,7 @@ use super::log_book::LogBook;
 use super::network::{Network, call_of};
 use super::scenario::Passed;
 use crate::Random;
+use crate::tally::Rare;
 use crate::world::{Plan, World, WorldPicture};
 
 /// What a reliable network and disk take at the most, in microseconds.
@@ -91,6 +92,7 @@ fn plan_of(servers: usize, setup: &KvSetup) -> Plan {
     plan.disk_us = LATENCY_US;
     plan.segment_bytes = 32 << 10;
     plan.snapshot_log_bytes = setup.max_raft_state.unwrap_or(u64::MAX);
+    plan.bounds_log = true;
     if setup.is_unreliable {
         plan.latency_us = UNRELIABLE_LATENCY_US;
         plan.loss_percent = 10;
@@ -363,6 +365,11 @@ impl KvLab {
             }
             book.bytes_after(snapshot.0)
         })
+    }
+
+    /// How often some server loaded a snapshot of another's.
+    pub(crate) fn snapshots_installed(&self) -> u64 {
+        self.world(|world| world.tally.rare(Rare::SnapshotInstalled))
     }
 
     /// Content of the largest newest snapshot of any running server, in bytes; 0 without one.

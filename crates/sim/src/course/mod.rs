@@ -49,6 +49,7 @@ mod suite_2b;
 mod suite_2c;
 mod suite_2d;
 mod suite_3a;
+mod suite_3b;
 #[cfg(test)]
 mod tests;
 

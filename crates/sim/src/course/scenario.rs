@@ -17,7 +17,7 @@ use super::executor::{Executor, Stopped};
 use super::kv_lab::{KvLab, KvSetup};
 use super::lab::{Failed, Lab, Verdict};
 use super::picture::CoursePicture;
-use super::{suite_2a, suite_2b, suite_2c, suite_2d, suite_3a};
+use super::{suite_2a, suite_2b, suite_2c, suite_2d, suite_3a, suite_3b};
 use crate::failure::words_of;
 
 /// No scenario may take longer, in virtual time.
@@ -63,15 +63,15 @@ impl Suite {
         }
     }
 
-    /// Its scenarios; none if the suite is not there yet.
-    pub fn scenarios(self) -> Option<&'static [Scenario]> {
+    /// Its scenarios.
+    pub fn scenarios(self) -> &'static [Scenario] {
         match self {
-            Suite::Election2A => Some(suite_2a::SCENARIOS),
-            Suite::Log2B => Some(suite_2b::SCENARIOS),
-            Suite::Persistence2C => Some(suite_2c::SCENARIOS),
-            Suite::Snapshots2D => Some(suite_2d::SCENARIOS),
-            Suite::KeyValue3A => Some(suite_3a::SCENARIOS),
-            Suite::KeyValue3B => None,
+            Suite::Election2A => suite_2a::SCENARIOS,
+            Suite::Log2B => suite_2b::SCENARIOS,
+            Suite::Persistence2C => suite_2c::SCENARIOS,
+            Suite::Snapshots2D => suite_2d::SCENARIOS,
+            Suite::KeyValue3A => suite_3a::SCENARIOS,
+            Suite::KeyValue3B => suite_3b::SCENARIOS,
         }
     }
 
@@ -133,8 +133,7 @@ impl fmt::Debug for Scenario {
 
 /// All scenarios there are.
 pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
-    let suites = Suite::ALL.iter().filter_map(|suite| suite.scenarios());
-    suites.flatten()
+    Suite::ALL.iter().flat_map(|suite| suite.scenarios())
 }
 
 /// What a scenario that passed did, as the course counts it.

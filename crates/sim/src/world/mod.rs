@@ -190,13 +190,16 @@ impl World {
         let wall_ms = self.wall_ms(node);
         let member = &mut self.members[node];
         let life = member.life;
-        let (process, notes) = match Process::open(&member.disk, &settings, self.now, wall_ms) {
+        let (mut process, notes) = match Process::open(&member.disk, &settings, self.now, wall_ms) {
             Ok(opened) => opened,
             Err(error) => {
                 self.tally.reached(Rare::StartFailed);
                 return self.power_failed(node, &error);
             }
         };
+        if self.plan.bounds_log {
+            process.applier.bound_log();
+        }
         let last_index = process.consensus.status().raft.last_index;
         sometimes!(self.tally, Rare::RestartWithEntries, last_index.0 > 0);
         sometimes!(self.tally, Rare::TornTailCut, !notes.is_empty());

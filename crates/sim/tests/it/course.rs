@@ -37,6 +37,7 @@ fn every_scenario_has_a_test_of_its_name() {
         include_str!("course_2c.rs"),
         include_str!("course_2d.rs"),
         include_str!("course_3a.rs"),
+        include_str!("course_3b.rs"),
     ]
     .concat();
     for scenario in scenarios() {
