@@ -227,16 +227,16 @@ impl Clerk {
             .lab
             .world(|world| world.process(server).store.range(&request));
         let mut view = View::default();
-        let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).expect("clerks write text");
+        let own = format!("d/{}", self.id);
         for found in answer.expect("a read of now is always allowed").kvs {
-            let name = text(&found.key);
-            let value = text(&found.value);
+            let text = |bytes| str::from_utf8(bytes).expect("clerks write text");
+            let (name, value) = (text(&found.key), text(&found.value));
             let rest = &name[key.len() + 1..];
             if rest == "h" {
                 view.version = found.version;
             } else if rest.starts_with("p/") {
-                view.value += &value;
-            } else if rest == format!("d/{}", self.id) {
+                view.value += value;
+            } else if rest == own {
                 view.done = value.parse().expect("clerks write numbers there");
             }
         }
