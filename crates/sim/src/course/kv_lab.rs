@@ -6,8 +6,9 @@
 //! from each other, and their transports notice sooner or later. Clerks (`clerk.rs`) reach every server,
 //! also across a partition of the servers, unless a scenario says otherwise.
 //!
-//! **RPCs** are counted as in `network.rs`, with one difference: an answer is free if a request of its
-//! kind was *sent* to who answers, whether or not it arrived. A request of a clerk counts as one.
+//! **RPCs** are counted as in `network.rs`, with two differences: an answer is free if a request of its
+//! kind was *sent* to who answers, whether or not it arrived; and what is pulled of a snapshot, on a
+//! connection of its own, is not counted. A request of a clerk counts as one; its bytes do not count.
 //!
 //! **Raft state** is what `log_book.rs` says. A log tells its entries and not which of them share a
 //! batch, so each is counted as if it were alone in its own: never too little.
@@ -437,3 +438,6 @@ fn count(network: &mut Network, from: usize, to: usize, message: &PeerMessage) {
     let sent = network.count(from, to, call, bytes);
     network.arrived(from, to, sent, bytes);
 }
+
+#[cfg(test)]
+mod tests;

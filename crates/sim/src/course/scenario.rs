@@ -145,7 +145,7 @@ pub struct Passed {
     pub rpcs: u64,
     /// Bytes sent and received.
     pub bytes: u64,
-    /// Commands applied.
+    /// Commands applied; of the store, what its clerks were asked for.
     pub commits: u64,
     /// Of all that happened: equal for equal seeds.
     pub hash: u64,
