@@ -213,6 +213,7 @@ pub(crate) async fn general(lab: KvLab, of: General) -> Verdict {
         .map(|client| Clerk::of_all(&lab, client as u64))
         .collect();
     let mut checker = Clerk::of_all(&lab, of.clients as u64);
+    let mut appended_by_all = 0;
     for _ in 0..ROUNDS {
         let is_over = Rc::new(Cell::new(false));
         let parting_is_over = Rc::new(Cell::new(false));
@@ -239,7 +240,6 @@ pub(crate) async fn general(lab: KvLab, of: General) -> Verdict {
             lab.sleep(T).await;
             lab.start_all();
         }
-        let mut appended_by_all = 0;
         for (number, client) in clients.into_iter().enumerate() {
             let (clerk, appended) = lab.join(client).await?;
             clerks.push(clerk);
@@ -253,9 +253,9 @@ pub(crate) async fn general(lab: KvLab, of: General) -> Verdict {
                 );
             }
         }
-        demand!(appended_by_all > 0, "no client got anything done");
         check_sizes(&lab)?;
     }
+    demand!(appended_by_all > 0, "no client got anything done");
     lab.check_history()
 }
 
