@@ -119,6 +119,8 @@ pub struct Consensus {
     newest_snapshot: Option<LogIndex>,
     /// Snapshots that were pulled and may have to be loaded.
     installed: Vec<SnapshotMeta>,
+    /// The snapshot asked for last.
+    install_told: Option<InstallWanted>,
     effects: Effects,
 }
 
@@ -155,6 +157,7 @@ impl Consensus {
             refused_messages: 0,
             newest_snapshot,
             installed: Vec::new(),
+            install_told: None,
             effects: Effects::default(),
         }
     }
@@ -271,9 +274,12 @@ impl Consensus {
         Ok(())
     }
 
-    /// The snapshot that [`Effects::install`] asked for could not be had.
-    pub fn install_failed(&mut self, now: Instant) {
-        self.raft.install_failed(now);
+    /// The snapshot that [`Effects::install`] asked for could not be had. If another has been asked
+    /// for since, that one stands.
+    pub fn install_failed(&mut self, now: Instant, failed: InstallWanted) {
+        if self.install_told.is_none_or(|told| told == failed) {
+            self.raft.install_failed(now);
+        }
     }
 
     /// Time has passed.
@@ -352,6 +358,7 @@ impl Consensus {
             self.restore(index);
         }
         if let Some(wanted) = ready.install {
+            self.install_told = Some(wanted);
             self.effects.install = Some(wanted);
         }
         self.note_committed(&ready.committed);

@@ -70,7 +70,10 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
                 Ok(report) => sum.add(&report, cpu),
                 Err(found) => {
                     // Worlds that were under way may fail too: the least seed is told.
-                    if failure.as_ref().is_none_or(|old| found.seed < old.seed) {
+                    if failure
+                        .as_ref()
+                        .is_none_or(|old| found.recipe.seed < old.recipe.seed)
+                    {
                         failure = Some(found);
                     }
                 }
@@ -88,7 +91,7 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     }
     // What is drawn is a second run of the same seed: the others cost nothing for it.
     let drawn = match &failure {
-        Some(failure) => Some(failure.seed),
+        Some(failure) => Some(failure.recipe.seed),
         None => (seeds == 1).then_some(arguments.from),
     };
     draw(&arguments.trace, drawn)?;
@@ -134,7 +137,11 @@ pub(super) fn verdict(failure: Option<&Failure>) -> ExitCode {
 }
 
 fn words_of(failure: &Failure) -> String {
-    format!("{failure}\nquorate sim replay --seed {}\n", failure.seed)
+    let recipe = &failure.recipe;
+    format!(
+        "{failure}\n`quorate sim shrink --seed {recipe}` looks for a smaller world that fails like it; \
+         this one again:\nquorate sim replay --seed {recipe}\n"
+    )
 }
 
 fn progress(seeds: u64) -> ProgressBar {
@@ -149,14 +156,17 @@ fn progress(seeds: u64) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
+    use quorate_sim::Recipe;
+
     use super::*;
 
     #[test]
     fn the_last_line_of_a_failure_is_the_command_that_shows_it_again() {
         let failure = Failure {
-            seed: 17,
+            recipe: Recipe::from(17),
             at: Duration::from_millis(1_500),
             what: "two leaders".to_owned(),
+            faults: 3,
             state: "member 1 leads\n".to_owned(),
         };
         let words = words_of(&failure);

@@ -34,6 +34,7 @@ mod failover;
 mod fake_etcd;
 #[cfg(target_os = "linux")]
 mod garbage_on_ports;
+mod pitfalls;
 #[cfg(target_os = "linux")]
 mod power_cut;
 #[cfg(target_os = "linux")]

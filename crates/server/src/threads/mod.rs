@@ -34,6 +34,8 @@ use crate::inbox::Inbox;
 /// What the log's writer is told.
 pub(crate) enum LogInput {
     Write(WriteRequest),
+    /// The log up to this index is no longer needed: two snapshots that cover it are verified.
+    Release(u64),
     Stop,
 }
 
@@ -109,8 +111,9 @@ impl Threads {
         let shared = || (Arc::clone(core), Arc::clone(&queues), fatal.clone());
         let handles = vec![
             spawn("consensus", fatal, {
-                let (core, queues, _) = shared();
-                move || consensus::run(&core, &queues, consensus)
+                let (core, queues, fatal) = shared();
+                let files = snapshots.clone();
+                move || consensus::run(&core, &queues, &files, consensus, &fatal)
             }),
             spawn("log", fatal, {
                 let (core, queues, fatal) = shared();

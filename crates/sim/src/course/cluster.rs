@@ -13,7 +13,7 @@ use quorate_trace::MessageId;
 use super::network::{Call, Network, Sent, call_of};
 use super::picture::CoursePicture;
 use super::recorder::Recorder;
-use super::server::{Found, Process, Server, Setup, Started, node_id};
+use super::server::{Process, Server, Setup, Started, node_id};
 use super::snapshots::{Query, Reply, to_log};
 use crate::Random;
 
@@ -53,8 +53,8 @@ pub(crate) struct Delivery {
     to_life: u64,
     sent: Sent,
     bytes: u64,
-    body: Body,
     letter: Option<MessageId>,
+    body: Body,
 }
 
 /// What is sent.
@@ -301,11 +301,11 @@ impl Cluster {
 
     fn send(&mut self, from: usize, envelope: Envelope) {
         let to = envelope.to.0 as usize - 1;
-        let message = envelope.message;
-        let call = call_of(&message);
-        for frame in wire::encode_messages(vec![PeerMessage::Raft(message.clone())]) {
+        let call = call_of(&envelope.message);
+        let drawn = envelope.message.clone();
+        for frame in wire::encode_messages(vec![PeerMessage::Raft(envelope.message)]) {
             let bytes = frame.encoded_len() as u64;
-            let letter = self.draw_sent(from, to, &message);
+            let letter = self.draw_sent(from, to, &drawn);
             self.transmit(from, to, call, bytes, Body::Frame(frame), letter);
         }
     }
@@ -340,8 +340,8 @@ impl Cluster {
             to_life,
             sent,
             bytes,
-            body,
             letter,
+            body,
         };
         self.after(delay, Event::Deliver(Box::new(delivery)));
     }
@@ -353,8 +353,8 @@ impl Cluster {
             to_life,
             sent,
             bytes,
-            body,
             letter,
+            body,
         } = delivery;
         if !self.lives(to, to_life) {
             return self.draw_arrival(letter, Some("no one there"));
@@ -408,7 +408,7 @@ impl Cluster {
     /// Starts a server that is down; it is not connected yet.
     pub(crate) fn start_server(&mut self, server: usize) {
         let (seed, now) = (self.random.next(), self.now);
-        let Found { snapshot, log } = self.servers[server].start(server, &self.setup, now, seed);
+        let (snapshot, log) = self.servers[server].start(server, &self.setup, now, seed);
         let snapshot_term = snapshot.as_ref().map_or(0, |snapshot| snapshot.mark.term);
         self.draw_start(server, snapshot_term, log);
         self.recorder.started(server);

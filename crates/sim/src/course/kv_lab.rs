@@ -33,7 +33,7 @@ use super::lab::{Failed, Verdict};
 use super::log_book::LogBook;
 use super::network::{Network, call_of};
 use super::scenario::Passed;
-use crate::Random;
+use crate::Recipe;
 use crate::tally::Rare;
 use crate::world::{Plan, World, WorldPicture};
 
@@ -113,7 +113,7 @@ impl KvLab {
         let plan = plan_of(servers, &setup);
         let picture =
             drawn.map(|(title, command)| Box::new(WorldPicture::new(title, command, &plan)));
-        let mut world = World::new(plan, Random::new(seed), setup.is_unreliable, picture);
+        let mut world = World::new(plan, &Recipe::from(seed), setup.is_unreliable, picture);
         let network = Rc::new(RefCell::new(Network::new(servers)));
         let counted = Rc::clone(&network);
         world.filter = Some(Box::new(move |from, to, message| {

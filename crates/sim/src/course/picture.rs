@@ -2,7 +2,7 @@
 
 use quorate_raft::{Message, Ready};
 use quorate_replica::PeerMessage;
-use quorate_trace::{FaultId, FaultKind, MessageId, Run};
+use quorate_trace::{FaultId, FaultKind, Letter, MessageId, Run};
 
 use super::cluster::Cluster;
 use super::scenario::{Scenario, command_of, title_of};
@@ -37,7 +37,7 @@ impl Cluster {
         drawn
     }
 
-    /// A server starts with what its log holds, after a snapshot of this term if there is one.
+    /// A server starts with what its log holds.
     pub(super) fn draw_start(&mut self, server: usize, snapshot_term: u64, log: Vec<Run>) {
         self.draw(|drawn, cluster, _| {
             if let Some(process) = &cluster.servers[server].process {
@@ -75,6 +75,29 @@ impl Cluster {
         self.draw(|drawn, cluster, _| {
             let message = PeerMessage::Raft(message.clone());
             Some(drawn.picture.sent(cluster.now, from, to, &message))
+        })
+    }
+
+    /// Something other than a message of consensus leaves.
+    pub(super) fn draw_words(
+        &mut self,
+        from: usize,
+        to: usize,
+        kind: &str,
+        summary: &str,
+    ) -> Option<MessageId> {
+        self.draw(|drawn, _, at| {
+            let recorder = &mut drawn.picture.recorder;
+            let term = recorder.now().servers[from].term;
+            let letter = Letter {
+                from,
+                to,
+                kind,
+                term,
+                summary,
+                routine: false,
+            };
+            Some(recorder.sent(at, letter))
         })
     }
 

@@ -56,14 +56,6 @@ pub(crate) struct Process {
     pub(crate) snapshots: Snapshots,
 }
 
-/// What a process found on its disk when it started.
-pub(crate) struct Found {
-    /// The snapshot that it begins with.
-    pub(crate) snapshot: Option<Snapshot>,
-    /// The log that it goes on with.
-    pub(crate) log: Vec<Run>,
-}
-
 /// A command that a leader took.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Started {
@@ -98,8 +90,15 @@ impl Server {
         self.disk.crash(Crash::Random(seed));
     }
 
-    /// Starts a process on what is on the disk.
-    pub(crate) fn start(&mut self, server: usize, of: &Setup, now: Instant, seed: u64) -> Found {
+    /// Starts a process on what is on the disk; gives the snapshot that it begins with, and the log
+    /// that it finds there, for a picture.
+    pub(crate) fn start(
+        &mut self,
+        server: usize,
+        of: &Setup,
+        now: Instant,
+        seed: u64,
+    ) -> (Option<Snapshot>, Vec<Run>) {
         assert!(self.process.is_none(), "it runs already");
         self.life += 1;
         let identity = Identity {
@@ -121,13 +120,11 @@ impl Server {
             restored.applied = LogIndex(snapshot.mark.index);
             restored.snapshot = Some(snapshot.meta(of.servers));
         }
-        let raft = Raft::new(config, restored, now).expect("a sound configuration");
-        let status = raft.status();
-        let log = entries_of(&opened.reader, status.first_index.0, status.last_index.0);
-        let log = runs_of(&log);
+        let entries = entries_of(&opened.reader, &opened.recovered);
+        let log = runs_of(&entries);
         self.process = Some(Process {
-            raft,
-            book: book_of(&opened.reader, &opened.recovered, snapshot.as_ref()),
+            raft: Raft::new(config, restored, now).expect("a sound configuration"),
+            book: book_of(&entries, snapshot.as_ref()),
             snapshots: Snapshots::new(files),
             writer: opened.writer,
             reader: opened.reader,
@@ -138,7 +135,7 @@ impl Server {
             wakes_at: None,
             wake_token: 0,
         });
-        Found { snapshot, log }
+        (snapshot, log)
     }
 }
 
@@ -149,28 +146,26 @@ fn config_of(server: usize, of: &Setup, seed: u64) -> Config {
     config
 }
 
-/// What the log holds after the snapshot.
-fn book_of(
-    reader: &Reader<SimDisk>,
-    recovered: &Recovered,
-    snapshot: Option<&Snapshot>,
-) -> LogBook {
-    let base = snapshot.map_or(0, |snapshot| snapshot.mark.index);
-    let commands = snapshot.map_or(0, |snapshot| snapshot.commands.len() as u64);
-    let mut book = LogBook::new(base, commands);
-    for entry in entries_of(reader, base + 1, recovered.last_index) {
-        book.append(&[entry]);
-    }
-    book
-}
-
-fn entries_of(reader: &Reader<SimDisk>, first: u64, last: u64) -> Vec<Entry> {
+fn entries_of(reader: &Reader<SimDisk>, recovered: &Recovered) -> Vec<Entry> {
+    let (first, last) = (recovered.first_index, recovered.last_index);
     if first > last {
         return Vec::new();
     }
     let read = reader.read(first, last, usize::MAX);
-    let entries = read.expect("what was recovered can be read");
-    entries.into_iter().map(entry_from_log).collect()
+    let read = read.expect("what was recovered can be read");
+    read.into_iter().map(entry_from_log).collect()
+}
+
+/// What the log holds after the snapshot.
+fn book_of(entries: &[Entry], snapshot: Option<&Snapshot>) -> LogBook {
+    let base = snapshot.map_or(0, |snapshot| snapshot.mark.index);
+    let commands = snapshot.map_or(0, |snapshot| snapshot.commands.len() as u64);
+    let mut book = LogBook::new(base, commands);
+    let after = entries.partition_point(|entry| entry.index.0 <= base);
+    for entry in &entries[after..] {
+        book.append(std::slice::from_ref(entry));
+    }
+    book
 }
 
 impl Process {

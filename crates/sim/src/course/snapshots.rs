@@ -120,11 +120,35 @@ pub(crate) struct Query {
     chunk: Option<u64>,
 }
 
+impl Query {
+    /// What it asks, for a picture.
+    fn words(&self) -> String {
+        let through = self.mark.index;
+        match self.chunk {
+            None => format!("what is your snapshot through {through}?"),
+            Some(number) => format!("chunk {number} of your snapshot through {through}"),
+        }
+    }
+}
+
 /// The answer to one.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     number: u64,
     part: Option<Part>,
+}
+
+impl Reply {
+    /// What it says, for a picture.
+    fn words(&self) -> String {
+        match &self.part {
+            None => "I no longer have it".to_owned(),
+            Some(Part::Description(id)) => format!("it has {} chunks", id.chunk_count()),
+            Some(Part::Chunk(chunk)) => {
+                format!("chunk {}, {} bytes", chunk.number, chunk.data.len())
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -279,14 +303,9 @@ impl Cluster {
         let snapshots = &mut self.process(server).snapshots;
         let (from, query) = snapshots.ask().expect("something is wanting");
         let bytes = request_bytes(server, from, &query);
-        self.transmit(
-            server,
-            from,
-            (Call::Snapshot, false),
-            bytes,
-            Body::Ask(query),
-            None,
-        );
+        let letter = self.draw_words(server, from, "SnapshotPull", &query.words());
+        let call = (Call::Snapshot, false);
+        self.transmit(server, from, call, bytes, Body::Ask(query), letter);
         let life = self.servers[server].life;
         let question = query.number;
         let timeout = Event::PullTimedOut {
@@ -309,14 +328,9 @@ impl Cluster {
             part,
         };
         let bytes = reply_bytes(&reply);
-        self.transmit(
-            server,
-            asker,
-            (Call::Snapshot, true),
-            bytes,
-            Body::Reply(reply),
-            None,
-        );
+        let letter = self.draw_words(server, asker, "SnapshotPart", &reply.words());
+        let call = (Call::Snapshot, true);
+        self.transmit(server, asker, call, bytes, Body::Reply(reply), letter);
     }
 
     pub(super) fn on_reply(&mut self, server: usize, reply: Reply) {

@@ -1,6 +1,7 @@
 //! What happens at a point of time.
 
 use quorate_proto::peer;
+use quorate_wal::SnapshotMark;
 
 use super::picture::Letters;
 use super::snapshots::Part;
@@ -37,6 +38,18 @@ pub(crate) enum Event {
     SnapshotStep {
         node: usize,
         life: u64,
+    },
+    /// The thread of snapshots hears of a durable mark.
+    SnapshotMarked {
+        node: usize,
+        life: u64,
+        mark: SnapshotMark,
+    },
+    /// The log's thread lets go of a little of what is not needed.
+    Release {
+        node: usize,
+        life: u64,
+        up_to: u64,
     },
     /// The next question of a snapshot that is being pulled; its answer; or none.
     PullAsk {

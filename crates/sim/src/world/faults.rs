@@ -7,14 +7,32 @@ use quorate_trace::FaultKind;
 
 use super::World;
 use super::event::Event;
+use crate::Random;
 use crate::tally::{Counter as _, Fault};
 
+/// What the chance of faults is drawn for.
+const FAULTS: u64 = 2;
+
 impl World {
-    /// One fault, drawn; and when the next one comes.
+    /// The next fault, unless the recipe leaves it out; and when the one after it comes. Its chance is
+    /// its own.
     pub(super) fn on_fault(&mut self) {
         if !self.chaos {
             return;
         }
+        let number = self.faults;
+        self.faults += 1;
+        let chance = Random::of(self.recipe.seed, FAULTS, number);
+        let course = std::mem::replace(&mut self.random, chance);
+        let pause = self.random.micros(1_000, 2_000 * self.plan.fault_every_ms);
+        if self.recipe.has_fault(number) {
+            self.draw_fault();
+        }
+        self.random = course;
+        self.after(pause, Event::Fault);
+    }
+
+    fn draw_fault(&mut self) {
         let nodes = self.members.len() as u64;
         let node = self.random.below(nodes) as usize;
         let other = self.random.below(nodes) as usize;
@@ -58,8 +76,6 @@ impl World {
                 }
             }
         }
-        let pause = self.random.micros(1_000, 2_000 * self.plan.fault_every_ms);
-        self.after(pause, Event::Fault);
     }
 
     fn inject(&mut self, fault: Fault, node: Option<usize>) {

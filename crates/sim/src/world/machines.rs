@@ -5,9 +5,10 @@ use std::time::Duration;
 use quorate_disk::Crash;
 use quorate_raft::{LeadershipState, LogIndex, Role};
 use quorate_replica::{Effects, PeerMessage, RequestError};
+use quorate_wal::SnapshotMark;
 
 use super::event::Event;
-use super::node::ApplyInput;
+use super::node::{ApplyInput, Group};
 use super::{Input, Outcome, World};
 use crate::tally::{Fault, Rare, sometimes};
 
@@ -88,7 +89,7 @@ impl World {
                     let installed = consensus.installed(now, meta);
                     installed.expect("what members take is what the log made");
                 }
-                Input::InstallFailed => consensus.install_failed(now),
+                Input::InstallFailed(wanted) => consensus.install_failed(now, wanted),
             }
         }
         if !proposals.is_empty() {
@@ -229,12 +230,17 @@ impl World {
             then_send.extend(request.then_send);
         }
         let mark = writes.iter().rev().find_map(|write| write.snapshot);
+        let mark = mark.map(|mark| SnapshotMark {
+            index: mark.index.0,
+            term: mark.term.0,
+        });
         match process.log_writer.write(writes) {
             Ok(last) => {
-                process.log_group = Some((last, then_send));
-                if let Some(mark) = mark {
-                    self.tidy_snapshots(node, mark);
-                }
+                process.log_group = Some(Group {
+                    last,
+                    then_send,
+                    mark,
+                });
             }
             Err(error) => {
                 self.tally.reached(Rare::PowerLostInBatch);
@@ -250,7 +256,11 @@ impl World {
         if process.log_group.is_none() {
             self.write_group(node);
         }
-        let Some((last, then_send)) = self
+        let Some(Group {
+            last,
+            then_send,
+            mark,
+        }) = self
             .alive(node, life)
             .and_then(|process| process.log_group.take())
         else {
@@ -261,6 +271,10 @@ impl World {
         }
         for (peer, message) in then_send {
             self.send(node, peer, message);
+        }
+        if let Some(mark) = mark {
+            let delay = self.random.micros(5, 5_000);
+            self.after(delay, Event::SnapshotMarked { node, life, mark });
         }
         let process = self.process_mut(node);
         process.log_busy = !process.log_queue.is_empty();

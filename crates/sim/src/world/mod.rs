@@ -10,7 +10,7 @@
 //! - `judge`: what must be true of the nodes.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
-//! [`World::from_seed`] draws everything; [`World::quiet`] is for tests that make their own trouble.
+//! [`World::from_recipe`] draws everything; [`World::quiet`] is for tests that make their own trouble.
 
 mod clients;
 mod event;
@@ -40,12 +40,15 @@ pub(crate) use picture::WorldPicture;
 pub use plan::Plan;
 
 use crate::tally::{Rare, sometimes};
-use crate::{Random, Tally};
+use crate::{Random, Recipe, Tally};
 
 /// How often a leader of these worlds is heard.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long a leader of these worlds may be silent, at least.
 pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What the chance of a world's course is drawn for, other than its plan and its faults.
+const COURSE: u64 = 1;
 
 /// The true time of day when a world begins, in milliseconds since 1970.
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -55,6 +58,9 @@ pub struct World {
     /// What kind of world it is.
     pub plan: Plan,
     pub(crate) random: Random,
+    recipe: Recipe,
+    /// Faults that were due so far.
+    pub(crate) faults: u64,
     /// Virtual time since its beginning.
     pub now: Instant,
     made: u64,
@@ -93,33 +99,30 @@ pub type Filter = Box<dyn FnMut(usize, usize, &quorate_replica::PeerMessage) -> 
 pub type Trace = Box<dyn FnMut(Instant, &str)>;
 
 impl World {
-    /// The world that this seed draws.
-    pub fn from_seed(seed: u64) -> World {
-        let mut random = Random::new(seed);
-        let plan = Plan::from_seed(&mut random);
-        World::new(plan, random, true, None)
+    /// The world that this recipe makes.
+    pub fn from_recipe(recipe: &Recipe) -> World {
+        World::new(Plan::of(recipe), recipe, true, None)
     }
 
     /// The same world, with a picture of it from its first moment.
-    pub(crate) fn drawn_from_seed(seed: u64) -> World {
-        let mut random = Random::new(seed);
-        let plan = Plan::from_seed(&mut random);
+    pub(crate) fn drawn_from_recipe(recipe: &Recipe) -> World {
+        let plan = Plan::of(recipe);
         let (title, command) = (
-            format!("World {seed}"),
-            format!("quorate sim replay --seed {seed}"),
+            format!("World {recipe}"),
+            format!("quorate sim replay --seed {recipe}"),
         );
         let picture = Box::new(WorldPicture::new(title, command, &plan));
-        World::new(plan, random, true, Some(picture))
+        World::new(plan, recipe, true, Some(picture))
     }
 
     /// A world of so many nodes in which nothing goes wrong unless a test makes it.
     pub fn quiet(nodes: usize) -> World {
-        World::new(Plan::quiet(nodes), Random::new(1), false, None)
+        World::new(Plan::quiet(nodes), &Recipe::from(1), false, None)
     }
 
     pub(crate) fn new(
         plan: Plan,
-        random: Random,
+        recipe: &Recipe,
         chaos: bool,
         picture: Option<Box<WorldPicture>>,
     ) -> World {
@@ -135,7 +138,9 @@ impl World {
         let mut world = World {
             members: members.collect(),
             plan,
-            random,
+            random: Random::of(recipe.seed, COURSE, recipe.salt),
+            recipe: recipe.clone(),
+            faults: 0,
             now: Instant::ZERO,
             made: 0,
             queue: BTreeMap::new(),
@@ -286,6 +291,8 @@ impl World {
             Event::Apply { node, life } => self.on_apply(node, life),
             Event::Fetch { node, life } => self.on_fetch(node, life),
             Event::SnapshotStep { node, life } => self.on_snapshot_step(node, life),
+            Event::SnapshotMarked { node, life, mark } => self.on_marked(node, life, mark),
+            Event::Release { node, life, up_to } => self.on_release(node, life, up_to),
             Event::PullAsk { node, life } => self.on_pull_ask(node, life),
             Event::PullArrived { node, life, part } => self.on_pull_arrived(node, life, part),
             Event::PullFailed { node, life } => self.on_pull_failed(node, life),
@@ -324,6 +331,8 @@ impl World {
         | Event::LogQuiet { node, life }
         | Event::Apply { node, life }
         | Event::SnapshotStep { node, life }
+        | Event::SnapshotMarked { node, life, .. }
+        | Event::Release { node, life, .. }
         | Event::PullAsk { node, life }
         | Event::PullArrived { node, life, .. }
         | Event::Fetch { node, life }) = event

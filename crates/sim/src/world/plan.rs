@@ -1,6 +1,6 @@
 //! What kind of world a seed makes: how many nodes, how bad the network, how slow the disks.
 
-use crate::Random;
+use crate::{Random, Recipe};
 
 /// The kind of a world: everything that is drawn before it begins.
 #[derive(Clone, Debug)]
@@ -89,7 +89,14 @@ impl Plan {
         )
     }
 
-    pub(crate) fn from_seed(random: &mut Random) -> Plan {
+    /// The plan that this recipe makes.
+    pub fn of(recipe: &Recipe) -> Plan {
+        let mut plan = Plan::draw(&mut Random::new(recipe.seed));
+        recipe.change(&mut plan);
+        plan
+    }
+
+    fn draw(random: &mut Random) -> Plan {
         let sometimes = |random: &mut Random, percent, most| {
             if random.percent(percent) {
                 1 + random.below(most)

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use quorate_disk::SimDisk;
+use quorate_disk::{ErrorKind, SimDisk};
 use quorate_raft::{InstallWanted, SnapshotMeta};
 use quorate_replica::{
     Capture, PullProgress, SnapshotContentError, SnapshotPuller, SnapshotQuery, SnapshotTaker,
@@ -101,15 +101,31 @@ impl World {
         }
     }
 
-    /// A mark is durable in the log: older files may go.
-    pub(super) fn tidy_snapshots(&mut self, node: usize, mark: quorate_raft::SnapshotMark) {
-        let mark = SnapshotMark {
-            index: mark.index.0,
-            term: mark.term.0,
+    /// A mark is durable in the log: older files may go, and the log before the older of two that
+    /// are verified.
+    pub(super) fn on_marked(&mut self, node: usize, life: u64, mark: SnapshotMark) {
+        let Some(process) = self.alive(node, life) else {
+            return;
         };
-        let kept = self.process(node).files.keep_newest(SNAPSHOTS_KEPT, mark);
-        if let Err(error) = kept {
-            self.power_failed(node, &error);
+        match process.files.keep_newest(SNAPSHOTS_KEPT, mark) {
+            Ok(kept) => {
+                let up_to = kept.release_up_to.unwrap_or(0);
+                let delay = self.random.micros(5, 1_000);
+                self.after(delay, Event::Release { node, life, up_to });
+            }
+            Err(error) => self.power_failed(node, &error),
+        }
+    }
+
+    /// The log's thread is between two groups, and lets go of a few segments.
+    pub(super) fn on_release(&mut self, node: usize, life: u64, up_to: u64) {
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        match process.log_writer.release(up_to) {
+            Ok(true) => self.after(Duration::ZERO, Event::Release { node, life, up_to }),
+            Ok(false) => {}
+            Err(error) => self.power_failed(node, &error),
         }
     }
 
@@ -218,6 +234,13 @@ impl World {
                 self.draw_note(node, |_| "refuses the chunk: bad checksum".to_owned());
                 self.after(Duration::ZERO, Event::PullAsk { node, life });
             }
+            // The part is gone: what was marked meanwhile covers it. Or the source has another now.
+            Err(error)
+                if matches!(&error, SnapshotContentError::SourceChanged { .. })
+                    || error.of_disk().map(|disk| disk.kind) == Some(ErrorKind::NotFound) =>
+            {
+                self.on_pull_failed(node, life);
+            }
             Err(error) => self.power_failed(node, &error),
         }
     }
@@ -226,9 +249,10 @@ impl World {
         let Some(process) = self.alive(node, life) else {
             return;
         };
-        process.snapshots.puller = None;
-        self.draw_note(node, |_| "no answer: the pull is broken off".to_owned());
-        self.tell(node, Input::InstallFailed);
+        if let Some(puller) = process.snapshots.puller.take() {
+            self.draw_note(node, |_| "no answer: the pull is broken off".to_owned());
+            self.tell(node, Input::InstallFailed(puller.wanted()));
+        }
         self.pull_what_is_wanted(node, life);
     }
 
@@ -262,7 +286,13 @@ impl World {
     /// Between two turns of the applier: hands it what arrived. False when its process is gone.
     pub(super) fn feed_applier(&mut self, node: usize, life: u64) -> bool {
         let inbox = std::mem::take(&mut self.process_mut(node).apply_inbox);
-        for input in inbox {
+        // The file of an older one may be gone already.
+        let is_restore = |input: &ApplyInput| matches!(input, ApplyInput::Restore(_));
+        let newest_restore = inbox.iter().rposition(is_restore);
+        for (place, input) in inbox.into_iter().enumerate() {
+            if is_restore(&input) && Some(place) != newest_restore {
+                continue;
+            }
             let Some(process) = self.alive(node, life) else {
                 return false;
             };

@@ -119,7 +119,7 @@ fn words_of_input(input: &Input) -> String {
         }
         Input::SnapshotTaken(meta) => format!("snapshot at {} taken", meta.index),
         Input::Installed(meta) => format!("snapshot at {} pulled", meta.index),
-        Input::InstallFailed => "the snapshot could not be had".to_owned(),
+        Input::InstallFailed(_) => "the snapshot could not be had".to_owned(),
     }
 }
 

@@ -10,4 +10,5 @@ mod course_3b;
 mod determinism;
 mod judge;
 mod rare_states;
+mod shrinking;
 mod tracing;
