@@ -139,6 +139,7 @@ impl Clerk {
             version = view.version;
             self.known.insert(key.to_owned(), version);
             if view.done == self.changes {
+                self.lab.count_resolved();
                 return;
             }
         }

@@ -74,6 +74,7 @@ struct Shared {
     waiting: RefCell<BTreeMap<usize, usize>>,
     clerk_rpcs: Cell<u64>,
     clerk_operations: Cell<u64>,
+    resolved: Cell<u64>,
 }
 
 /// A task's result, to be awaited or looked at.
@@ -135,6 +136,7 @@ impl KvLab {
                 waiting: RefCell::default(),
                 clerk_rpcs: Cell::new(0),
                 clerk_operations: Cell::new(0),
+                resolved: Cell::new(0),
             }),
         }
     }
@@ -179,6 +181,12 @@ impl KvLab {
     pub(crate) fn count_clerk_operation(&self) {
         let operations = &self.shared.clerk_operations;
         operations.set(operations.get() + 1);
+    }
+
+    /// A clerk was not told of a change of its own, and read that it is done.
+    pub(crate) fn count_resolved(&self) {
+        let resolved = &self.shared.resolved;
+        resolved.set(resolved.get() + 1);
     }
 
     pub(crate) async fn sleep(&self, time: Duration) {

@@ -107,7 +107,7 @@ async fn snapshot_rpc(lab: KvLab) -> Verdict {
     }
     lab.sleep(T).await;
     clerk.put("b", "B").await;
-    check_sizes(&lab)?;
+    check_sizes(&lab).await?;
     let before = lab.snapshots_installed();
 
     lab.partition(&[0, 1, 0]);
@@ -148,7 +148,7 @@ async fn snapshot_size(lab: KvLab) -> Verdict {
             reads(&mut clerk, "x", value).await?;
         }
     }
-    check_sizes(&lab)?;
+    check_sizes(&lab).await?;
     let bytes = lab.max_snapshot_bytes();
     demand!(
         bytes <= SMALL_SNAPSHOT_BYTES,
@@ -159,5 +159,5 @@ async fn snapshot_size(lab: KvLab) -> Verdict {
 
 async fn snapshot_speed(lab: KvLab) -> Verdict {
     speed(lab.clone()).await?;
-    check_sizes(&lab)
+    check_sizes(&lab).await
 }
