@@ -5,16 +5,21 @@
 //! fits it takes back its last choice. What has been tried is remembered as (set of operations done, value), since
 //! what can still follow depends on nothing else.
 //!
-//! Three things keep it small, none of which changes the verdict:
+//! Four things keep it small, none of which changes the verdict:
 //! - an operation that only looks, may come next and fits is taken at once, and its choice is never taken back: wherever
 //!   else it could stand, it can stand here;
 //! - of open operations that do the same the one invoked first goes first;
-//! - values that no answer speaks of are one value ([`UNSPOKEN`](crate::values::UNSPOKEN)).
+//! - values that no answer speaks of are one value ([`UNSPOKEN`](crate::values::UNSPOKEN));
+//! - an append is not tried when the next read to come, with nothing before it that could set the value anew, read
+//!   something that does not begin so: whatever is appended later, the beginning stays.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use crate::values::{ValueId, Values};
+
+/// So many of the operations to come are looked at for a read that an append would make impossible.
+const LOOK_AHEAD: usize = 64;
 
 /// What an operation does to the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -183,6 +188,9 @@ impl<'a> Search<'a> {
             return None;
         }
         let after = item.effect.on(value, values)?;
+        if matches!(item.effect, Effect::Append(_)) && !self.may_lead_to_next_read(after, values) {
+            return None;
+        }
         if item.effect.only_looks() || (after == value && !item.must) {
             // Whoever need not happen and changes nothing need not be tried.
             return item.must.then_some(after);
@@ -191,6 +199,33 @@ impl<'a> Search<'a> {
         let new = self.remember(after);
         self.undo(at);
         new.then_some(after)
+    }
+
+    /// Whether appending alone may make of this value what the next read reads. Where something that sets the value
+    /// may come first, or no such read is near, it may.
+    fn may_lead_to_next_read(&self, value: ValueId, values: &Values) -> bool {
+        let end = self.items.len();
+        let mut at = self.next[end];
+        let mut read_next = None;
+        for _ in 0..LOOK_AHEAD {
+            let is_over = |(_, completed)| at == end || self.items[at].invoked > completed;
+            if let Some(read) = read_next.filter(|read| is_over(*read)) {
+                return values.is_head(value, read.0);
+            }
+            if at == end {
+                return true;
+            }
+            let Item {
+                effect, completed, ..
+            } = self.items[at];
+            match effect {
+                Effect::Write(_) | Effect::Swap { .. } => return true,
+                Effect::Read(read) if read_next.is_none() => read_next = Some((read, completed)),
+                Effect::Read(_) | Effect::NoSwap { .. } | Effect::Append(_) => {}
+            }
+            at = self.next[at];
+        }
+        true
     }
 
     /// Whether this (set, value) is seen for the first time. Full words before and empty ones behind are left out.

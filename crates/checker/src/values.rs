@@ -41,6 +41,12 @@ impl Values {
         id
     }
 
+    /// Whether `whole` begins with `head`. Nothing is like the empty value.
+    pub(crate) fn is_head(&self, head: ValueId, whole: ValueId) -> bool {
+        let bytes = |id: ValueId| self.blobs[id as usize].as_bytes();
+        bytes(whole).starts_with(bytes(head))
+    }
+
     /// `head` with `tail` appended.
     pub(crate) fn joined(&mut self, head: ValueId, tail: ValueId) -> ValueId {
         assert!(head != UNSPOKEN, "appending to a value that was merged");

@@ -193,6 +193,12 @@ impl Applier {
         Some(Capture { meta, head, scan })
     }
 
+    /// From now on a snapshot is due whenever the log since the last one has reached its limit, however
+    /// large that one was: the log stays short, and a large store is written out again and again.
+    pub fn bound_log(&mut self) {
+        self.snapshots.bound_log();
+    }
+
     /// The snapshot that was captured last is durable and has so many bytes, or was given up.
     pub fn snapshot_ended(&mut self, bytes: Option<u64>) {
         self.snapshots.ended(bytes);

@@ -105,7 +105,7 @@ fn call(draw: &mut Draw, appends: bool) -> RegisterCall {
             expected: value(draw),
             new: value(draw),
         },
-        _ => RegisterCall::Append("a".into()),
+        _ => RegisterCall::Append(["a", "b"][draw.below(2) as usize].into()),
     }
 }
 

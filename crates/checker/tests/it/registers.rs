@@ -150,3 +150,39 @@ fn a_choice_among_the_first_is_taken_back_behind_many_that_stay() {
     let verdict = check_registers(&history, BUDGET_STEPS_DEFAULT);
     assert!(verdict.is_linearizable(), "{verdict}");
 }
+
+/// Five writers whose appends all overlap, each its own in order, and one read of it all.
+fn appended_by_five(seen: &str) -> History {
+    let mut history = History::new();
+    for round in 0..10 {
+        let begun = (0..5).map(|client| {
+            let piece = format!("{client}.{round} ");
+            let call = RegisterCall::Append(piece.as_str().into());
+            history.invoke(client, "x", call, 100 * round + client)
+        });
+        for (client, op) in begun.collect::<Vec<_>>().into_iter().enumerate() {
+            let until = 100 * round + 50 + client as Time;
+            history.complete(op, Outcome::Written, until).unwrap();
+        }
+    }
+    read(&mut history, 9, seen, 2_000, 2_010);
+    history
+}
+
+#[test]
+fn many_writers_that_append_are_judged_by_what_is_read_in_the_end() {
+    let piece = |client, round| format!("{client}.{round} ");
+    let pieces = (0..10).flat_map(|round| (0..5).rev().map(move |client| piece(client, round)));
+    let mut pieces: Vec<String> = pieces.collect();
+    let history = appended_by_five(&pieces.concat());
+    let Verdict::Linearizable(effort) = check_registers(&history, 10_000) else {
+        panic!("there is such an order");
+    };
+    assert!(effort.steps < 1_000, "{effort:?}");
+    pieces.swap(20, 25);
+    let verdict = check_registers(&appended_by_five(&pieces.concat()), 10_000);
+    assert!(
+        matches!(verdict, Verdict::Violation(_)),
+        "client 4 wrote one before the other: {verdict}"
+    );
+}

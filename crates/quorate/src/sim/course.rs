@@ -16,9 +16,9 @@ use super::{panics, workers};
 /// Runs the course's scenarios.
 #[derive(Args, Debug)]
 pub(super) struct CourseArguments {
-    /// A suite (2A, 2B, 2C …) or a scenario [default: all suites]
+    /// Suites (2A, 2B, 2C, 2D, 3A, 3B) or scenarios [default: all suites]
     #[arg(value_name = "SUITE|SCENARIO")]
-    what: Option<String>,
+    what: Vec<String>,
     /// How often, with a seed of its own each time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     repeat: u64,
@@ -35,13 +35,6 @@ pub(super) struct CourseArguments {
     until: Option<Duration>,
 }
 
-/// What was asked for.
-struct Selection {
-    scenarios: Vec<&'static Scenario>,
-    /// Suites that were asked for and are not there yet.
-    missing: Vec<Suite>,
-}
-
 /// One run of a scenario.
 pub(super) struct Run {
     pub(super) seed: u64,
@@ -51,7 +44,7 @@ pub(super) struct Run {
 
 /// Runs what was asked for, and prints the course's line for each scenario.
 pub(super) fn main(arguments: &CourseArguments) -> anyhow::Result<ExitCode> {
-    let selection = match select(arguments.what.as_deref()) {
+    let selection = match select(&arguments.what) {
         Ok(selection) => selection,
         Err(reason) => {
             eprintln!("quorate sim course: {reason}");
@@ -64,10 +57,10 @@ pub(super) fn main(arguments: &CourseArguments) -> anyhow::Result<ExitCode> {
     }
     let mut lines = Vec::new();
     let mut failed = None;
-    if !arguments.json && !selection.scenarios.is_empty() {
+    if !arguments.json {
         print_head();
     }
-    for scenario in &selection.scenarios {
+    for scenario in &selection {
         let line = Line::new(scenario, run_all(scenario, arguments));
         if !arguments.json {
             line.print();
@@ -78,36 +71,26 @@ pub(super) fn main(arguments: &CourseArguments) -> anyhow::Result<ExitCode> {
         lines.push(line);
     }
     if arguments.json {
-        println!("{}", to_json(&lines, &selection.missing)?);
+        println!("{}", to_json(&lines)?);
     }
     draw(arguments, &selection, failed)?;
-    for suite in &selection.missing {
-        eprintln!(
-            "quorate sim course: suite {} is not there yet",
-            suite.name()
-        );
-    }
     if let Some((scenario, seed)) = failed {
         eprintln!("quorate sim course {} --seed {seed}", scenario.name);
         return Ok(ExitCode::FAILURE);
     }
-    if selection.missing.is_empty() {
-        Ok(ExitCode::SUCCESS)
-    } else {
-        Ok(ExitCode::from(crate::EXIT_USAGE))
-    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Draws the first failure, or the only run. It is run again for that: the others cost nothing for it.
 fn draw(
     arguments: &CourseArguments,
-    selection: &Selection,
+    selection: &[&'static Scenario],
     failed: Option<(&'static Scenario, u64)>,
 ) -> anyhow::Result<()> {
     if arguments.trace.trace.is_none() {
         return Ok(());
     }
-    let only = match selection.scenarios[..] {
+    let only = match selection[..] {
         [scenario] if arguments.repeat == 1 => Some((scenario, arguments.seed)),
         _ => None,
     };
@@ -119,36 +102,26 @@ fn draw(
     arguments.trace.draw(trace, arguments.until)
 }
 
-fn select(what: Option<&str>) -> Result<Selection, String> {
-    let Some(what) = what else {
-        let missing = Suite::ALL.into_iter();
-        return Ok(Selection {
-            scenarios: scenarios().collect(),
-            missing: missing
-                .filter(|suite| suite.scenarios().is_none())
-                .collect(),
-        });
+/// The scenarios that were named, or whose suite was, in the course's order; all, if nothing was.
+fn select(names: &[String]) -> Result<Vec<&'static Scenario>, String> {
+    let is_known = |name: &str| {
+        Suite::from_str(name).is_ok() || scenarios().any(|scenario| scenario.name == name)
     };
-    if let Some(scenario) = scenarios().find(|scenario| scenario.name == what) {
-        return Ok(Selection {
-            scenarios: vec![scenario],
-            missing: Vec::new(),
-        });
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        let suites = Suite::ALL.map(Suite::name).join(", ");
+        let all: Vec<&str> = scenarios().map(|scenario| scenario.name).collect();
+        return Err(format!(
+            "there is no suite or scenario {unknown:?}; the suites are {suites}; the scenarios are {}",
+            all.join(", ")
+        ));
     }
-    let suite = Suite::from_str(what).map_err(|error| {
-        let names: Vec<&str> = scenarios().map(|scenario| scenario.name).collect();
-        format!("{error}; the scenarios are {}", names.join(", "))
-    })?;
-    Ok(match suite.scenarios() {
-        Some(scenarios) => Selection {
-            scenarios: scenarios.iter().collect(),
-            missing: Vec::new(),
-        },
-        None => Selection {
-            scenarios: Vec::new(),
-            missing: vec![suite],
-        },
-    })
+    let is_wanted = |scenario: &&Scenario| {
+        let is_named = |name: &String| {
+            scenario.name == name || scenario.suite.name().eq_ignore_ascii_case(name)
+        };
+        names.is_empty() || names.iter().any(is_named)
+    };
+    Ok(scenarios().filter(is_wanted).collect())
 }
 
 /// Runs a scenario as often as was asked for, or until it fails; by rising seed.

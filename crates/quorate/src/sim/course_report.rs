@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use quorate_sim::course::{Passed, Scenario, Suite};
+use quorate_sim::course::{Passed, Scenario};
 use serde::Serialize;
 
 use super::course::Run;
@@ -105,7 +105,6 @@ impl Line {
 struct Json {
     passed: bool,
     scenarios: Vec<JsonScenario>,
-    missing_suites: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -131,7 +130,7 @@ struct JsonFailure {
 }
 
 /// All lines as one JSON object; the numbers are means.
-pub(super) fn to_json(lines: &[Line], missing: &[Suite]) -> serde_json::Result<String> {
+pub(super) fn to_json(lines: &[Line]) -> serde_json::Result<String> {
     let of_line = |line: &Line| {
         let means = line.means();
         let failure = line.first_failure().and_then(|run| {
@@ -159,6 +158,5 @@ pub(super) fn to_json(lines: &[Line], missing: &[Suite]) -> serde_json::Result<S
     serde_json::to_string(&Json {
         passed: lines.iter().all(|line| line.first_failure().is_none()),
         scenarios: lines.iter().map(of_line).collect(),
-        missing_suites: missing.iter().map(|suite| suite.name()).collect(),
     })
 }

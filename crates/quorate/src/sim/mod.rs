@@ -26,12 +26,12 @@ Examples:
   quorate sim replay --seed 17              one of them, event by event
   quorate sim shrink --seed 17              a smaller world that fails like it
   quorate sim course                        the course's scenarios
-  quorate sim course 2C --repeat 100        one suite, a hundred times
+  quorate sim course 2C 2D --repeat 100     two suites, a hundred times
   quorate sim course figure_8 --seed 5      one scenario
   quorate sim replay --seed 17 --trace a.html           a page to look at in a browser
   quorate sim replay --seed 17 --since 2 --until 3 --trace -  columns of text, of one second
 
-Exit codes: 0 all is well; 1 something was found; 2 wrong arguments, or a suite that is not there yet.";
+Exit codes: 0 all is well; 1 something was found; 2 wrong arguments.";
 
 /// Runs the core in simulated worlds.
 #[derive(Args, Debug)]

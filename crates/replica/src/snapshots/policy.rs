@@ -7,6 +7,7 @@
 pub(crate) struct SnapshotPolicy {
     least_log_bytes: u64,
     last_bytes: u64,
+    bounds_log: bool,
     under_way: bool,
 }
 
@@ -15,12 +16,22 @@ impl SnapshotPolicy {
         SnapshotPolicy {
             least_log_bytes,
             last_bytes: 0,
+            bounds_log: false,
             under_way: false,
         }
     }
 
+    /// From now on only the log counts, not what the last snapshot cost.
+    pub(crate) fn bound_log(&mut self) {
+        self.bounds_log = true;
+    }
+
     pub(crate) fn is_due(&self, log_bytes: u64) -> bool {
-        !self.under_way && log_bytes >= self.least_log_bytes.max(self.last_bytes)
+        let worth_it = match self.bounds_log {
+            true => 0,
+            false => self.last_bytes,
+        };
+        !self.under_way && log_bytes >= self.least_log_bytes.max(worth_it)
     }
 
     pub(crate) fn begin(&mut self) {
@@ -58,5 +69,15 @@ mod tests {
         assert!(policy.is_due(500), "the last that succeeded counts");
         policy.loaded(20);
         assert!(policy.is_due(100) && !policy.is_due(99));
+    }
+
+    #[test]
+    fn where_the_log_is_bounded_the_size_of_the_last_snapshot_does_not_count() {
+        let mut policy = SnapshotPolicy::new(100);
+        policy.bound_log();
+        policy.loaded(500);
+        assert!(policy.is_due(100) && !policy.is_due(99));
+        policy.begin();
+        assert!(!policy.is_due(1000), "one at a time");
     }
 }

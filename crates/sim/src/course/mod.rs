@@ -1,9 +1,12 @@
-//! The scenarios of the MIT 6.824 / 6.5840 course, by name, on `raft` and `wal`.
+//! The scenarios of the MIT 6.824 / 6.5840 course, by name: 2A to 2D on `raft` and `wal`, 3A and
+//! 3B on whole nodes.
 //!
 //! The course gives its students a harness and a list of scenarios, each of which has broken many an
 //! implementation. They are run here with the same steps, numbers and limits, in our own words and on
 //! our own code: a [`quorate_raft::Raft`] and a [`quorate_wal`] log on a simulated disk for each
-//! server, and a state machine that only records what it is told to apply.
+//! server, and a state machine that only records what it is told to apply (suites 2A to 2D); or a
+//! [`quorate_replica`] node with its store (3A and 3B), in the same [`World`](crate::world::World) that
+//! random seeds make, but with the course's faults.
 //!
 //! # How it differs from the course's harness
 //!
@@ -21,6 +24,9 @@
 //!   sender, and as an RPC of its own otherwise. So nothing is ever counted less than the course would.
 //! - **A crash is a power cut.** The course's persister is instantaneous and never torn; here the disk
 //!   keeps any legal part of what was not synced.
+//! - **The store is etcd's**, so the course's Get, Put and Append are made of reads and of transactions
+//!   on versions (`clerk.rs`). There is no table of clients on the servers that would filter what is
+//!   retried: the version does it.
 //! - **Nobody is told** that a call failed. The course's caller learns it, late. A sender here hears
 //!   nothing at all: harder, and how a datagram behaves.
 //!
@@ -28,12 +34,15 @@
 //!
 //! `lab` has what a scenario works with (`one`, `check_one_leader`, `wait` …), `executor` runs its
 //! steps, and those of its concurrent clients, on virtual time; `cluster`, `server`, `network`,
-//! `snapshots`, `recorder` and `log_book` are the world; `suite_2a` and its sisters are the scenarios; `baseline` has what each
-//! cost a correct implementation in Go.
+//! `snapshots`, `recorder` and `log_book` are the world; `kv_lab` and `clerk` are what the
+//! scenarios of the store work with instead. `suite_2a` and its sisters are the scenarios; `baseline`
+//! has what each cost a correct implementation in Go, where that is known (it is not for 3A and 3B).
 
 mod baseline;
+mod clerk;
 mod cluster;
 mod executor;
+mod kv_lab;
 mod lab;
 mod log_book;
 mod network;
@@ -46,6 +55,8 @@ mod suite_2a;
 mod suite_2b;
 mod suite_2c;
 mod suite_2d;
+mod suite_3a;
+mod suite_3b;
 #[cfg(test)]
 mod tests;
 

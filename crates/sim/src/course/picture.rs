@@ -5,7 +5,7 @@ use quorate_replica::PeerMessage;
 use quorate_trace::{FaultId, FaultKind, Letter, MessageId, Run};
 
 use super::cluster::Cluster;
-use super::scenario::Scenario;
+use super::scenario::{Scenario, command_of, title_of};
 use crate::picture::Picture;
 
 /// What a cluster remembers for its picture.
@@ -18,11 +18,8 @@ pub(crate) struct CoursePicture {
 impl CoursePicture {
     pub(super) fn new(scenario: &Scenario, seed: u64) -> CoursePicture {
         let names = (0..scenario.servers).map(|server| format!("n{}", server + 1));
-        let suite = scenario.suite.name();
-        let title = format!("Test ({suite}): {}", scenario.title);
-        let mut picture = Picture::new(title, names.collect());
-        let command = format!("quorate sim course {} --seed {seed}", scenario.name);
-        picture.recorder.about(command);
+        let mut picture = Picture::new(title_of(scenario), names.collect());
+        picture.recorder.about(command_of(scenario, seed));
         CoursePicture {
             picture,
             cut_off: vec![None; scenario.servers],

@@ -1,5 +1,6 @@
 //! The list of scenarios, and how one is run.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -13,9 +14,10 @@ use quorate_trace::Trace;
 use super::baseline::Baseline;
 use super::cluster::Cluster;
 use super::executor::{Executor, Stopped};
+use super::kv_lab::{KvLab, KvSetup};
 use super::lab::{Failed, Lab, Verdict};
 use super::picture::CoursePicture;
-use super::{suite_2a, suite_2b, suite_2c, suite_2d};
+use super::{suite_2a, suite_2b, suite_2c, suite_2d, suite_3a, suite_3b};
 use crate::failure::words_of;
 
 /// No scenario may take longer, in virtual time.
@@ -61,14 +63,15 @@ impl Suite {
         }
     }
 
-    /// Its scenarios; none if the suite is not there yet.
-    pub fn scenarios(self) -> Option<&'static [Scenario]> {
+    /// Its scenarios.
+    pub fn scenarios(self) -> &'static [Scenario] {
         match self {
-            Suite::Election2A => Some(suite_2a::SCENARIOS),
-            Suite::Log2B => Some(suite_2b::SCENARIOS),
-            Suite::Persistence2C => Some(suite_2c::SCENARIOS),
-            Suite::Snapshots2D => Some(suite_2d::SCENARIOS),
-            Suite::KeyValue3A | Suite::KeyValue3B => None,
+            Suite::Election2A => suite_2a::SCENARIOS,
+            Suite::Log2B => suite_2b::SCENARIOS,
+            Suite::Persistence2C => suite_2c::SCENARIOS,
+            Suite::Snapshots2D => suite_2d::SCENARIOS,
+            Suite::KeyValue3A => suite_3a::SCENARIOS,
+            Suite::KeyValue3B => suite_3b::SCENARIOS,
         }
     }
 
@@ -110,7 +113,16 @@ pub struct Scenario {
     pub servers: usize,
     /// What it cost in Go, where that is known.
     pub baseline: Option<Baseline>,
-    pub(crate) steps: fn(Lab) -> Steps,
+    pub(crate) script: Script,
+}
+
+/// What a scenario does, and on what.
+#[derive(Clone, Copy)]
+pub(crate) enum Script {
+    /// On consensus, its log and a state machine that records.
+    Raft(fn(Lab) -> Steps),
+    /// On whole nodes.
+    KeyValue(KvSetup, fn(KvLab) -> Steps),
 }
 
 impl fmt::Debug for Scenario {
@@ -121,8 +133,7 @@ impl fmt::Debug for Scenario {
 
 /// All scenarios there are.
 pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
-    let suites = Suite::ALL.iter().filter_map(|suite| suite.scenarios());
-    suites.flatten()
+    Suite::ALL.iter().flat_map(|suite| suite.scenarios())
 }
 
 /// What a scenario that passed did, as the course counts it.
@@ -134,7 +145,7 @@ pub struct Passed {
     pub rpcs: u64,
     /// Bytes sent and received.
     pub bytes: u64,
-    /// Commands applied.
+    /// Commands applied; of the store, what its clerks were asked for.
     pub commits: u64,
     /// Of all that happened: equal for equal seeds.
     pub hash: u64,
@@ -180,11 +191,16 @@ pub fn trace_scenario(
     run(scenario, seed, true)
 }
 
-fn run(
-    scenario: &Scenario,
-    seed: u64,
-    is_drawn: bool,
-) -> (Result<Passed, Box<ScenarioFailure>>, Option<Trace>) {
+type Ran = (Result<Passed, Box<ScenarioFailure>>, Option<Trace>);
+
+fn run(scenario: &Scenario, seed: u64, is_drawn: bool) -> Ran {
+    match scenario.script {
+        Script::Raft(steps) => run_raft(scenario, steps, seed, is_drawn),
+        Script::KeyValue(setup, steps) => run_key_value(scenario, setup, steps, seed, is_drawn),
+    }
+}
+
+fn run_raft(scenario: &Scenario, steps: fn(Lab) -> Steps, seed: u64, is_drawn: bool) -> Ran {
     let picture = is_drawn.then(|| Box::new(CoursePicture::new(scenario, seed)));
     let snapshot_every = scenario.suite.snapshot_every();
     let made = catch_unwind(AssertUnwindSafe(|| {
@@ -192,13 +208,10 @@ fn run(
     }));
     let cluster = match made {
         Ok(cluster) => cluster,
-        Err(panic) => {
-            let failed = failure(Duration::ZERO, words_of(&*panic), String::new());
-            return (Err(failed), None);
-        }
+        Err(panic) => return never_ran(&*panic),
     };
     let executor = Executor::new(cluster);
-    let result = run_on(&executor, scenario);
+    let result = run_on(&executor, steps);
     let drawn = executor
         .cluster
         .try_borrow_mut()
@@ -211,18 +224,15 @@ fn run(
     (result, drawn)
 }
 
-fn run_on(executor: &Rc<Executor>, scenario: &Scenario) -> Result<Passed, Box<ScenarioFailure>> {
+fn run_on(
+    executor: &Rc<Executor>,
+    steps: fn(Lab) -> Steps,
+) -> Result<Passed, Box<ScenarioFailure>> {
     let lab = Lab::new(Rc::clone(executor));
-    let steps = scenario.steps;
     let ran = catch_unwind(AssertUnwindSafe(|| {
         executor.run(async move { steps(lab).await }, LIMIT)
     }));
-    let what = match ran {
-        Ok(Ok(Ok(()))) => None,
-        Ok(Ok(Err(Failed(what)))) | Ok(Err(Stopped::Broken(what))) => Some(what),
-        Ok(Err(Stopped::TimedOut)) => Some(format!("took longer than {LIMIT:?}")),
-        Err(panic) => Some(words_of(&*panic)),
-    };
+    let what = what_failed(ran);
     let Ok(cluster) = executor.cluster.try_borrow() else {
         // A panic in the midst of an event leaves nothing that could be looked at.
         return Err(failure(
@@ -242,6 +252,60 @@ fn run_on(executor: &Rc<Executor>, scenario: &Scenario) -> Result<Passed, Box<Sc
             hash: cluster.hash,
             events: cluster.events,
         }),
+    }
+}
+
+fn run_key_value(
+    scenario: &Scenario,
+    setup: KvSetup,
+    steps: fn(KvLab) -> Steps,
+    seed: u64,
+    is_drawn: bool,
+) -> Ran {
+    let title = is_drawn.then(|| (title_of(scenario), command_of(scenario, seed)));
+    let lab = match catch_unwind(|| KvLab::new(scenario.servers, setup, seed, title)) {
+        Ok(lab) => lab,
+        Err(panic) => return never_ran(&*panic),
+    };
+    let given = lab.clone();
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        lab.run(async move { steps(given).await }, LIMIT)
+    }));
+    let result = match what_failed(ran) {
+        Some(what) => {
+            let (at, state) = lab.describe();
+            Err(failure(at, what, state))
+        }
+        None => Ok(lab.passed()),
+    };
+    let failure = result.as_ref().err().map(|failure| failure.what.as_str());
+    let drawn = lab.take_drawn(failure);
+    (result, drawn)
+}
+
+/// What heads the picture of a scenario.
+pub(super) fn title_of(scenario: &Scenario) -> String {
+    format!("Test ({}): {}", scenario.suite.name(), scenario.title)
+}
+
+/// The command that runs it again.
+pub(super) fn command_of(scenario: &Scenario, seed: u64) -> String {
+    format!("quorate sim course {} --seed {seed}", scenario.name)
+}
+
+/// A panic before the first event.
+fn never_ran(panic: &(dyn Any + Send)) -> Ran {
+    let failed = failure(Duration::ZERO, words_of(panic), String::new());
+    (Err(failed), None)
+}
+
+/// Why a scenario did not pass, if it did not.
+fn what_failed(ran: std::thread::Result<Result<Verdict, Stopped>>) -> Option<String> {
+    match ran {
+        Ok(Ok(Ok(()))) => None,
+        Ok(Ok(Err(Failed(what)))) | Ok(Err(Stopped::Broken(what))) => Some(what),
+        Ok(Err(Stopped::TimedOut)) => Some(format!("took longer than {LIMIT:?}")),
+        Err(panic) => Some(words_of(&*panic)),
     }
 }
 

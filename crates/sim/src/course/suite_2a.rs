@@ -2,7 +2,7 @@
 
 use super::baseline::baseline;
 use super::lab::{Lab, T, Verdict, demand};
-use super::scenario::{Scenario, Suite};
+use super::scenario::{Scenario, Script, Suite};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -11,7 +11,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "initial_election",
         servers: 3,
         baseline: baseline(3.0, 58, 15_440, 0),
-        steps: |lab| Box::pin(initial_election(lab)),
+        script: Script::Raft(|lab| Box::pin(initial_election(lab))),
     },
     Scenario {
         suite: Suite::Election2A,
@@ -19,7 +19,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "re_election",
         servers: 3,
         baseline: baseline(4.4, 140, 27_904, 0),
-        steps: |lab| Box::pin(re_election(lab)),
+        script: Script::Raft(|lab| Box::pin(re_election(lab))),
     },
     Scenario {
         suite: Suite::Election2A,
@@ -27,7 +27,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "many_elections",
         servers: 7,
         baseline: baseline(6.2, 686, 129_664, 0),
-        steps: |lab| Box::pin(many_elections(lab)),
+        script: Script::Raft(|lab| Box::pin(many_elections(lab))),
     },
 ];
 

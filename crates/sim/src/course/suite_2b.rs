@@ -3,7 +3,7 @@
 use super::baseline::{Baseline, baseline};
 use super::lab::Retry::{No, Yes};
 use super::lab::{Failed, Lab, T, Verdict, command, demand};
-use super::scenario::{Scenario, Steps, Suite};
+use super::scenario::{Scenario, Script, Steps, Suite};
 
 const fn scenario(
     title: &'static str,
@@ -18,7 +18,7 @@ const fn scenario(
         name,
         servers,
         baseline,
-        steps,
+        script: Script::Raft(steps),
     }
 }
 

@@ -4,7 +4,7 @@ use super::baseline::{Baseline, baseline};
 use super::executor::Joined;
 use super::lab::Retry::Yes;
 use super::lab::{Lab, T, Verdict, command, demand};
-use super::scenario::{Scenario, Steps, Suite};
+use super::scenario::{Scenario, Script, Steps, Suite};
 use bytes::Bytes;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ const fn scenario(
         name,
         servers,
         baseline,
-        steps,
+        script: Script::Raft(steps),
     }
 }
 

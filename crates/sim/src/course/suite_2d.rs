@@ -3,7 +3,7 @@
 use super::baseline::{Baseline, baseline};
 use super::lab::Retry::Yes;
 use super::lab::{Lab, Verdict, demand};
-use super::scenario::{Scenario, Steps, Suite};
+use super::scenario::{Scenario, Script, Steps, Suite};
 
 /// A snapshot is due after the 9th, 19th, 29th … command.
 pub(crate) const SNAPSHOT_EVERY: u64 = 10;
@@ -25,7 +25,7 @@ const fn scenario(
         name,
         servers: 3,
         baseline,
-        steps,
+        script: Script::Raft(steps),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The harness itself: what must fail a scenario does.
 
 use super::lab::{Lab, Retry, T, Verdict, command};
-use super::scenario::{Passed, Scenario, ScenarioFailure, Steps, Suite, run_scenario};
+use super::scenario::{Passed, Scenario, ScenarioFailure, Script, Steps, Suite, run_scenario};
 
 fn run(steps: fn(Lab) -> Steps) -> Result<Passed, Box<ScenarioFailure>> {
     let scenario = Scenario {
@@ -10,7 +10,7 @@ fn run(steps: fn(Lab) -> Steps) -> Result<Passed, Box<ScenarioFailure>> {
         name: "a_tests_own",
         servers: 3,
         baseline: None,
-        steps,
+        script: Script::Raft(steps),
     };
     run_scenario(&scenario, 1)
 }

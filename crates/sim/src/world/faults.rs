@@ -118,6 +118,29 @@ impl World {
         }
     }
 
+    /// Nothing passes between nodes of different sides until the sides are others or there are none;
+    /// transports notice sooner or later.
+    pub(crate) fn take_sides(&mut self, side_of: &[usize]) {
+        self.join_sides();
+        let nodes = 0..side_of.len();
+        let pairs = nodes
+            .clone()
+            .flat_map(|a| nodes.clone().map(move |b| (a, b)));
+        let cut: Vec<(usize, usize)> = pairs.filter(|(a, b)| side_of[*a] != side_of[*b]).collect();
+        self.network.blocked.extend(cut.iter().copied());
+        for (from, to) in cut.iter().copied() {
+            self.lose_link(from, to, Duration::from_millis(500));
+        }
+        let (one, other): (Vec<usize>, Vec<usize>) = nodes.partition(|node| side_of[*node] == 0);
+        self.draw_cut(cut, vec![one, other], "the network is split");
+    }
+
+    /// Everything passes again.
+    pub(crate) fn join_sides(&mut self) {
+        self.network.blocked.clear();
+        self.draw_cuts_ended();
+    }
+
     fn lose_links(&mut self, node: usize) {
         self.inject(Fault::LinksLost, Some(node));
         self.draw_struck(FaultKind::Network, node, "links lost");

@@ -36,6 +36,7 @@ pub use clients::{Asked, Op, Outcome};
 use event::Event;
 pub use network::Network;
 pub use node::{Input, Member, Process};
+pub(crate) use picture::WorldPicture;
 pub use plan::Plan;
 
 use crate::tally::{Rare, sometimes};
@@ -86,7 +87,7 @@ pub struct World {
     /// Hears of each event as it happens.
     pub(crate) trace: Option<Trace>,
     /// Is shown what happens; never asked.
-    pub(crate) picture: Option<Box<picture::WorldPicture>>,
+    pub(crate) picture: Option<Box<WorldPicture>>,
     /// The world ends here, in the midst of whatever it does.
     pub(crate) stop_at: Option<Instant>,
 }
@@ -106,7 +107,11 @@ impl World {
     /// The same world, with a picture of it from its first moment.
     pub(crate) fn drawn_from_recipe(recipe: &Recipe) -> World {
         let plan = Plan::of(recipe);
-        let picture = Box::new(picture::WorldPicture::new(recipe, &plan));
+        let (title, command) = (
+            format!("World {recipe}"),
+            format!("quorate sim replay --seed {recipe}"),
+        );
+        let picture = Box::new(WorldPicture::new(title, command, &plan));
         World::new(plan, recipe, true, Some(picture))
     }
 
@@ -115,11 +120,11 @@ impl World {
         World::new(Plan::quiet(nodes), &Recipe::from(1), false, None)
     }
 
-    fn new(
+    pub(crate) fn new(
         plan: Plan,
         recipe: &Recipe,
         chaos: bool,
-        picture: Option<Box<picture::WorldPicture>>,
+        picture: Option<Box<WorldPicture>>,
     ) -> World {
         let nodes = plan.nodes;
         let members = (1..=nodes as u64).map(|id| Member {
@@ -190,13 +195,16 @@ impl World {
         let wall_ms = self.wall_ms(node);
         let member = &mut self.members[node];
         let life = member.life;
-        let (process, notes) = match Process::open(&member.disk, &settings, self.now, wall_ms) {
+        let (mut process, notes) = match Process::open(&member.disk, &settings, self.now, wall_ms) {
             Ok(opened) => opened,
             Err(error) => {
                 self.tally.reached(Rare::StartFailed);
                 return self.power_failed(node, &error);
             }
         };
+        if self.plan.bounds_log {
+            process.applier.bound_log();
+        }
         let last_index = process.consensus.status().raft.last_index;
         sometimes!(self.tally, Rare::RestartWithEntries, last_index.0 > 0);
         sometimes!(self.tally, Rare::TornTailCut, !notes.is_empty());
@@ -230,6 +238,17 @@ impl World {
     pub(crate) fn wall_ms(&self, node: usize) -> u64 {
         let true_ms = EPOCH_MS + self.now.as_nanos() / 1_000_000;
         true_ms.saturating_add_signed(self.members[node].wall_skew_ms)
+    }
+
+    /// Handles the next event if it comes before this time; else time goes on to it, and no event is
+    /// handled.
+    pub(crate) fn step_before(&mut self, time: Instant) -> bool {
+        let next = self.queue.first_key_value();
+        let is_before = next.is_some_and(|(key, _)| key.0 < time);
+        if !is_before {
+            self.now = self.now.max(time);
+        }
+        is_before && self.step()
     }
 
     /// Handles the next event; false when there is none.

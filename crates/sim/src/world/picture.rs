@@ -7,7 +7,6 @@ use quorate_replica::{Effects, wire};
 use quorate_trace::{FaultId, FaultKind, MessageId, OperationId};
 
 use super::{Asked, Op, Outcome, World};
-use crate::Recipe;
 use crate::picture::{Picture, runs_of};
 
 /// The messages of a frame, as the picture names them; none without one.
@@ -25,13 +24,10 @@ pub(crate) struct WorldPicture {
 }
 
 impl WorldPicture {
-    pub(super) fn new(recipe: &Recipe, plan: &super::Plan) -> WorldPicture {
+    pub(crate) fn new(title: String, command: String, plan: &super::Plan) -> WorldPicture {
         let names = (1..=plan.nodes).map(|node| format!("n{node}"));
-        let mut picture = Picture::new(format!("World {recipe}"), names.collect());
-        let about = [
-            format!("quorate sim replay --seed {recipe}"),
-            plan.in_words(),
-        ];
+        let mut picture = Picture::new(title, names.collect());
+        let about = [command, plan.in_words()];
         about
             .into_iter()
             .for_each(|line| picture.recorder.about(line));

@@ -39,6 +39,8 @@ pub struct Plan {
     pub pre_vote: bool,
     /// Bytes of entries after which a node takes a snapshot.
     pub snapshot_log_bytes: u64,
+    /// Whether that is so however large the last snapshot was.
+    pub bounds_log: bool,
     /// Bytes of a chunk of a snapshot.
     pub snapshot_chunk_bytes: u32,
 }
@@ -64,6 +66,7 @@ impl Plan {
             value_bytes: 16,
             pre_vote: true,
             snapshot_log_bytes: u64::MAX,
+            bounds_log: false,
             snapshot_chunk_bytes: 4 << 10,
         }
     }
@@ -119,6 +122,7 @@ impl Plan {
             value_bytes: random.pick(&[4, 64, 2_000]),
             pre_vote: random.percent(85),
             snapshot_log_bytes: random.pick(&[u64::MAX, 500, 5_000, 50_000]),
+            bounds_log: false,
             snapshot_chunk_bytes: random.pick(&[512, 4 << 10]),
         }
     }

@@ -94,6 +94,8 @@ impl World {
                 let index = taken.meta.index;
                 self.note(|_| format!("n{} took a snapshot at {index}", node + 1));
                 self.tell(node, Input::SnapshotTaken(taken.meta));
+                // The log went on meanwhile; perhaps nothing more is applied for long.
+                self.take_snapshot_if_due(node, life);
             }
             Err(error) => self.power_failed(node, &error),
         }

@@ -5,6 +5,8 @@ mod course_2a;
 mod course_2b;
 mod course_2c;
 mod course_2d;
+mod course_3a;
+mod course_3b;
 mod determinism;
 mod judge;
 mod rare_states;
