@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use quorate_disk::SimDisk;
 use quorate_raft::{Instant, NodeId, Role};
-use quorate_replica::NodeSettings;
+use quorate_replica::{MemberTable, NodeSettings};
 
 pub use clients::{Asked, Op, Outcome};
 use event::Event;
@@ -148,7 +148,7 @@ impl World {
         NodeSettings {
             cluster_id: 7,
             member_id: member.id.0,
-            member_ids: self.members.iter().map(|member| member.id.0).collect(),
+            founders: MemberTable::of_voters(self.members.iter().map(|member| member.id.0)),
             boot_nonce: (member.life as u32) << 8 | node as u32,
             heartbeat_interval: HEARTBEAT,
             election_timeout: ELECTION_TIMEOUT,
