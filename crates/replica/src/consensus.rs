@@ -19,8 +19,8 @@ use quorate_proto::envelope::{RequestId, peek_request_id};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{
     Dropped, Entry, Envelope, Fetch, InstallError, InstallWanted, Instant, LeadershipState,
-    LogIndex, Membership, NodeId, Payload, Raft, ReadGrant, ReadId, Ready, SnapshotMeta, Status, Write,
-    WriteId,
+    LogIndex, Membership, NodeId, Payload, Raft, ReadGrant, ReadId, Ready, SnapshotMeta, Status,
+    TransferError, TransferOutcome, Write, WriteId,
 };
 
 use crate::cluster_version::ClusterVersions;
@@ -87,6 +87,8 @@ pub struct Effects {
     pub members: Option<MemberTable>,
     /// The membership in force, when it changed.
     pub membership: Option<Membership>,
+    /// How the transfer that [`Consensus::transfer`] began has ended.
+    pub transfer: Option<TransferOutcome>,
 }
 
 /// What a person or a metric may want to know.
@@ -114,6 +116,8 @@ pub struct Consensus {
     versions: ClusterVersions,
     members: members::Members,
     log_clock: LogClock,
+    /// Leadership is being handed over, so writes wait; as last looked at.
+    is_transferring: bool,
     state: LeadershipState,
     /// The peers that what is sent now may reach.
     links: BTreeSet<NodeId>,
@@ -162,6 +166,7 @@ impl Consensus {
             reads: Reads::default(),
             read_retry_at: None,
             log_clock: LogClock::new(now, wall_ms),
+            is_transferring: false,
             state,
             links: BTreeSet::new(),
             refused_by: None,
@@ -293,6 +298,17 @@ impl Consensus {
         self.raft.install_failed(now);
     }
 
+    /// Hands leadership to another voter; [`Effects::transfer`] tells how it ended. Writes wait
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// When this node does not lead, or the other cannot.
+    pub fn transfer(&mut self, now: Instant, to: NodeId) -> Result<(), TransferError> {
+        self.raft.transfer(now, to)?;
+        self.is_transferring = true;
+        Ok(())
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         self.raft.tick(now);
@@ -363,13 +379,16 @@ impl Consensus {
         if let Some(state) = ready.state.filter(|state| *state != self.state) {
             self.leadership_changed(now, state);
         }
+        if ready.transfer.is_some() {
+            self.is_transferring = false;
+            self.effects.transfer = ready.transfer;
+        }
         if let Some(membership) = ready.membership {
             self.membership_changed(membership);
         }
         for dropped in ready.dropped {
             self.dropped(now, dropped);
         }
-        // No transfer of leadership is ever begun here, so `ready.transfer` is never set.
         if let Some(index) = ready.restore {
             self.restore(index);
         }
@@ -455,6 +474,7 @@ impl Consensus {
             return; // The next `Ready` tells.
         }
         let status = self.raft.status();
+        self.is_transferring = status.transferring_to.is_some();
         let state = LeadershipState {
             role: status.role,
             term: status.term,
@@ -526,6 +546,7 @@ impl Effects {
             && self.state.is_none()
             && self.members.is_none()
             && self.membership.is_none()
+            && self.transfer.is_none()
     }
 }
 

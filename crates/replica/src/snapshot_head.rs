@@ -17,10 +17,10 @@ use quorate_raft::{LogIndex, Membership, SnapshotMeta, Term};
 
 use crate::duplicates::{Boots, Duplicates, Window};
 use crate::entry_format::{decode_membership, encode_membership};
-use crate::members::MemberTable;
 use crate::limits::{
     DUPLICATE_BOOTS_PER_MEMBER, DUPLICATE_MEMBERS, DUPLICATE_WINDOW, MAX_SNAPSHOT_HEAD_BYTES,
 };
+use crate::members::MemberTable;
 
 /// The version written today.
 const VERSION: u8 = 1;

@@ -14,10 +14,10 @@ use quorate_raft::limits::MAX_NUMBER;
 use quorate_raft::{Entry, LogIndex, Message, Term};
 
 use crate::entry_format::{EntryError, entry_parts, entry_payload};
-use crate::members::MemberError;
 use crate::limits::{
     MAX_FRAME_BYTES, MAX_HANDSHAKE_BYTES, MAX_INCOMING_FRAME_BYTES, MAX_MESSAGES_PER_FRAME,
 };
+use crate::members::MemberError;
 
 /// The Raft group that messages belong to; there is one.
 pub const GROUP_ID: u32 = 0;
@@ -185,13 +185,11 @@ fn to_wire(message: PeerMessage) -> peer::PeerMessage {
             reason,
             boot_nonce,
             sequences,
-        } => {
-            Body::ForwardRefused(peer::ForwardRefused {
-                reason: reason_to_wire(reason).into(),
-                boot_nonce,
-                sequences,
-            })
-        }
+        } => Body::ForwardRefused(peer::ForwardRefused {
+            reason: reason_to_wire(reason).into(),
+            boot_nonce,
+            sequences,
+        }),
     };
     peer::PeerMessage {
         group_id: GROUP_ID,

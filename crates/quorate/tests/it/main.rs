@@ -29,6 +29,8 @@ mod fake_etcd;
 #[cfg(target_os = "linux")]
 mod garbage_on_ports;
 #[cfg(target_os = "linux")]
+mod membership;
+#[cfg(target_os = "linux")]
 mod power_cut;
 #[cfg(target_os = "linux")]
 mod real_faults;

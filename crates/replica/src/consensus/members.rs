@@ -90,7 +90,8 @@ impl Consensus {
     pub(super) fn change_members_here(&mut self, now: Instant, wall_ms: u64, proposal: Proposal) {
         let origin = (self.settings.member.0, self.settings.boot_nonce);
         // It waits in the line of changes: nothing was appended and nothing forwarded.
-        self.proposals.appended(&[proposal.clone()], LogIndex(u64::MAX));
+        self.proposals
+            .appended(&[proposal.clone()], LogIndex(u64::MAX));
         self.begin_or_wait(now, wall_ms, origin, proposal.sequence, proposal.body);
     }
 
@@ -177,7 +178,11 @@ impl Consensus {
             self.effects.send.push((NodeId(member), refused));
         } else if let Obstacle::NotLeader = obstacle {
             // It has had no effect: whoever leads next may have it.
-            self.proposals.wait_for_leader(change.sequence, CommandKind::MemberChange, &change.body);
+            self.proposals.wait_for_leader(
+                change.sequence,
+                CommandKind::MemberChange,
+                &change.body,
+            );
         } else if self.proposals.take(change.sequence) {
             self.fail(change.sequence, RequestError::Members(error));
         }
@@ -201,13 +206,23 @@ impl Consensus {
         if !is_newest {
             return Err(Obstacle::NotYet);
         }
-        let (table, step) = self.members.table.changed(&asked).map_err(Obstacle::Never)?;
+        let (table, step) = self
+            .members
+            .table
+            .changed(&asked)
+            .map_err(Obstacle::Never)?;
         if !self.would_be_healthy(now, &step) {
             return Err(Obstacle::Never(MemberError::Unhealthy));
         }
         let log_time_ms = self.log_clock.stamp(now, wall_ms);
         let kind = CommandKind::MemberTable;
-        let context = seal(change.origin, change.sequence, kind, table.encode(), log_time_ms);
+        let context = seal(
+            change.origin,
+            change.sequence,
+            kind,
+            table.encode(),
+            log_time_ms,
+        );
         let begun = self.raft.change_membership(now, step, context.encode());
         let accepted = begun.map_err(|error| match error {
             ChangeError::NotLeader { .. } => Obstacle::NotLeader,
@@ -279,5 +294,7 @@ impl Consensus {
 pub(crate) fn table_of(context: &Bytes) -> Option<MemberTable> {
     let envelope = CommandEnvelope::decode(context).ok()?;
     let is_table = envelope.kind == CommandKind::MemberTable;
-    is_table.then(|| MemberTable::decode(&envelope.body)).flatten()
+    is_table
+        .then(|| MemberTable::decode(&envelope.body))
+        .flatten()
 }

@@ -17,6 +17,7 @@ use crate::wire::{ForwardedProposal, PeerMessage, RefusalReason};
 impl Consensus {
     pub(super) fn route(&self) -> Route {
         match (self.state.role, self.state.leader) {
+            (Role::Leader, _) if self.is_transferring => Route::Wait,
             (Role::Leader, _) => Route::Lead(self.state.term),
             (Role::Follower, Some(leader))
                 if self.links.contains(&leader)
@@ -73,7 +74,7 @@ impl Consensus {
                     self.note_updates(accepted.last);
                 }
             }
-            Err(ProposeError::NotLeader { .. }) => {
+            Err(ProposeError::NotLeader { .. } | ProposeError::Transferring { .. }) => {
                 self.proposals.wait_again(batch);
                 return false;
             }
@@ -140,7 +141,10 @@ impl Consensus {
             self.raft
                 .propose(now, commands.collect())
                 .map_err(|error| match error {
-                    ProposeError::NotLeader { .. } => RefusalReason::NotLeader,
+                    // It waits there, and is sent again, to whoever leads then.
+                    ProposeError::NotLeader { .. } | ProposeError::Transferring { .. } => {
+                        RefusalReason::NotLeader
+                    }
                     _ => RefusalReason::Overloaded,
                 })
         };

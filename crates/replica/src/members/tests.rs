@@ -62,10 +62,7 @@ fn what_makes_no_sense_is_refused_in_etcds_words() {
     let table = three();
     let cases = [
         (add(1, "http://x:1", false), MemberError::Exists),
-        (
-            add(4, "http://n1:2380", false),
-            MemberError::PeerUrlsExist,
-        ),
+        (add(4, "http://n1:2380", false), MemberError::PeerUrlsExist),
         (of(Change::Remove(9)), MemberError::NotFound),
         (of(Change::Promote(9)), MemberError::NotFound),
         (of(Change::Promote(1)), MemberError::NotLearner),
@@ -98,7 +95,9 @@ fn voters_that_never_started_hinder_the_next_change() {
         refusal(&table, &of(Change::Remove(1))),
         MemberError::NotEnoughStarted
     );
-    table.changed(&of(Change::Remove(5))).expect("three of four");
+    table
+        .changed(&of(Change::Remove(5)))
+        .expect("three of four");
     let alone = MemberTable::new([(1, member("n1", "http://n1:2380"))]);
     alone
         .changed(&add(2, "http://n2:2380", false))

@@ -33,7 +33,7 @@ pub(crate) async fn pull<D: Disk + Sync>(
         let Some(install) = *wanted.borrow_and_update() else {
             continue;
         };
-        let (index, from) = (install.index.0, core.member_name(install.from).to_owned());
+        let (index, from) = (install.index.0, core.member_name(install.from));
         tracing::info!(
             index,
             from,

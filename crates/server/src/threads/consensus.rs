@@ -7,13 +7,14 @@ use quorate_raft::{LeadershipState, LogIndex, Role};
 use quorate_replica::{Consensus, Effects};
 
 use super::{FetchInput, LogInput, Queues, SnapshotInput};
-use crate::core::{ApplyInput, ConsensusInput, Core};
+use crate::core::{ApplyInput, ConsensusInput, Core, TransferEnd};
 
 /// The status for people and metrics is published at most this often while inputs come in.
 const STATUS_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(super) fn run(core: &Core, queues: &Queues, mut consensus: Consensus) {
     let mut inputs = Vec::new();
+    let mut transfer: Option<TransferEnd> = None;
     let mut status_due = core.clock.now();
     let mut status_stale = true;
     core.set_leadership(consensus.leadership());
@@ -39,6 +40,11 @@ pub(super) fn run(core: &Core, queues: &Queues, mut consensus: Consensus) {
                 ConsensusInput::Propose(proposal) => proposals.push(proposal),
                 ConsensusInput::ReadsWait => reads_wait = true,
                 ConsensusInput::Stop => return stop(core, queues),
+                ConsensusInput::Transfer { to, ended } => match consensus.transfer(now, to) {
+                    Ok(()) => transfer = Some(ended),
+                    // An error means that the client has gone; there is no one to tell.
+                    Err(error) => drop(ended.send(Err(error))),
+                },
                 other => feed(core, &mut consensus, other),
             }
         }
@@ -49,7 +55,13 @@ pub(super) fn run(core: &Core, queues: &Queues, mut consensus: Consensus) {
             consensus.read(now, id);
         }
         consensus.tick(now);
-        carry_out(core, queues, consensus.take_effects(now, wall_ms));
+        let effects = consensus.take_effects(now, wall_ms);
+        if let Some(outcome) = effects.transfer
+            && let Some(ended) = transfer.take()
+        {
+            let _ = ended.send(Ok(outcome));
+        }
+        carry_out(core, queues, effects);
         if status_stale && now >= status_due {
             status_stale = false;
             core.publish_status(consensus.status());
@@ -65,6 +77,8 @@ fn note_applied(core: &Core, consensus: &mut Consensus) {
         applied.log_time_ms.load(Ordering::Acquire),
         u32::try_from(applied.cluster_version.load(Ordering::Acquire)).unwrap_or(u32::MAX),
     );
+    // After the index, so that it is not older.
+    consensus.members_applied(core.members.applied());
 }
 
 fn feed(core: &Core, consensus: &mut Consensus, input: ConsensusInput) {
@@ -93,13 +107,23 @@ fn feed(core: &Core, consensus: &mut Consensus, input: ConsensusInput) {
             }
         }
         ConsensusInput::InstallFailed => consensus.install_failed(now),
-        ConsensusInput::Propose(_) | ConsensusInput::ReadsWait | ConsensusInput::Stop => {
+        ConsensusInput::Propose(_)
+        | ConsensusInput::ReadsWait
+        | ConsensusInput::Transfer { .. }
+        | ConsensusInput::Stop => {
             unreachable!("taken by the loop")
         }
     }
 }
 
 fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
+    // Before messages leave for those that came.
+    if let Some(table) = effects.members {
+        core.members.set_appended(table);
+    }
+    if let Some(membership) = effects.membership {
+        core.members.set_in_force(&membership);
+    }
     for (peer, message) in effects.send {
         core.peers.send(peer, message);
     }

@@ -22,6 +22,8 @@ pub(crate) struct Node {
     /// Standard error and output of all its lives.
     pub(crate) log: PathBuf,
     pub(crate) initial_cluster: String,
+    /// Whether it joins, or joined, a cluster that others founded.
+    pub(crate) joins: bool,
     pub(crate) process: Option<Child>,
 }
 
@@ -35,6 +37,7 @@ impl Node {
     pub(crate) fn words(&self) -> Vec<String> {
         let client = format!("http://127.0.0.1:{}", self.client_port);
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let state = if self.joins { "existing" } else { "new" };
         vec![
             "serve".to_owned(),
             format!("--name={}", self.name),
@@ -44,8 +47,19 @@ impl Node {
             format!("--listen-peer-urls={peer}"),
             format!("--initial-advertise-peer-urls={peer}"),
             format!("--initial-cluster={}", self.initial_cluster),
+            format!("--initial-cluster-state={state}"),
             format!("--exit-with-parent={}", std::process::id()),
         ]
+    }
+
+    /// Takes another port for peers, before its next start, at which its flags say so.
+    pub(crate) fn move_peer_port(&mut self) {
+        let before = format!(":{}", self.peer_port);
+        self.peer_port = super::free_ports(1);
+        let after = format!(":{}", self.peer_port);
+        self.initial_cluster = self.initial_cluster.replace(&before, &after);
+        // The flags no longer describe the cluster as it was founded.
+        self.joins = true;
     }
 
     /// Starts the process; it may not serve yet.

@@ -1,0 +1,181 @@
+//! Who the members are, as this node's threads, links and handlers see it.
+//!
+//! Three sources, because each comes too late for someone. The *applied* table is the state of the
+//! cluster. A table that was only *appended* names members whom a leader must reach before their
+//! addition can be committed. What other members *told* helps a node that was away while others
+//! came, one of which may lead now. The membership in force says which of the appended count.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use quorate_raft::{Membership, NodeId};
+use quorate_replica::{Member, MemberTable};
+use tokio::sync::watch;
+
+/// The members of the cluster.
+pub(crate) struct Members {
+    me: NodeId,
+    founders: MemberTable,
+    state: RwLock<State>,
+    changes: watch::Sender<()>,
+}
+
+struct State {
+    applied: Arc<MemberTable>,
+    appended: MemberTable,
+    told: MemberTable,
+    in_force: Vec<NodeId>,
+}
+
+/// Whether somebody is a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Member,
+    Removed,
+    Stranger,
+}
+
+impl Members {
+    /// `founders` are those that the cluster began with, `contacts` those known beside them.
+    pub(crate) fn new(me: u64, founders: MemberTable, contacts: MemberTable) -> Members {
+        Members {
+            me: NodeId(me),
+            state: RwLock::new(State {
+                applied: Arc::new(founders.clone()),
+                appended: MemberTable::default(),
+                told: contacts,
+                in_force: Vec::new(),
+            }),
+            founders,
+            changes: watch::Sender::new(()),
+        }
+    }
+
+    /// The members that the cluster began with.
+    pub(crate) fn founders(&self) -> &MemberTable {
+        &self.founders
+    }
+
+    /// The table as applied here.
+    pub(crate) fn applied(&self) -> Arc<MemberTable> {
+        Arc::clone(&self.read().applied)
+    }
+
+    /// The applier has this table.
+    pub(crate) fn set_applied(&self, table: &Arc<MemberTable>) {
+        if Arc::ptr_eq(&self.read().applied, table) {
+            return;
+        }
+        self.write().applied = Arc::clone(table);
+        self.changes.send_replace(());
+    }
+
+    /// An entry with this table was appended.
+    pub(crate) fn set_appended(&self, table: MemberTable) {
+        self.write().appended = table;
+        self.changes.send_replace(());
+    }
+
+    /// This membership is in force.
+    pub(crate) fn set_in_force(&self, membership: &Membership) {
+        self.write().in_force = membership.members();
+        self.changes.send_replace(());
+    }
+
+    /// Another member has applied this table.
+    pub(crate) fn set_told(&self, table: MemberTable) {
+        self.write().told = table;
+        self.changes.send_replace(());
+    }
+
+    /// Told whenever something changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Whether `id` is a member, in force or applied or by others' word.
+    pub(crate) fn standing(&self, id: NodeId) -> Standing {
+        let state = self.read();
+        if state.in_force.contains(&id) || state.applied.get(id.0).is_some() {
+            Standing::Member
+        } else if state.applied.is_removed(id.0) || state.told.is_removed(id.0) {
+            Standing::Removed
+        } else if state.told.get(id.0).is_some() {
+            Standing::Member
+        } else {
+            Standing::Stranger
+        }
+    }
+
+    /// The other members that are to be reached, with their peer URLs.
+    pub(crate) fn peers(&self) -> BTreeMap<NodeId, Vec<String>> {
+        let state = self.read();
+        let ids = state.applied.iter().chain(state.told.iter());
+        let ids = ids.map(|(id, _)| NodeId(id)).chain(state.in_force.clone());
+        let mut ids: Vec<NodeId> = ids.collect();
+        drop(state);
+        ids.retain(|id| *id != self.me && self.standing(*id) == Standing::Member);
+        ids.into_iter()
+            .filter_map(|id| Some((id, self.get(id)?.peer_urls)))
+            .collect()
+    }
+
+    /// What is known of a member.
+    pub(crate) fn get(&self, id: NodeId) -> Option<Member> {
+        let state = self.read();
+        [&*state.applied, &state.appended, &state.told]
+            .into_iter()
+            .find_map(|table| table.get(id.0).cloned())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(ids: &[u64]) -> MemberTable {
+        let member = |id: &u64| {
+            let peer_urls = vec![format!("http://n{id}:2380")];
+            let member = Member {
+                peer_urls,
+                ..Member::default()
+            };
+            (*id, member)
+        };
+        MemberTable::new(ids.iter().map(member))
+    }
+
+    fn reached(members: &Members) -> Vec<u64> {
+        members.peers().keys().map(|id| id.0).collect()
+    }
+
+    #[test]
+    fn a_member_is_reached_from_the_moment_that_its_addition_is_in_the_log() {
+        let members = Members::new(1, table(&[1]), MemberTable::default());
+        assert_eq!(members.standing(NodeId(2)), Standing::Stranger);
+        members.set_appended(table(&[1, 2]));
+        assert_eq!(reached(&members), [0; 0], "not before it is in force");
+        members.set_in_force(&Membership::of_voters(vec![NodeId(1), NodeId(2)]));
+        assert_eq!(reached(&members), [2]);
+        members.set_in_force(&Membership::of_voters(vec![NodeId(1)]));
+        assert_eq!(reached(&members), [0; 0], "the addition was cut off");
+        members.set_applied(&Arc::new(table(&[1, 2])));
+        assert_eq!(reached(&members), [2]);
+    }
+
+    #[test]
+    fn who_was_away_reaches_those_that_others_told_of() {
+        let members = Members::new(1, table(&[1, 2]), MemberTable::default());
+        members.set_told(table(&[1, 2, 4]));
+        assert_eq!(reached(&members), [2, 4]);
+        assert_eq!(members.standing(NodeId(4)), Standing::Member);
+    }
+}
