@@ -189,7 +189,7 @@ impl<'a> Search<'a> {
         }
         self.done[at / 64] |= 1 << (at % 64);
         let new = self.remember(after);
-        self.done[at / 64] &= !(1 << (at % 64));
+        self.undo(at);
         new.then_some(after)
     }
 
@@ -198,9 +198,6 @@ impl<'a> Search<'a> {
         while self.done.get(self.full_words) == Some(&u64::MAX) {
             self.full_words += 1;
         }
-        while self.full_words > 0 && self.done[self.full_words - 1] != u64::MAX {
-            self.full_words -= 1;
-        }
         let mut until = self.done.len();
         while until > self.full_words && self.done[until - 1] == 0 {
             until -= 1;
@@ -208,6 +205,13 @@ impl<'a> Search<'a> {
         let from = u32::try_from(self.full_words).expect("fewer operations than 2^32");
         self.seen
             .insert((value, from, self.done[self.full_words..until].into()))
+    }
+
+    /// Takes an operation out of the set of those done.
+    fn undo(&mut self, at: usize) {
+        self.done[at / 64] &= !(1 << (at % 64));
+        // Its word is not full any more, whatever later ones are.
+        self.full_words = self.full_words.min(at / 64);
     }
 
     fn take(&mut self, item: usize, value_before: ValueId, earliest_completion: u64) {
@@ -229,7 +233,7 @@ impl<'a> Search<'a> {
         loop {
             let choice = self.choices.pop()?;
             let item = choice.item;
-            self.done[item / 64] &= !(1 << (item % 64));
+            self.undo(item);
             self.must_remain += usize::from(self.items[item].must);
             let (before, after) = (self.previous[item], self.next[item]);
             self.next[before] = item;

@@ -76,6 +76,8 @@ pub struct Effects {
     /// A snapshot to be pulled from a peer, for [`Consensus::installed`] or
     /// [`Consensus::install_failed`].
     pub install: Option<InstallWanted>,
+    /// Changes of the members that are answered before they are applied, with the members after it.
+    pub changes: Vec<(u64, Arc<MemberTable>)>,
     /// Writes that end without the applier, with what their clients hear.
     pub failed_proposals: Vec<(u64, RequestError)>,
     /// Reads that end without the applier.
@@ -250,6 +252,7 @@ impl Consensus {
         while let Some((_, bytes)) = self.unwritten.pop_front_if(|(first, _)| *first <= id) {
             self.unwritten_bytes -= bytes;
         }
+        self.answer_second_voter();
     }
 
     /// Entries read back from the log.
@@ -541,6 +544,7 @@ impl Effects {
             && self.fetch.is_empty()
             && self.restore.is_none()
             && self.install.is_none()
+            && self.changes.is_empty()
             && self.failed_proposals.is_empty()
             && self.failed_reads.is_empty()
             && self.state.is_none()

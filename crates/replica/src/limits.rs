@@ -109,3 +109,7 @@ pub const MAX_MEMBER_NAME_BYTES: usize = 256;
 /// How long a change of the members waits for one that the leader has not finished, before its
 /// client hears of it: an answer to one change is often the signal for the next.
 pub const CHANGE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Changes of the members that wait so. They are rare and made by people; whoever sends more is
+/// told at once that one is under way.
+pub const MAX_WAITING_CHANGES: usize = 64;

@@ -61,6 +61,18 @@ impl Members {
         Arc::clone(&self.read().applied)
     }
 
+    /// The newest table that nothing can undo: the applied one, unless this node is the only voter.
+    /// What that has appended stays, and whoever it added must hear of it before it can be applied.
+    pub(crate) fn certain(&self) -> MemberTable {
+        let state = self.read();
+        let votes_alone = state.applied.membership().voters == [self.me];
+        let mut in_force = state.in_force.iter();
+        if votes_alone && in_force.all(|id| state.appended.get(id.0).is_some()) {
+            return state.appended.clone();
+        }
+        (*state.applied).clone()
+    }
+
     /// The applier has this table.
     pub(crate) fn set_applied(&self, table: &Arc<MemberTable>) {
         if Arc::ptr_eq(&self.read().applied, table) {

@@ -120,3 +120,33 @@ fn a_history_that_contradicts_itself_is_refused() {
     let none = history.complete(OpId(7), Outcome::Unknown, 30);
     assert_eq!(none, Err(HistoryError::NoSuchOperation(OpId(7))));
 }
+
+/// What was tried is remembered without the operations that all are done before; here one of the very first is taken
+/// back while more than a hundred later ones stay.
+#[test]
+fn a_choice_among_the_first_is_taken_back_behind_many_that_stay() {
+    let mut history = History::new();
+    let first = history.invoke(1, "x", RegisterCall::Write(Some("first".into())), 0);
+    for number in 1..128 {
+        let value = format!("w{number}");
+        let id = history.invoke(
+            2,
+            "x",
+            RegisterCall::Write(Some(value.as_str().into())),
+            10 * number,
+        );
+        history
+            .complete(id, Outcome::Written, 10 * number + 5)
+            .expect("it fits");
+    }
+    let last = history.invoke(2, "x", RegisterCall::Write(Some("last".into())), 2_000);
+    history
+        .complete(first, Outcome::Written, 3_000)
+        .expect("it fits");
+    history
+        .complete(last, Outcome::Written, 3_000)
+        .expect("it fits");
+    read(&mut history, 2, "first", 4_000, 4_001);
+    let verdict = check_registers(&history, BUDGET_STEPS_DEFAULT);
+    assert!(verdict.is_linearizable(), "{verdict}");
+}

@@ -13,6 +13,12 @@ mod bench;
 mod catching_up;
 mod check;
 #[cfg(target_os = "linux")]
+#[path = "../common/cluster/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the tests of real faults"
+)]
 mod cluster;
 mod command;
 mod command_line;
@@ -33,10 +39,18 @@ mod membership;
 #[cfg(target_os = "linux")]
 mod power_cut;
 #[cfg(target_os = "linux")]
+#[path = "../common/real_faults/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the tests of real faults"
+)]
 mod real_faults;
 #[cfg(target_os = "linux")]
 mod refused_data;
 mod sim;
+#[cfg(target_os = "linux")]
+mod snapshots;
 #[cfg(target_os = "linux")]
 mod stopping;
 mod strangers_as_peers;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quorate_proto::etcdserverpb::PutRequest;
 
-use crate::cluster::{Cluster, Etcdctl, Plan, get, kv, runtime};
+use crate::cluster::{Cluster, Etcdctl, Plan, kv, runtime};
 
 /// A write that takes longer is given up; its outcome is unknown.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -99,7 +99,7 @@ fn running(cluster: &Cluster) -> Vec<usize> {
 }
 
 fn member_id(cluster: &Cluster, i: usize) -> String {
-    let page = get(cluster.nodes[i].client_port, "/quorate/status").expect("a status");
+    let page = cluster.nodes[i].page("/quorate/status").expect("a status");
     let status: serde_json::Value = serde_json::from_str(&page).expect("JSON");
     status["member_id"].as_str().expect("an id").to_owned()
 }

@@ -2,21 +2,15 @@
 //!
 //! Each node's data lies on an ext4 of its own in an image file. Cutting its power throws away
 //! everything that was not synced and makes every later write fail; mounting again replays the
-//! journal ([`LoopFileSystem`]). A [`Witness`] on each file system proves that the cut was one,
+//! journal ([`Machines`]). A witness on each file system proves that the cut was one,
 //! and a node whose `fdatasync` is made to lie proves that a lost write would be found.
 
-use std::sync::Barrier;
-
-use crate::cluster::{Cluster, Plan};
 use crate::real_faults::{
-    Acknowledged, Dice, FILE_SYSTEM_PROGRAMS, Load, LoopFileSystem, STRACE, Strace, Witness,
-    Writer, directory_for_mounts, find_lost, only_line_of_its_own, requirements,
+    Acknowledged, Dice, FILE_SYSTEM_PROGRAMS, Load, Machines, STRACE, Strace, Writer, find_lost,
+    requirements,
 };
 
 mod one_node;
-
-/// Room for a log of some segments with their spares; the image is sparse.
-const FILE_SYSTEM_BYTES: u64 = 600 << 20;
 
 /// Cuts in a test of a cluster.
 const CUTS: u64 = 6;
@@ -27,32 +21,7 @@ const MAX_WRITES_BEFORE_CUT: u64 = 800;
 /// Writes that show that a cluster goes on.
 const WRITES_AFTERWARDS: u64 = 100;
 
-/// A cluster whose nodes have a file system each.
-struct Machines {
-    // Dropped first: its processes have files open.
-    cluster: Cluster,
-    file_systems: Vec<LoopFileSystem>,
-    // Dropped last: the images are in it.
-    directory: tempfile::TempDir,
-}
-
 impl Machines {
-    fn start(nodes: usize) -> Machines {
-        let directory = directory_for_mounts();
-        let file_systems: Vec<LoopFileSystem> = (1..=nodes)
-            .map(|i| LoopFileSystem::make(directory.path(), &format!("disk{i}"), FILE_SYSTEM_BYTES))
-            .collect();
-        let data: Vec<_> = file_systems
-            .iter()
-            .map(|file_system| file_system.path().join("data"))
-            .collect();
-        Machines {
-            cluster: Plan::of(nodes).directories(&data).start(),
-            file_systems,
-            directory,
-        }
-    }
-
     /// Starts to write to all nodes, and waits until a drawn number of writes is acknowledged.
     fn load(&self, dice: &mut Dice, label: &str) -> Load {
         let load = Load::start(&self.cluster.endpoints(), label);
@@ -60,39 +29,6 @@ impl Machines {
         self.cluster
             .wait_for("writes to be acknowledged", || enough(&load, before));
         load
-    }
-
-    /// The power of all machines goes, at one moment; nobody runs any more.
-    fn cut_all(&mut self) -> Vec<Witness> {
-        let together = Barrier::new(self.file_systems.len());
-        let witnesses = std::thread::scope(|scope| {
-            let cuts: Vec<_> = self
-                .file_systems
-                .iter()
-                .map(|file_system| {
-                    scope.spawn(|| {
-                        let witness = Witness::plant(file_system);
-                        together.wait();
-                        file_system.cut_power();
-                        witness
-                    })
-                })
-                .collect();
-            cuts.into_iter()
-                .map(|cut| cut.join().expect("a power cut"))
-                .collect()
-        });
-        for node in &mut self.cluster.nodes {
-            node.kill();
-        }
-        witnesses
-    }
-
-    fn restore_all(&mut self, witnesses: Vec<Witness>) {
-        for (file_system, witness) in self.file_systems.iter_mut().zip(witnesses) {
-            file_system.restore_power();
-            witness.testify();
-        }
     }
 
     /// Every acknowledged write is there, on every node, and all nodes are equal.
@@ -144,31 +80,13 @@ fn a_node_that_loses_power_under_load_stops_with_one_line_and_comes_back_with_al
 }
 
 fn lose_power_and_come_back(machines: &mut Machines, victim: usize, load: &Load) {
-    let said_before = machines.cluster.nodes[victim].log_text().len();
-    let witness = Witness::plant(&machines.file_systems[victim]);
-    machines.file_systems[victim].cut_power();
-    let how = machines.cluster.nodes[victim].wait_until_ended();
-    assert_eq!(how.code(), Some(1), "its disk failed: {how}");
-    let said = machines.cluster.nodes[victim]
-        .log_text()
-        .split_off(said_before);
-    let line = only_line_of_its_own(&said);
-    let data = machines.file_systems[victim].path().join("data");
-    for part in [
-        data.to_str().expect("UTF-8"),
-        "Input/output error",
-        "check that disk",
-        "start the node again",
-    ] {
-        assert!(line.contains(part), "{part:?} is not in: {line}");
-    }
+    let witness = machines.lose_power(victim);
     // The others go on.
     let wanted = load.acknowledged() + WRITES_AFTERWARDS;
     machines
         .cluster
         .wait_for("the others to go on", || enough(load, wanted));
-    machines.file_systems[victim].restore_power();
-    witness.testify();
+    machines.restore(victim, witness);
     machines.cluster.restart(victim);
     let wanted = load.acknowledged() + WRITES_AFTERWARDS;
     machines

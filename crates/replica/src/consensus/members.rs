@@ -20,7 +20,7 @@ use quorate_raft::{
 use super::Consensus;
 use super::routing::seal;
 use crate::error::RequestError;
-use crate::limits::CHANGE_PATIENCE;
+use crate::limits::{CHANGE_PATIENCE, MAX_WAITING_CHANGES};
 use crate::members::{MemberError, MemberTable};
 use crate::proposals::Proposal;
 use crate::wire::{ForwardedProposal, PeerMessage, RefusalReason};
@@ -34,6 +34,17 @@ pub(super) struct Members {
     updates_through: LogIndex,
     waiting: VecDeque<WaitingChange>,
     retry_at: Option<Instant>,
+    second_voter: Option<SecondVoter>,
+}
+
+/// The only voter takes a second one, which can hardly start before its addition was answered, and
+/// without which nothing is committed any more. But as soon as the entry is durable here nothing
+/// can undo it: whoever is to lead needs this node's vote, and so the entry. It is answered then.
+#[derive(Debug)]
+struct SecondVoter {
+    sequence: u64,
+    index: LogIndex,
+    table: Arc<MemberTable>,
 }
 
 /// A change that cannot begin yet.
@@ -84,6 +95,17 @@ impl Consensus {
     pub(super) fn leadership_moved(&mut self) {
         let last = self.raft.status().last_index;
         self.note_updates(last);
+        self.members.second_voter = None;
+    }
+
+    /// The log is durable further than before.
+    pub(super) fn answer_second_voter(&mut self) {
+        let durable = |change: &mut SecondVoter| change.index <= self.raft.status().durable_index;
+        if let Some(change) = self.members.second_voter.take_if(durable)
+            && self.proposals.take(change.sequence)
+        {
+            self.effects.changes.push((change.sequence, change.table));
+        }
     }
 
     /// One of our own requests.
@@ -121,6 +143,9 @@ impl Consensus {
             body,
             until: now + CHANGE_PATIENCE,
         };
+        if self.members.waiting.len() >= MAX_WAITING_CHANGES {
+            return self.refuse_change(&change, &Obstacle::NotYet);
+        }
         self.members.waiting.push_back(change);
         self.begin_waiting_changes(now, wall_ms);
     }
@@ -135,10 +160,7 @@ impl Consensus {
                 return;
             };
             let obstacle = match self.begin_change(now, wall_ms, &change) {
-                Ok(index) => {
-                    self.change_began(&change, index);
-                    continue;
-                }
+                Ok(()) => continue,
                 Err(Obstacle::NotYet) if change.until > now => {
                     self.members.waiting.push_back(change);
                     continue;
@@ -152,9 +174,18 @@ impl Consensus {
         }
     }
 
-    fn change_began(&mut self, change: &WaitingChange, index: LogIndex) {
-        if change.origin == (self.settings.member.0, self.settings.boot_nonce) {
-            self.proposals.moved(change.sequence, index);
+    fn change_began(&mut self, change: &WaitingChange, index: LogIndex, table: MemberTable) {
+        if change.origin != (self.settings.member.0, self.settings.boot_nonce) {
+            return;
+        }
+        self.proposals.moved(change.sequence, index);
+        let membership = self.raft.status().membership;
+        if membership.voters_outgoing == [self.settings.member] && membership.voters.len() == 2 {
+            self.members.second_voter = Some(SecondVoter {
+                sequence: change.sequence,
+                index,
+                table: Arc::new(table),
+            });
         }
     }
 
@@ -193,7 +224,7 @@ impl Consensus {
         now: Instant,
         wall_ms: u64,
         change: &WaitingChange,
-    ) -> Result<LogIndex, Obstacle> {
+    ) -> Result<(), Obstacle> {
         if self.state.role != Role::Leader {
             return Err(Obstacle::NotLeader);
         }
@@ -242,7 +273,8 @@ impl Consensus {
                 Obstacle::Never(MemberError::TooManyMembers)
             }
         })?;
-        Ok(accepted.first)
+        self.change_began(change, accepted.first, table);
+        Ok(())
     }
 
     /// Whether the change leaves a majority that answers. etcd's rules: a voter comes only while

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-use http::Uri;
+use axum::http::Uri;
 use prost::Message as _;
 use quorate_proto::envelope::CommandKind;
 use quorate_proto::etcdserverpb::{
@@ -34,8 +34,8 @@ impl ClusterService {
     }
 
     async fn list(&self, request: &MemberListRequest) -> Result<MemberListResponse, Status> {
+        status::check_votes(&self.core)?;
         if request.linearizable {
-            status::check_votes(&self.core)?;
             let barrier = self.core.read_barrier().await;
             barrier.map_err(|error| status::of_request(&error))?;
         }

@@ -127,7 +127,8 @@ where
         Ok(Response::new(MembersResponse {
             cluster_id: self.core.identity.cluster_id,
             founders: Some(self.core.members.founders().to_wire()),
-            members: Some(self.core.members.applied().to_wire()),
+            members: Some(self.core.members.certain().to_wire()),
+            applied_index: self.core.applied_index(),
         }))
     }
 }

@@ -25,7 +25,7 @@ use dial::dial;
 pub(crate) use queue::PeerQueue;
 pub(crate) use snapshot_pull::pull;
 pub(crate) use snapshot_source::SnapshotSource;
-pub(crate) use supervise::{ask_about_strangers, ask_members, supervise};
+pub(crate) use supervise::{Told, ask_about_strangers, ask_members, supervise};
 
 /// The queues of messages to all peers.
 #[derive(Default)]

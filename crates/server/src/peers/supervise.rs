@@ -87,23 +87,29 @@ pub(crate) async fn ask_about_strangers(core: Arc<Core>) {
     loop {
         core.strangers.notified().await;
         for urls in core.members.peers().into_values() {
-            if let Some((cluster, _, members)) = ask_members(&urls).await
-                && cluster == core.identity.cluster_id
-            {
-                let applied = core.members.applied();
+            if let Some(told) = ask_members(&urls).await
+                && told.cluster_id == core.identity.cluster_id
                 // Whoever answers may be further behind than this node.
-                if members.iter().any(|(id, _)| applied.get(id).is_none()) {
-                    core.members.set_told(members);
-                }
+                && told.applied_index > core.applied_index()
+            {
+                core.members.set_told(told.members);
             }
         }
         tokio::time::sleep(TOLD_EVERY).await;
     }
 }
 
-/// The cluster's id, its founders and its members, as whoever answers at one of these URLs knows
-/// them.
-pub(crate) async fn ask_members(urls: &[String]) -> Option<(u64, MemberTable, MemberTable)> {
+/// The cluster, as another member knows it.
+pub(crate) struct Told {
+    pub(crate) cluster_id: u64,
+    pub(crate) founders: MemberTable,
+    pub(crate) members: MemberTable,
+    /// How far the other member has applied the log.
+    pub(crate) applied_index: u64,
+}
+
+/// What whoever answers at one of these URLs tells.
+pub(crate) async fn ask_members(urls: &[String]) -> Option<Told> {
     for url in urls {
         let Ok(endpoint) = Endpoint::from_shared(url.clone()) else {
             continue;
@@ -121,7 +127,12 @@ pub(crate) async fn ask_members(urls: &[String]) -> Option<(u64, MemberTable, Me
         let founders = MemberTable::from_wire(&answer.founders.unwrap_or_default());
         let members = MemberTable::from_wire(&answer.members.unwrap_or_default());
         if let (Some(founders), Some(members)) = (founders, members) {
-            return Some((answer.cluster_id, founders, members));
+            return Some(Told {
+                cluster_id: answer.cluster_id,
+                founders,
+                members,
+                applied_index: answer.applied_index,
+            });
         }
     }
     None

@@ -7,6 +7,7 @@ use quorate_raft::{LeadershipState, LogIndex, Role};
 use quorate_replica::{Consensus, Effects};
 
 use super::{FetchInput, LogInput, Queues, SnapshotInput};
+use crate::answers::Outcome;
 use crate::core::{ApplyInput, ConsensusInput, Core, TransferEnd};
 
 /// The status for people and metrics is published at most this often while inputs come in.
@@ -64,7 +65,11 @@ pub(super) fn run(core: &Core, queues: &Queues, mut consensus: Consensus) {
         carry_out(core, queues, effects);
         if status_stale && now >= status_due {
             status_stale = false;
-            core.publish_status(consensus.status());
+            let status = consensus.status();
+            core.metrics
+                .committed_index
+                .set(status.raft.commit.0 as i64);
+            core.publish_status(status);
             status_due = now + STATUS_INTERVAL;
         }
     }
@@ -137,9 +142,6 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
         queues.install.send_replace(Some(wanted));
     }
     if !effects.apply.is_empty() {
-        if let Some(last) = effects.apply.last() {
-            core.metrics.committed_index.set(last.index.0 as i64);
-        }
         core.applier.push(ApplyInput::Entries(effects.apply));
     }
     for grant in effects.grant {
@@ -151,6 +153,9 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
     }
     for fetch in effects.fetch {
         queues.fetch.push(FetchInput::Fetch(fetch));
+    }
+    for (sequence, table) in effects.changes {
+        core.answers.answer(sequence, Ok(Outcome::Members(table)));
     }
     for (sequence, error) in effects.failed_proposals {
         core.answers.answer(sequence, Err(error));

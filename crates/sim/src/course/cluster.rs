@@ -11,7 +11,7 @@ use quorate_replica::{PeerMessage, wire};
 
 use super::network::{Network, Sent};
 use super::recorder::Recorder;
-use super::server::{Server, Started, node_id};
+use super::server::{Server, Setup, Started, node_id};
 use crate::Random;
 
 /// What happens at a point of time.
@@ -47,6 +47,7 @@ pub(crate) struct Cluster {
     pub(crate) random: Random,
     queue: BTreeMap<(Instant, u64), Event>,
     made: u64,
+    setup: Setup,
     pub(crate) servers: Vec<Server>,
     pub(crate) network: Network,
     pub(crate) recorder: Recorder,
@@ -65,6 +66,10 @@ impl Cluster {
             random: Random::new(seed),
             queue: BTreeMap::new(),
             made: 0,
+            setup: Setup {
+                servers,
+                empty_entry_on_election: !seed.is_multiple_of(2),
+            },
             servers: (0..servers).map(|_| Server::new()).collect(),
             network: Network::new(servers),
             recorder: Recorder::new(servers),
@@ -308,8 +313,8 @@ impl Cluster {
 
     /// Starts a server that is down; it is not connected yet.
     pub(crate) fn start_server(&mut self, server: usize) {
-        let (seed, servers, now) = (self.random.next(), self.servers.len(), self.now);
-        self.servers[server].start(server, servers, now, seed);
+        let (seed, now) = (self.random.next(), self.now);
+        self.servers[server].start(server, &self.setup, now, seed);
         self.recorder.started(server);
         self.wake(server);
     }

@@ -10,9 +10,11 @@
 //! - **Time is virtual**: the seconds printed are those of the scenario, and it runs some hundred
 //!   times faster. One seed, one run.
 //! - **Indexes are ordinals.** A leader of ours appends an empty entry when it is elected, so that it
-//!   can commit what came before (Raft §8). It could be switched off; but then the scenarios would
-//!   prove something about a setting that nobody uses. Where a scenario speaks of index 3 it is the
-//!   third *command*. That logs agree is checked on every entry, empty ones and terms included.
+//!   can commit what came before (Raft §8). Where a scenario speaks of index 3 it is the third
+//!   *command*, so that what is proven is proven of the setting that everybody uses. Odd seeds run so;
+//!   even seeds without the empty entry, as the course's own solutions do, which leaves entries of
+//!   old terms in the open for longer (Figure 8). That logs agree is checked on every entry, empty
+//!   ones and terms included.
 //! - **Messages are one-way.** The course's network knows calls: a request and its reply count as one
 //!   RPC. The rule here (`network.rs`): a request counts when it is sent, to whomever; an answer
 //!   counts nothing as long as its receiver has an unanswered request of that kind at its

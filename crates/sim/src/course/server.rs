@@ -14,6 +14,13 @@ const SEGMENT_BYTES: u64 = 64 << 10;
 const KIND_EMPTY: u8 = 0;
 const KIND_COMMAND: u8 = 1;
 
+/// What all servers of a scenario have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Setup {
+    pub(crate) servers: usize,
+    pub(crate) empty_entry_on_election: bool,
+}
+
 /// A server's disk, and its process while it lives.
 pub(crate) struct Server {
     pub(crate) disk: SimDisk,
@@ -85,7 +92,7 @@ impl Server {
     }
 
     /// Starts a process on what is on the disk.
-    pub(crate) fn start(&mut self, server: usize, servers: usize, now: Instant, seed: u64) {
+    pub(crate) fn start(&mut self, server: usize, of: &Setup, now: Instant, seed: u64) {
         assert!(self.process.is_none(), "it runs already");
         self.life += 1;
         let mut options = Options::new(Identity {
@@ -97,8 +104,9 @@ impl Server {
         options.salt = seed;
         let opened = quorate_wal::open(self.disk.clone(), options)
             .expect("a crash leaves nothing that is not to be read");
-        let mut config = Config::new(node_id(server), (0..servers).map(node_id).collect());
+        let mut config = Config::new(node_id(server), (0..of.servers).map(node_id).collect());
         config.seed = seed;
+        config.empty_entry_on_election = of.empty_entry_on_election;
         let mut commands = CommandCounts::default();
         let (first, last) = (opened.recovered.first_index, opened.recovered.last_index);
         if first <= last {

@@ -30,11 +30,19 @@ impl Dice {
 
     /// A number in the range, which is not empty.
     pub(crate) fn draw(&mut self, range: Range<u64>) -> u64 {
+        range.start + self.next() % (range.end - range.start)
+    }
+
+    /// Other dice, whose draws do not depend on how often these are thrown from now on.
+    pub(crate) fn split(&mut self) -> Dice {
+        Dice { state: self.next() }
+    }
+
+    fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        range.start + mixed % (range.end - range.start)
+        mixed ^ (mixed >> 31)
     }
 }

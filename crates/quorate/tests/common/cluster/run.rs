@@ -18,9 +18,21 @@ pub(crate) struct Ran {
 
 /// The binary under test, told nothing by the environment: cargo's, or another build at `$QUORATE_TEST_BINARY`.
 pub(crate) fn quorate_command() -> Command {
+    quorate_command_by(&[])
+}
+
+/// The same, run by a program with its words if `launcher` is not empty.
+pub(crate) fn quorate_command_by(launcher: &[String]) -> Command {
     let other = std::env::var_os("QUORATE_TEST_BINARY");
     let binary = other.unwrap_or_else(|| env!("CARGO_BIN_EXE_quorate").into());
-    let mut command = Command::new(binary);
+    let mut command = match launcher {
+        [] => Command::new(binary),
+        [program, words @ ..] => {
+            let mut command = Command::new(program);
+            command.args(words).arg(binary);
+            command
+        }
+    };
     without_settings(&mut command);
     command
 }

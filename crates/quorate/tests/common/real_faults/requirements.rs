@@ -15,9 +15,12 @@ pub(crate) fn are_met(programs: &[&str]) -> bool {
     missing.is_none()
 }
 
-fn what_is_missing(programs: &[&str]) -> Option<String> {
+/// Why the machine does not do for what needs these programs, if it does not.
+pub(crate) fn what_is_missing(programs: &[&str]) -> Option<String> {
     if !is_root() {
-        return Some("only root may mount file systems and trace processes".to_owned());
+        return Some(
+            "only root may mount file systems, cut networks and trace processes".to_owned(),
+        );
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -32,7 +35,8 @@ fn what_is_missing(programs: &[&str]) -> Option<String> {
         .collect();
     (!missing.is_empty()).then(|| {
         format!(
-            "there is no {} in the PATH (Debian: apt-get install e2fsprogs mount strace xfsprogs)",
+            "there is no {} in the PATH (Debian: apt-get install e2fsprogs \
+             iproute2 mount nftables strace util-linux xfsprogs)",
             missing.join(", no ")
         )
     })

@@ -13,6 +13,7 @@ mod etcdctl;
 mod http;
 mod kv;
 mod node;
+mod place;
 mod ports;
 mod run;
 mod shared;
@@ -23,15 +24,18 @@ mod up;
 mod wait;
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 pub(crate) use contents::contents;
-pub(crate) use disk::{real_directory, refuse_memory};
+pub(crate) use disk::{DIRECTORY_PREFIX, parent_of_directories, real_directory, refuse_memory};
 pub(crate) use etcdctl::Etcdctl;
 pub(crate) use http::get;
 pub(crate) use kv::{Kv, Pairs, kv, read_all, runtime};
 pub(crate) use node::{Node, signal};
+pub(crate) use place::Place;
 pub(crate) use ports::{free_ports, hold_ports};
 pub(crate) use run::{Ran, quorate, quorate_command, run};
 pub(crate) use shared::{shared_data, word_counts};
@@ -51,6 +55,12 @@ pub(crate) struct Plan {
     pub(crate) nodes: usize,
     /// A data directory for each node; empty: in a temporary directory on a real disk.
     pub(crate) directories: Vec<PathBuf>,
+    /// A place for each node; empty: free ports of the loopback address.
+    pub(crate) places: Vec<Place>,
+    /// A [launcher](Node::launcher) for each node; empty: none has one.
+    pub(crate) launchers: Vec<Vec<String>>,
+    /// More flags for every node.
+    pub(crate) flags: Vec<String>,
     /// No other cluster may run at the same time, because the test measures.
     pub(crate) alone: bool,
 }
@@ -61,6 +71,9 @@ impl Plan {
         Plan {
             nodes,
             directories: Vec::new(),
+            places: Vec::new(),
+            launchers: Vec::new(),
+            flags: Vec::new(),
             alone: false,
         }
     }
@@ -74,6 +87,24 @@ impl Plan {
     /// The nodes' data directories, in order; they must lie on real disks.
     pub(crate) fn directories(mut self, directories: &[PathBuf]) -> Plan {
         self.directories = directories.to_vec();
+        self
+    }
+
+    /// The nodes' places, in order.
+    pub(crate) fn places(mut self, places: &[Place]) -> Plan {
+        self.places = places.to_vec();
+        self
+    }
+
+    /// The nodes' launchers, in order.
+    pub(crate) fn launchers(mut self, launchers: &[Vec<String>]) -> Plan {
+        self.launchers = launchers.to_vec();
+        self
+    }
+
+    /// One more flag for every node.
+    pub(crate) fn flag(mut self, flag: &str) -> Plan {
+        self.flags.push(flag.to_owned());
         self
     }
 
@@ -101,21 +132,27 @@ impl Plan {
     /// Starts all nodes and waits until each serves; an error when a port was taken meanwhile.
     fn found(&self, scratch: &Path) -> Result<Vec<Node>, String> {
         let held = hold_ports(2 * self.nodes);
-        let ports: Vec<u16> = held.iter().map(ports::port).collect();
+        let places: Vec<Place> = match self.places.len() {
+            0 => held.chunks(2).map(place_of).collect(),
+            _ => self.places.clone(),
+        };
         let names: Vec<String> = (1..=self.nodes).map(|i| format!("n{i}")).collect();
         let members: Vec<String> = names
             .iter()
-            .zip(ports.chunks(2))
-            .map(|(name, ports)| format!("{name}=http://127.0.0.1:{}", ports[1]))
+            .zip(&places)
+            .map(|(name, place)| format!("{name}=http://{}", place.dialled_at))
             .collect();
         let mut nodes: Vec<Node> = names
             .iter()
-            .zip(ports.chunks(2))
+            .zip(&places)
             .enumerate()
-            .map(|(i, (name, ports))| Node {
+            .map(|(i, (name, place))| Node {
                 name: name.clone(),
-                client_port: ports[0],
-                peer_port: ports[1],
+                address: place.address,
+                client_port: place.client_port,
+                peer_port: place.peer_port,
+                dialled_at: place.dialled_at,
+                launcher: self.launchers.get(i).cloned().unwrap_or_default(),
                 directory: match self.directories.get(i) {
                     Some(given) => given.clone(),
                     None => scratch.join(name),
@@ -123,6 +160,7 @@ impl Plan {
                 log: scratch.join(format!("{name}.log")),
                 initial_cluster: members.join(","),
                 joins: false,
+                flags: self.flags.clone(),
                 process: None,
             })
             .collect();
@@ -136,6 +174,15 @@ impl Plan {
         }
         Ok(nodes)
     }
+}
+
+/// Two free ports of the loopback address.
+fn place_of(held: &[TcpListener]) -> Place {
+    Place::at(
+        Ipv4Addr::LOCALHOST,
+        ports::port(&held[0]),
+        ports::port(&held[1]),
+    )
 }
 
 /// Real processes, numbered from 0.
@@ -166,15 +213,19 @@ impl Cluster {
     /// until it serves; gives its number.
     pub(crate) fn join(&mut self, by: usize, learner: bool) -> usize {
         let (scratch, number) = (self._scratch.path().to_owned(), self.len() + 1);
-        let first = free_ports(2);
+        let place = place_of(&hold_ports(2));
         self.nodes.push(Node {
             name: format!("n{number}"),
-            client_port: first,
-            peer_port: first + 1,
+            address: place.address,
+            client_port: place.client_port,
+            peer_port: place.peer_port,
+            dialled_at: place.dialled_at,
+            launcher: Vec::new(),
             directory: scratch.join(format!("n{number}")),
             log: scratch.join(format!("n{number}.log")),
             initial_cluster: String::new(),
             joins: true,
+            flags: Vec::new(),
             process: None,
         });
         self.join_at(by, learner, number - 1)
@@ -185,7 +236,7 @@ impl Cluster {
         let node = &self.nodes[i];
         let (name, url) = (
             node.name.clone(),
-            format!("--peer-urls=http://127.0.0.1:{}", node.peer_port),
+            format!("--peer-urls=http://{}", node.dialled_at),
         );
         let mut words = vec!["member", "add", &name, &url];
         if learner {
@@ -239,7 +290,7 @@ impl Cluster {
     /// Waits until node `i` serves a linearizable read: it has applied all that was acknowledged before.
     pub(crate) fn wait_until_healthy(&self, i: usize) {
         let what = format!("{} to be healthy", self.nodes[i].name);
-        self.wait_for(&what, || get(self.nodes[i].client_port, "/health").ok());
+        self.wait_for(&what, || self.nodes[i].page("/health").ok());
     }
 
     /// The leader that all running nodes agree on now, if they do.
@@ -284,8 +335,18 @@ impl Cluster {
     }
 
     /// As [`wait_for`], and fails at once when a node that should be running has ended.
-    pub(crate) fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        wait_for(what, PATIENCE, || {
+    pub(crate) fn wait_for<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> T {
+        self.wait_within(what, PATIENCE, look)
+    }
+
+    /// The same, with a limit of its own.
+    pub(crate) fn wait_within<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> T {
+        wait_for(what, limit, || {
             for node in &self.nodes {
                 if let Some(how) = node.ended_unasked() {
                     panic!(
@@ -301,7 +362,7 @@ impl Cluster {
 
     /// The sum over all labels of a metric on node `i`; `name` is as on the page.
     pub(crate) fn metric(&self, i: usize, name: &str) -> f64 {
-        let page = get(self.nodes[i].client_port, "/metrics").expect("the page of metrics");
+        let page = self.nodes[i].page("/metrics").expect("the page of metrics");
         let mut values = page
             .lines()
             .filter(|line| !line.starts_with('#'))

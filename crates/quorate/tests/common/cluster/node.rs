@@ -1,6 +1,8 @@
 //! One node: its place, its flags, its process.
 
 use std::fs::{self, OpenOptions};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,8 +17,13 @@ const LINES_SHOWN: usize = 40;
 /// A member of a cluster, running or not.
 pub(crate) struct Node {
     pub(crate) name: String,
+    pub(crate) address: Ipv4Addr,
     pub(crate) client_port: u16,
     pub(crate) peer_port: u16,
+    /// Where the others dial it.
+    pub(crate) dialled_at: SocketAddrV4,
+    /// A program with its words that runs the binary, if one is needed; it must become it (exec).
+    pub(crate) launcher: Vec<String>,
     /// The data directory.
     pub(crate) directory: PathBuf,
     /// Standard error and output of all its lives.
@@ -24,38 +31,52 @@ pub(crate) struct Node {
     pub(crate) initial_cluster: String,
     /// Whether it joins, or joined, a cluster that others founded.
     pub(crate) joins: bool,
+    /// More flags.
+    pub(crate) flags: Vec<String>,
     pub(crate) process: Option<Child>,
 }
 
 impl Node {
-    /// `127.0.0.1:port`, for clients.
+    /// `address:port`, for clients.
     pub(crate) fn endpoint(&self) -> String {
-        format!("127.0.0.1:{}", self.client_port)
+        self.client_address().to_string()
+    }
+
+    fn client_address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.address, self.client_port)
+    }
+
+    /// The body of a page that it serves to clients.
+    pub(crate) fn page(&self, path: &str) -> io::Result<String> {
+        http::get_at(self.client_address(), path)
     }
 
     /// The words behind `quorate`.
     pub(crate) fn words(&self) -> Vec<String> {
-        let client = format!("http://127.0.0.1:{}", self.client_port);
-        let peer = format!("http://127.0.0.1:{}", self.peer_port);
+        let client = format!("http://{}", self.client_address());
+        let peer = SocketAddrV4::new(self.address, self.peer_port);
         let state = if self.joins { "existing" } else { "new" };
-        vec![
+        let mut words = vec![
             "serve".to_owned(),
             format!("--name={}", self.name),
             format!("--data-dir={}", self.directory.display()),
             format!("--listen-client-urls={client}"),
             format!("--advertise-client-urls={client}"),
-            format!("--listen-peer-urls={peer}"),
-            format!("--initial-advertise-peer-urls={peer}"),
+            format!("--listen-peer-urls=http://{peer}"),
+            format!("--initial-advertise-peer-urls=http://{}", self.dialled_at),
             format!("--initial-cluster={}", self.initial_cluster),
             format!("--initial-cluster-state={state}"),
             format!("--exit-with-parent={}", std::process::id()),
-        ]
+        ];
+        words.extend(self.flags.iter().cloned());
+        words
     }
 
     /// Takes another port for peers, before its next start, at which its flags say so.
     pub(crate) fn move_peer_port(&mut self) {
         let before = format!(":{}", self.peer_port);
         self.peer_port = super::free_ports(1);
+        self.dialled_at.set_port(self.peer_port);
         let after = format!(":{}", self.peer_port);
         self.initial_cluster = self.initial_cluster.replace(&before, &after);
         // The flags no longer describe the cluster as it was founded.
@@ -70,7 +91,7 @@ impl Node {
             .append(true)
             .open(&self.log)
             .expect("a log file");
-        let mut command = super::run::quorate_command();
+        let mut command = super::run::quorate_command_by(&self.launcher);
         command
             .args(self.words())
             .stdin(Stdio::null())
@@ -147,7 +168,7 @@ impl Node {
 
     /// What it says of itself; nothing if it does not answer.
     pub(crate) fn status(&self) -> Option<NodeStatus> {
-        let page = http::get(self.client_port, "/quorate/status").ok()?;
+        let page = self.page("/quorate/status").ok()?;
         Some(serde_json::from_str(&page).expect("a status"))
     }
 

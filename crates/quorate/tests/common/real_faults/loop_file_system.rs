@@ -13,56 +13,68 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::cluster::{DIRECTORY_PREFIX, parent_of_directories, real_directory};
+
 /// What [`LoopFileSystem`] runs.
 pub(crate) const PROGRAMS: [&str; 5] = ["losetup", "mkfs.ext4", "mount", "umount", "xfs_io"];
-
-/// The names of directories with mount points begin with this, and go on with the process id.
-const DIRECTORY_PREFIX: &str = "mounted-by-";
 
 /// A temporary directory for images and mount points. Clears away those of test processes that
 /// were killed and could not do so themselves.
 pub(crate) fn directory_for_mounts() -> TempDir {
-    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    fs::create_dir_all(parent).expect("cargo's directory for tests");
-    for entry in fs::read_dir(parent).expect("a directory").flatten() {
-        if is_left_behind(&entry.file_name().to_string_lossy()) {
+    clear_away_directories(|process| !is_alive(process));
+    real_directory()
+}
+
+/// Whether a process with this id runs. One that has ended and was not waited for holds nothing
+/// any more (proc_pid_stat(5), the field behind the name).
+pub(crate) fn is_alive(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// Unmounts and removes what the tests of processes that are gone have left behind.
+pub(crate) fn clear_away_directories(is_gone: impl Fn(u32) -> bool) {
+    let entries = fs::read_dir(parent_of_directories()).expect("a directory");
+    for entry in entries.flatten() {
+        let owner = owner(&entry.file_name().to_string_lossy());
+        if owner.is_some_and(&is_gone) {
             clear_away(&entry.path());
         }
     }
-    let prefix = format!("{DIRECTORY_PREFIX}{}-", std::process::id());
-    let mut builder = tempfile::Builder::new();
-    builder
-        .prefix(&prefix)
-        .tempdir_in(parent)
-        .expect("a temporary directory")
 }
 
-/// Whether a directory of this name was made by a process that is gone.
-fn is_left_behind(name: &str) -> bool {
-    let process = name
-        .strip_prefix(DIRECTORY_PREFIX)
-        .and_then(|rest| rest.split('-').next());
-    process.is_some_and(|process| !Path::new("/proc").join(process).exists())
+/// The process that made a directory of this name.
+fn owner(name: &str) -> Option<u32> {
+    let rest = name.strip_prefix(DIRECTORY_PREFIX)?;
+    rest.split('-').next()?.parse().ok()
 }
 
 /// Another test process may be at the same work, so that any of these steps may find nothing.
 fn clear_away(directory: &Path) {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mount_points = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir());
-    let still_used = mount_points
-        .filter(|mount_point| {
-            // What is not mounted any more is refused, and needs nothing.
-            let _ = run(Command::new("umount").arg(mount_point));
-            fs::remove_dir(mount_point).is_err() && mount_point.exists()
-        })
-        .count();
-    if still_used == 0 {
+    for mount_point in mount_points_below(directory) {
+        if run(Command::new("umount").arg(&mount_point)).is_err() {
+            // Lazily, then: the kernel does it once nobody uses it any more.
+            let _ = run(Command::new("umount").arg("-l").arg(&mount_point));
+        }
+    }
+    if mount_points_below(directory).is_empty() {
         let _ = fs::remove_dir_all(directory);
     } else {
         eprintln!("left behind, and in use: {}", directory.display());
     }
+}
+
+/// What is mounted below `directory` (proc_pid_mountinfo(5), the fifth field).
+fn mount_points_below(directory: &Path) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let paths = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    paths
+        .map(PathBuf::from)
+        .filter(|path| path.starts_with(directory))
+        .collect()
 }
 
 /// A file system of its own, mounted below a directory of the test. Unmounted, and its image

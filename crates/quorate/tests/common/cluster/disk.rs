@@ -11,12 +11,27 @@ const RAMFS: u64 = 0x8584_58f6;
 /// One that lives on others.
 const OVERLAY: u64 = 0x794c_7630;
 
-/// A temporary directory on a real disk: in cargo's target directory.
-pub(crate) fn real_directory() -> tempfile::TempDir {
+/// The names of temporary directories begin with this and go on with the process id, so that those of processes that
+/// were killed can be told from those in use.
+pub(crate) const DIRECTORY_PREFIX: &str = "of-process-";
+
+/// Where temporary directories are: in cargo's target directory.
+pub(crate) fn parent_of_directories() -> &'static Path {
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::create_dir_all(parent).expect("cargo's directory for tests");
+    parent
+}
+
+/// A temporary directory on a real disk.
+pub(crate) fn real_directory() -> tempfile::TempDir {
+    let parent = parent_of_directories();
     refuse_memory(parent);
-    tempfile::tempdir_in(parent).expect("a temporary directory")
+    let prefix = format!("{DIRECTORY_PREFIX}{}-", std::process::id());
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix(&prefix)
+        .tempdir_in(parent)
+        .expect("a temporary directory")
 }
 
 /// Fails the test if `path` lies in memory: what it would say of durability would be worth nothing.
