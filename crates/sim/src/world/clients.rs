@@ -1,5 +1,6 @@
 //! What clients ask, and what must be true of what they hear.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -11,7 +12,7 @@ use quorate_proto::etcdserverpb::{
     CompactionRequest, Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
 };
 use quorate_raft::{Instant, ReadId};
-use quorate_replica::{Proposal, RequestError};
+use quorate_replica::{MemberTable, Proposal, RequestError};
 
 use super::event::Event;
 use super::{Input, World};
@@ -44,6 +45,8 @@ pub enum Asked {
 pub enum Outcome {
     /// It took effect, and the client was told so.
     Acknowledged(Reply),
+    /// The members were changed, and are these.
+    Changed(Arc<MemberTable>),
     /// A linearizable read was allowed at this revision.
     ReadAt(i64),
     /// The client heard this instead.
@@ -56,6 +59,7 @@ impl Outcome {
     fn words(&self) -> String {
         match self {
             Outcome::Acknowledged(_) => "took effect".to_owned(),
+            Outcome::Changed(table) => format!("changed the members to {table:?}"),
             Outcome::ReadAt(revision) => format!("read at revision {revision}"),
             Outcome::Failed(error) => format!("failed: {error}"),
             Outcome::Unknown => "lost its node".to_owned(),
@@ -277,6 +281,12 @@ impl World {
                 Ok(reply) => self.ended(op, Outcome::Acknowledged(reply)),
                 Err(error) => self.ended(op, Outcome::Failed(error)),
             }
+        }
+    }
+
+    pub(super) fn answer_change(&mut self, node: usize, sequence: u64, table: Arc<MemberTable>) {
+        if let Some(op) = self.process_mut(node).answers.remove(&sequence) {
+            self.ended(op, Outcome::Changed(table));
         }
     }
 

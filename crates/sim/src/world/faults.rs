@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use quorate_disk::Crash;
 
-use super::World;
 use super::event::Event;
+use super::{Presence, World};
 use crate::tally::{Counter as _, Fault};
 
 impl World {
@@ -148,7 +148,9 @@ impl World {
             let seed = self.random.next();
             self.crash(node, Crash::Random(seed));
         }
-        self.start(node);
+        if self.members[node].presence == Presence::Present {
+            self.start(node);
+        }
     }
 
     /// Everything works from now on, and whoever is down starts.
@@ -166,7 +168,8 @@ impl World {
                 let seed = self.random.next();
                 self.crash(node, Crash::Random(seed));
             }
-            if self.members[node].process.is_none() {
+            let is_down = self.members[node].process.is_none();
+            if is_down && self.members[node].presence == Presence::Present {
                 self.start(node);
             }
         }

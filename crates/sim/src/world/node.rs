@@ -109,6 +109,10 @@ pub struct Process {
 pub struct Member {
     /// Its id.
     pub id: NodeId,
+    /// Whether it is a member.
+    pub presence: super::Presence,
+    /// It was removed and is about to stop.
+    pub(crate) leaves: bool,
     /// Its disk.
     pub disk: SimDisk,
     pub(crate) process: Option<Process>,

@@ -7,6 +7,10 @@ use crate::Random;
 pub struct Plan {
     /// Members of the cluster.
     pub nodes: usize,
+    /// Nodes that may become members.
+    pub newcomers: usize,
+    /// The mean time between two changes of the members.
+    pub change_every_ms: u64,
     /// Clients, each with one request outstanding.
     pub clients: usize,
     /// Virtual time during which things go wrong; then everything heals.
@@ -48,6 +52,8 @@ impl Plan {
     pub fn quiet(nodes: usize) -> Plan {
         Plan {
             nodes,
+            newcomers: 0,
+            change_every_ms: 0,
             clients: 0,
             chaos_ms: 0,
             fault_every_ms: 0,
@@ -95,6 +101,8 @@ impl Plan {
             pre_vote: random.percent(85),
             snapshot_log_bytes: random.pick(&[u64::MAX, 500, 5_000, 50_000]),
             snapshot_chunk_bytes: random.pick(&[512, 4 << 10]),
+            newcomers: sometimes(random, 30, 4) as usize,
+            change_every_ms: random.pick(&[200, 600, 1_500]),
         }
     }
 }
