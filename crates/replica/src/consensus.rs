@@ -87,6 +87,8 @@ pub struct Effects {
     /// Who the members are by an entry that was appended here, and may be cut off again: they
     /// have to be reached before it can be committed.
     pub members: Option<MemberTable>,
+    /// The same once that entry is durable here.
+    pub durable_members: Option<MemberTable>,
     /// The membership in force, when it changed.
     pub membership: Option<Membership>,
     /// How the transfer that [`Consensus::transfer`] began has ended.
@@ -252,7 +254,7 @@ impl Consensus {
         while let Some((_, bytes)) = self.unwritten.pop_front_if(|(first, _)| *first <= id) {
             self.unwritten_bytes -= bytes;
         }
-        self.answer_second_voter();
+        self.note_durable_tables();
     }
 
     /// Entries read back from the log.
@@ -549,6 +551,7 @@ impl Effects {
             && self.failed_reads.is_empty()
             && self.state.is_none()
             && self.members.is_none()
+            && self.durable_members.is_none()
             && self.membership.is_none()
             && self.transfer.is_none()
     }

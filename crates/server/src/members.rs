@@ -23,8 +23,9 @@ pub(crate) struct Members {
 struct State {
     applied: Arc<MemberTable>,
     appended: MemberTable,
+    durable: MemberTable,
     told: MemberTable,
-    in_force: Vec<NodeId>,
+    in_force: Membership,
 }
 
 /// Whether somebody is a member.
@@ -43,8 +44,9 @@ impl Members {
             state: RwLock::new(State {
                 applied: Arc::new(founders.clone()),
                 appended: MemberTable::default(),
+                durable: MemberTable::default(),
                 told: contacts,
-                in_force: Vec::new(),
+                in_force: Membership::default(),
             }),
             founders,
             changes: watch::Sender::new(()),
@@ -61,14 +63,15 @@ impl Members {
         Arc::clone(&self.read().applied)
     }
 
-    /// The newest table that nothing can undo: the applied one, unless this node is the only voter.
-    /// What that has appended stays, and whoever it added must hear of it before it can be applied.
+    /// The newest table that nothing can undo: the applied one, unless this node was the only voter
+    /// and takes others in. That stays once it is durable here, and whoever comes must hear of it
+    /// before it can be applied.
     pub(crate) fn certain(&self) -> MemberTable {
         let state = self.read();
-        let votes_alone = state.applied.membership().voters == [self.me];
-        let mut in_force = state.in_force.iter();
-        if votes_alone && in_force.all(|id| state.appended.get(id.0).is_some()) {
-            return state.appended.clone();
+        let ids = state.durable.iter().map(|(id, _)| NodeId(id));
+        let voted_alone = state.in_force.voters_outgoing == [self.me];
+        if voted_alone && ids.eq(state.in_force.members()) {
+            return state.durable.clone();
         }
         (*state.applied).clone()
     }
@@ -88,9 +91,14 @@ impl Members {
         self.changes.send_replace(());
     }
 
+    /// The entry with this table is durable here.
+    pub(crate) fn set_durable(&self, table: MemberTable) {
+        self.write().durable = table;
+    }
+
     /// This membership is in force.
-    pub(crate) fn set_in_force(&self, membership: &Membership) {
-        self.write().in_force = membership.members();
+    pub(crate) fn set_in_force(&self, membership: Membership) {
+        self.write().in_force = membership;
         self.changes.send_replace(());
     }
 
@@ -108,7 +116,7 @@ impl Members {
     /// Whether `id` is a member, in force or applied or by others' word.
     pub(crate) fn standing(&self, id: NodeId) -> Standing {
         let state = self.read();
-        if state.in_force.contains(&id) || state.applied.get(id.0).is_some() {
+        if state.in_force.contains(id) || state.applied.get(id.0).is_some() {
             Standing::Member
         } else if state.applied.is_removed(id.0) || state.told.is_removed(id.0) {
             Standing::Removed
@@ -123,7 +131,9 @@ impl Members {
     pub(crate) fn peers(&self) -> BTreeMap<NodeId, Vec<String>> {
         let state = self.read();
         let ids = state.applied.iter().chain(state.told.iter());
-        let ids = ids.map(|(id, _)| NodeId(id)).chain(state.in_force.clone());
+        let ids = ids
+            .map(|(id, _)| NodeId(id))
+            .chain(state.in_force.members());
         let mut ids: Vec<NodeId> = ids.collect();
         drop(state);
         ids.retain(|id| *id != self.me && self.standing(*id) == Standing::Member);
@@ -175,12 +185,37 @@ mod tests {
         assert_eq!(members.standing(NodeId(2)), Standing::Stranger);
         members.set_appended(table(&[1, 2]));
         assert_eq!(reached(&members), [0; 0], "not before it is in force");
-        members.set_in_force(&Membership::of_voters(vec![NodeId(1), NodeId(2)]));
+        members.set_in_force(Membership::of_voters(vec![NodeId(1), NodeId(2)]));
         assert_eq!(reached(&members), [2]);
-        members.set_in_force(&Membership::of_voters(vec![NodeId(1)]));
+        members.set_in_force(Membership::of_voters(vec![NodeId(1)]));
         assert_eq!(reached(&members), [0; 0], "the addition was cut off");
         members.set_applied(&Arc::new(table(&[1, 2])));
         assert_eq!(reached(&members), [2]);
+    }
+
+    #[test]
+    fn what_the_only_voter_appended_is_told_as_soon_as_it_is_durable() {
+        let members = Members::new(1, table(&[1]), MemberTable::default());
+        members.set_appended(table(&[1, 2]));
+        members.set_in_force(Membership {
+            voters: vec![NodeId(1), NodeId(2)],
+            voters_outgoing: vec![NodeId(1)],
+            learners: Vec::new(),
+        });
+        assert_eq!(members.certain(), table(&[1]), "a power cut would undo it");
+        members.set_durable(table(&[1, 2]));
+        assert_eq!(members.certain(), table(&[1, 2]));
+        members.set_in_force(Membership {
+            voters: vec![NodeId(1), NodeId(2), NodeId(3)],
+            voters_outgoing: vec![NodeId(1), NodeId(2)],
+            learners: Vec::new(),
+        });
+        members.set_durable(table(&[1, 2, 3]));
+        assert_eq!(
+            members.certain(),
+            table(&[1]),
+            "another leader may cut it off"
+        );
     }
 
     #[test]

@@ -67,8 +67,9 @@ impl Server {
             tracing::warn!("{note}");
         }
         let members = Members::new(identity.member_id, origin.founders, origin.contacts);
+        members.set_durable(node.members.clone());
         members.set_appended(std::mem::take(&mut node.members));
-        members.set_in_force(&node.consensus.status().raft.membership);
+        members.set_in_force(node.consensus.status().raft.membership);
         let store = std::mem::take(&mut node.store);
         let snapshots = node.snapshots.clone();
         let core = Core::new(settings, identity, clock, store, members);

@@ -35,6 +35,8 @@ pub(super) struct Members {
     waiting: VecDeque<WaitingChange>,
     retry_at: Option<Instant>,
     second_voter: Option<SecondVoter>,
+    /// The newest table in the log, and its index, until it is durable here.
+    unwritten: Option<(LogIndex, MemberTable)>,
 }
 
 /// The only voter takes a second one, which can hardly start before its addition was answered, and
@@ -99,9 +101,20 @@ impl Consensus {
     }
 
     /// The log is durable further than before.
-    pub(super) fn answer_second_voter(&mut self) {
-        let durable = |change: &mut SecondVoter| change.index <= self.raft.status().durable_index;
-        if let Some(change) = self.members.second_voter.take_if(durable)
+    pub(super) fn note_durable_tables(&mut self) {
+        if self.members.unwritten.is_none() && self.members.second_voter.is_none() {
+            return;
+        }
+        let durable = self.raft.status().durable_index;
+        let unwritten = self
+            .members
+            .unwritten
+            .take_if(|(index, _)| *index <= durable);
+        if let Some((_, table)) = unwritten {
+            self.effects.durable_members = Some(table);
+        }
+        let second_voter = &mut self.members.second_voter;
+        if let Some(change) = second_voter.take_if(|change| change.index <= durable)
             && self.proposals.take(change.sequence)
         {
             self.effects.changes.push((change.sequence, change.table));
@@ -307,6 +320,7 @@ impl Consensus {
             if let Payload::Membership { context, .. } = &entry.payload
                 && let Some(table) = table_of(context)
             {
+                self.members.unwritten = Some((entry.index, table.clone()));
                 self.effects.members = Some(table);
             }
         }

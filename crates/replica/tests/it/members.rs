@@ -201,6 +201,10 @@ fn a_member_that_was_away_finds_those_that_came_meanwhile() {
     let added = world.add_member(follower, 3, true);
     run_until_changed(&mut world, added);
     run_until_present(&mut world, 3);
+    let written = world.ask(3, None, Asked::PutUnique);
+    world.run_until("it is caught up", SOON, |world| {
+        world.ops[written].is_acknowledged()
+    });
     let promoted = world.change_members(leader, Change::Promote(4));
     run_until_changed(&mut world, promoted);
     let to = world.members[3].id;

@@ -163,16 +163,20 @@ async fn hear(
     answers: mpsc::Sender<Result<Frame, Status>>,
     mut replacement: oneshot::Receiver<()>,
 ) {
+    let mut changes = core.members.watch();
     loop {
         let frame = tokio::select! {
-            frame = frames.message() => frame,
+            frame = frames.message() => Some(frame),
+            _ = changes.changed() => None,
             _ = &mut replacement => return,
             () = answers.closed() => return,
         };
-        let Ok(Some(frame)) = frame else { return };
         if core.members.standing(peer) == Standing::Removed {
-            return; // It dials again, and hears why it is not heard.
+            // It dials again, and hears why it is not heard; even if it has nothing to say.
+            return;
         }
+        let Some(frame) = frame else { continue };
+        let Ok(Some(frame)) = frame else { return };
         core.metrics
             .peer_received_bytes
             .inc_by(frame.payload.len() as u64);

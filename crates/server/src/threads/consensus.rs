@@ -126,8 +126,11 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
     if let Some(table) = effects.members {
         core.members.set_appended(table);
     }
+    if let Some(table) = effects.durable_members {
+        core.members.set_durable(table);
+    }
     if let Some(membership) = effects.membership {
-        core.members.set_in_force(&membership);
+        core.members.set_in_force(membership);
     }
     for (peer, message) in effects.send {
         core.peers.send(peer, message);

@@ -151,6 +151,9 @@ impl World {
             let delay = self.disk_delay();
             self.after(delay, Event::Fetch { node, life });
         }
+        if let Some(table) = effects.durable_members {
+            self.process_mut(node).durable_members = table;
+        }
         for (sequence, table) in effects.changes {
             self.answer_change(node, sequence, table);
         }

@@ -14,8 +14,8 @@ use quorate_proto::peer::member_change::Change;
 use quorate_raft::NodeId;
 use quorate_replica::{Member, MemberTable};
 
-use super::World;
 use super::event::Event;
+use super::{Process, World};
 use crate::tally::{Rare, sometimes};
 
 /// How long a member that was removed goes on, as in the server.
@@ -48,6 +48,18 @@ fn attributes(id: u64, name: &str, is_learner: bool) -> Member {
 pub(super) fn founders(nodes: usize) -> MemberTable {
     let members = (1..=nodes as u64).map(|id| (id, attributes(id, &format!("n{id}"), false)));
     MemberTable::new(members)
+}
+
+/// Whether this member, asked who is one, names `id` (the server's `Members::certain`).
+fn is_told(me: NodeId, process: &Process, id: u64) -> bool {
+    let durable = &process.durable_members;
+    let in_force = process.consensus.status().raft.membership;
+    let ids = durable.iter().map(|(id, _)| NodeId(id));
+    // Nothing can undo whom the only voter took in, once it is durable.
+    match in_force.voters_outgoing == [me] && ids.eq(in_force.members()) {
+        true => durable.get(id).is_some(),
+        false => process.applier.members().get(id).is_some(),
+    }
 }
 
 impl World {
@@ -133,18 +145,11 @@ impl World {
             return;
         }
         let id = self.members[node].id.0;
-        let told = self.members.iter().filter_map(|member| {
-            let applier = &member.process.as_ref()?.applier;
-            let table = applier.members();
-            let is_known = table.get(id).is_some();
-            // Nothing can undo what the only voter has appended.
-            let voters = table.membership().voters;
-            let consensus = &member.process.as_ref()?.consensus;
-            let is_certain =
-                voters == [member.id] && consensus.status().raft.membership.contains(NodeId(id));
-            Some(is_known || is_certain)
-        });
-        if !told.collect::<Vec<_>>().contains(&true) {
+        let tells = |member: &super::Member| {
+            let process = member.process.as_ref();
+            process.is_some_and(|process| is_told(member.id, process, id))
+        };
+        if !self.members.iter().any(tells) {
             return self.after(Duration::from_millis(200), Event::Join { node });
         }
         self.members[node].presence = Presence::Present;
@@ -218,6 +223,18 @@ impl World {
         let is_removed = applier.members().is_removed(me.0) && !membership.contains(me);
         if is_removed && !membership.is_joint() {
             self.leave(node);
+        }
+        self.close_links_of_the_removed(node);
+    }
+
+    /// Who was removed may have nothing to say; it dials again, and hears why.
+    fn close_links_of_the_removed(&mut self, node: usize) {
+        let table = Arc::clone(self.table(node));
+        for other in self.present() {
+            let stays = self.members[other].leaves || !table.is_removed(self.members[other].id.0);
+            if !stays && other != node && self.network.link(other, node).up {
+                self.lose_link(other, node, Duration::from_millis(20));
+            }
         }
     }
 

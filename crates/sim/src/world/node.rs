@@ -12,8 +12,8 @@ use quorate_raft::{
     Entry, Fetch, Instant, LogIndex, NodeId, ReadGrant, ReadId, SnapshotMeta, WriteId,
 };
 use quorate_replica::{
-    Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal,
-    WriteRequest,
+    Applier, Consensus, LogWriter, MemberTable, Node, NodeSettings, OpenError, PeerMessage,
+    Proposal, WriteRequest,
 };
 use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{Note, Preparer};
@@ -103,6 +103,8 @@ pub struct Process {
     pub(crate) forwarded: BTreeMap<u64, bool>,
     /// Whether it led when it was last asked.
     pub(crate) led: bool,
+    /// By the newest entry that says so and is durable here.
+    pub(crate) durable_members: MemberTable,
 }
 
 /// A member: its disk, and its process while it lives.
@@ -145,6 +147,7 @@ impl Process {
             store,
             snapshots: files,
             notes,
+            members: durable_members,
             ..
         } = node;
         let applied = Applied {
@@ -179,6 +182,7 @@ impl Process {
             next_sequence: 1,
             forwarded: BTreeMap::new(),
             led: false,
+            durable_members,
         };
         Ok((process, notes))
     }
