@@ -22,6 +22,7 @@ pub(crate) struct Members {
 
 struct State {
     applied: Arc<MemberTable>,
+    applied_membership: Membership,
     appended: MemberTable,
     durable: MemberTable,
     told: MemberTable,
@@ -43,6 +44,7 @@ impl Members {
             me: NodeId(me),
             state: RwLock::new(State {
                 applied: Arc::new(founders.clone()),
+                applied_membership: founders.membership(),
                 appended: MemberTable::default(),
                 durable: MemberTable::default(),
                 told: contacts,
@@ -76,12 +78,17 @@ impl Members {
         (*state.applied).clone()
     }
 
-    /// The applier has this table.
-    pub(crate) fn set_applied(&self, table: &Arc<MemberTable>) {
-        if Arc::ptr_eq(&self.read().applied, table) {
+    /// The applier has this table and this membership.
+    pub(crate) fn set_applied(&self, table: &Arc<MemberTable>, membership: &Membership) {
+        let state = self.read();
+        if Arc::ptr_eq(&state.applied, table) && state.applied_membership == *membership {
             return;
         }
-        self.write().applied = Arc::clone(table);
+        drop(state);
+        let mut state = self.write();
+        state.applied = Arc::clone(table);
+        state.applied_membership = membership.clone();
+        drop(state);
         self.changes.send_replace(());
     }
 
@@ -113,12 +120,16 @@ impl Members {
         self.changes.subscribe()
     }
 
-    /// Whether `id` is a member, in force or applied or by others' word.
+    /// Whether `id` is a member, in force or applied or by others' word. It is removed only when the
+    /// end of that change is applied here: before, it may be needed to finish it, and who is told to
+    /// be removed stops for good.
     pub(crate) fn standing(&self, id: NodeId) -> Standing {
         let state = self.read();
-        if state.in_force.contains(id) || state.applied.get(id.0).is_some() {
+        let is_in_a_membership =
+            state.in_force.contains(id) || state.applied_membership.contains(id);
+        if is_in_a_membership || state.applied.get(id.0).is_some() {
             Standing::Member
-        } else if state.applied.is_removed(id.0) || state.told.is_removed(id.0) {
+        } else if state.applied.is_removed(id.0) {
             Standing::Removed
         } else if state.told.get(id.0).is_some() {
             Standing::Member
@@ -175,6 +186,11 @@ mod tests {
         MemberTable::new(ids.iter().map(member))
     }
 
+    fn apply(members: &Members, table: MemberTable) {
+        let membership = table.membership();
+        members.set_applied(&Arc::new(table), &membership);
+    }
+
     fn reached(members: &Members) -> Vec<u64> {
         members.peers().keys().map(|id| id.0).collect()
     }
@@ -189,7 +205,7 @@ mod tests {
         assert_eq!(reached(&members), [2]);
         members.set_in_force(Membership::of_voters(vec![NodeId(1)]));
         assert_eq!(reached(&members), [0; 0], "the addition was cut off");
-        members.set_applied(&Arc::new(table(&[1, 2])));
+        apply(&members, table(&[1, 2]));
         assert_eq!(reached(&members), [2]);
     }
 
@@ -216,6 +232,25 @@ mod tests {
             table(&[1]),
             "another leader may cut it off"
         );
+    }
+
+    #[test]
+    fn a_member_is_removed_when_the_end_of_that_change_is_applied() {
+        let three = table(&[1, 2, 3]);
+        let members = Members::new(1, three.clone(), MemberTable::default());
+        members.set_in_force(Membership::of_voters(vec![NodeId(1), NodeId(2)]));
+        let mut two = three.to_wire();
+        two.members.retain(|member| member.id != 3);
+        two.removed.push(3);
+        let two = Arc::new(MemberTable::from_wire(&two).expect("sound"));
+        let joint = Membership {
+            voters_outgoing: three.membership().voters,
+            ..two.membership()
+        };
+        members.set_applied(&two, &joint);
+        assert_eq!(members.standing(NodeId(3)), Standing::Member);
+        members.set_applied(&two, &two.membership());
+        assert_eq!(members.standing(NodeId(3)), Standing::Removed);
     }
 
     #[test]

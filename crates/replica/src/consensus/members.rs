@@ -126,7 +126,7 @@ impl Consensus {
         let origin = (self.settings.member.0, self.settings.boot_nonce);
         // It waits in the line of changes: nothing was appended and nothing forwarded.
         self.proposals
-            .appended(&[proposal.clone()], LogIndex(u64::MAX));
+            .appended(std::slice::from_ref(&proposal), LogIndex(u64::MAX));
         self.begin_or_wait(now, wall_ms, origin, proposal.sequence, proposal.body);
     }
 

@@ -29,6 +29,7 @@ fn some_head() -> SnapshotHead {
         membership: Membership::of_voters(vec![NodeId(5), NodeId(6)]),
         log_time_ms: 1_700_000_000_000,
         cluster_version: 1,
+        members: MemberTable::of_voters([5, 6]),
         duplicates,
     }
 }

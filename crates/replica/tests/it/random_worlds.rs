@@ -67,10 +67,3 @@ fn the_same_seed_makes_the_same_world() {
     }
     assert_eq!(hashes.len(), 10, "and another seed another one");
 }
-
-#[test]
-#[ignore]
-fn temporary_trace() {
-    let seed = number("QUORATE_SEED").unwrap_or(1920);
-    let _ = quorate_sim::replay_seed(seed, None, Box::new(|now, words| println!("{now:?} {words}")));
-}

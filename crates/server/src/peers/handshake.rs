@@ -112,7 +112,8 @@ mod tests {
         removed.removed.push(4);
         let table = MemberTable::from_wire(&removed).expect("sound");
         let members = Members::new(1, founders, MemberTable::default());
-        members.set_applied(&Arc::new(table));
+        let membership = table.membership();
+        members.set_applied(&Arc::new(table), &membership);
         check(&identity(1), &members, &handshake)
     }
 

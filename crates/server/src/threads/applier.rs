@@ -115,7 +115,8 @@ fn restore<D: Disk>(
 
 pub(crate) fn publish(core: &Core, applier: &Applier) {
     // Before the index: whoever reads that first finds a table that is at least as new.
-    core.members.set_applied(applier.members());
+    core.members
+        .set_applied(applier.members(), applier.membership());
     let (me, membership) = (NodeId(core.identity.member_id), applier.membership());
     let is_gone = applier.members().is_removed(me.0) && !membership.members().contains(&me);
     if is_gone && !membership.is_joint() {

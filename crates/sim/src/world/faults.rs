@@ -106,7 +106,9 @@ impl World {
         let often = self.random.percent(60);
         let leader = self.leader().filter(|_| often);
         let node = leader.unwrap_or(node);
-        self.members[node].paused_until = self.now + 2 * lasts;
+        let member = &mut self.members[node];
+        member.paused_until = self.now + 2 * lasts;
+        member.stood_until = member.stood_until.max(member.paused_until);
         if !self.random.percent(50) {
             self.inject(Fault::ProcessPaused, Some(node));
             return;

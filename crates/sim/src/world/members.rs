@@ -50,15 +50,15 @@ pub(super) fn founders(nodes: usize) -> MemberTable {
     MemberTable::new(members)
 }
 
-/// Whether this member, asked who is one, names `id` (the server's `Members::certain`).
-fn is_told(me: NodeId, process: &Process, id: u64) -> bool {
+/// Whom this member names when it is asked who is one (the server's `Members::certain`).
+fn certain(me: NodeId, process: &Process) -> &MemberTable {
     let durable = &process.durable_members;
     let in_force = process.consensus.status().raft.membership;
     let ids = durable.iter().map(|(id, _)| NodeId(id));
     // Nothing can undo whom the only voter took in, once it is durable.
     match in_force.voters_outgoing == [me] && ids.eq(in_force.members()) {
-        true => durable.get(id).is_some(),
-        false => process.applier.members().get(id).is_some(),
+        true => durable,
+        false => process.applier.members(),
     }
 }
 
@@ -146,12 +146,13 @@ impl World {
         }
         let id = self.members[node].id.0;
         let tells = |member: &super::Member| {
-            let process = member.process.as_ref();
-            process.is_some_and(|process| is_told(member.id, process, id))
+            let table = certain(member.id, member.process.as_ref()?);
+            table.get(id).map(|_| table.clone())
         };
-        if !self.members.iter().any(tells) {
+        let Some(table) = self.members.iter().find_map(tells) else {
             return self.after(Duration::from_millis(200), Event::Join { node });
-        }
+        };
+        self.members[node].contacts = table;
         self.members[node].presence = Presence::Present;
         self.tally.reached(Rare::MemberJoined);
         self.start(node);
@@ -187,29 +188,43 @@ impl World {
     /// Whether `node` takes `other` for a member: by its log, or because somebody that it knows
     /// says so.
     pub(super) fn knows(&self, node: usize, other: usize) -> bool {
-        let Some(process) = &self.members[node].process else {
-            return false;
-        };
-        let (table, id) = (process.applier.members(), self.members[other].id);
-        let by_its_log = || process.consensus.status().raft.membership.contains(id);
-        if table.get(id.0).is_some() || by_its_log() {
+        if self.knows_itself(node, other) {
             return true;
         }
-        let says_so = |member: &super::Member| {
-            let process = member.process.as_ref()?;
-            let is_known = table.get(member.id.0).is_some();
-            Some(is_known && process.applier.members().get(id.0).is_some())
+        let says_so = |by: usize| {
+            let member = &self.members[by];
+            let id = self.members[other].id.0;
+            let process = member.process.as_ref();
+            process.is_some_and(|process| certain(member.id, process).get(id).is_some())
         };
-        self.members.iter().filter_map(says_so).any(|says| says)
+        (0..self.members.len()).any(|by| says_so(by) && self.knows_itself(node, by))
+    }
+
+    fn knows_itself(&self, node: usize, other: usize) -> bool {
+        let (member, id) = (&self.members[node], self.members[other].id);
+        member.process.as_ref().is_some_and(|process| {
+            let applier = &process.applier;
+            applier.members().get(id.0).is_some()
+                || applier.membership().contains(id)
+                || member.contacts.get(id.0).is_some()
+                || process.consensus.status().raft.membership.contains(id)
+        })
+    }
+
+    /// Whether `node` has applied the end of the change that removed `other`. Before, that one may be
+    /// needed to finish it.
+    fn has_removed(&self, node: usize, other: usize) -> bool {
+        let id = self.members[other].id;
+        let process = self.members[node].process.as_ref();
+        process.is_some_and(|process| {
+            let applier = &process.applier;
+            applier.members().is_removed(id.0) && !applier.membership().contains(id)
+        })
     }
 
     /// Whether `node` says that `other` was removed; whoever hears that stops.
     pub(super) fn turns_away(&mut self, node: usize, other: usize) -> bool {
-        let id = self.members[other].id.0;
-        let Some(process) = &self.members[node].process else {
-            return false;
-        };
-        let is_removed = process.applier.members().is_removed(id);
+        let is_removed = self.has_removed(node, other);
         if is_removed {
             self.leave(other);
         }
@@ -218,10 +233,7 @@ impl World {
 
     /// After each step of an applier: the member stops soon if it has applied its own removal.
     pub(super) fn leave_if_removed(&mut self, node: usize) {
-        let applier = &self.process(node).applier;
-        let (me, membership) = (self.members[node].id, applier.membership());
-        let is_removed = applier.members().is_removed(me.0) && !membership.contains(me);
-        if is_removed && !membership.is_joint() {
+        if self.has_removed(node, node) {
             self.leave(node);
         }
         self.close_links_of_the_removed(node);
@@ -229,9 +241,8 @@ impl World {
 
     /// Who was removed may have nothing to say; it dials again, and hears why.
     fn close_links_of_the_removed(&mut self, node: usize) {
-        let table = Arc::clone(self.table(node));
         for other in self.present() {
-            let stays = self.members[other].leaves || !table.is_removed(self.members[other].id.0);
+            let stays = self.members[other].leaves || !self.has_removed(node, other);
             if !stays && other != node && self.network.link(other, node).up {
                 self.lose_link(other, node, Duration::from_millis(20));
             }

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use quorate_disk::SimDisk;
 use quorate_raft::{Instant, NodeId, Role};
-use quorate_replica::NodeSettings;
+use quorate_replica::{MemberTable, NodeSettings};
 
 pub use clients::{Asked, Op, Outcome};
 use event::Event;
@@ -123,11 +123,13 @@ impl World {
                 true => Presence::Present,
                 false => Presence::Spare,
             },
+            contacts: MemberTable::default(),
             leaves: false,
             disk: SimDisk::new(),
             process: None,
             life: 0,
             paused_until: Instant::ZERO,
+            stood_until: Instant::ZERO,
             wall_skew_ms: 0,
         });
         let mut world = World {

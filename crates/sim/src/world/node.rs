@@ -113,6 +113,8 @@ pub struct Member {
     pub id: NodeId,
     /// Whether it is a member.
     pub presence: super::Presence,
+    /// The members when it joined.
+    pub(crate) contacts: MemberTable,
     /// It was removed and is about to stop.
     pub(crate) leaves: bool,
     /// Its disk.
@@ -122,6 +124,8 @@ pub struct Member {
     pub(crate) life: u64,
     /// Until when its process stands still (SIGSTOP, a virtual machine that is moved).
     pub(crate) paused_until: Instant,
+    /// The same, and nothing cuts it short.
+    pub(crate) stood_until: Instant,
     /// What its wall clock shows beyond the true time, in milliseconds.
     pub(crate) wall_skew_ms: i64,
 }
