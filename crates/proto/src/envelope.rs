@@ -49,6 +49,12 @@ pub enum CommandKind {
     Compact = 4,
     /// The cluster's new version: four bytes, little-endian.
     ClusterVersion = 5,
+    /// `quorate.peer.v1.MemberChange`: asked of the leader, never in the log.
+    MemberChange = 6,
+    /// `quorate.peer.v1.MemberTable`: in the context of a membership entry, nowhere else.
+    MemberTable = 7,
+    /// `quorate.peer.v1.MemberUpdate`.
+    MemberUpdate = 8,
 }
 
 impl CommandKind {
@@ -60,6 +66,9 @@ impl CommandKind {
             3 => CommandKind::Txn,
             4 => CommandKind::Compact,
             5 => CommandKind::ClusterVersion,
+            6 => CommandKind::MemberChange,
+            7 => CommandKind::MemberTable,
+            8 => CommandKind::MemberUpdate,
             _ => return None,
         })
     }

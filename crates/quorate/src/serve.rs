@@ -57,7 +57,7 @@ fn run(settings: &ServeSettings) -> anyhow::Result<()> {
         parent::exit_with(parent)?;
     }
     logging::start(settings).context("cannot start the log")?;
-    let (data_dir, notes) = DataDir::open(&settings.data_dir, settings.join_existing)?;
+    let (data_dir, notes) = DataDir::open(&settings.data_dir)?;
     tracing::info!("{}", version_line());
     for line in settings.describe() {
         tracing::info!("{line}");
@@ -142,6 +142,7 @@ fn server_settings(settings: &ServeSettings, data_dir: &DataDir) -> ServerSettin
         listen_metrics: settings.listen_metrics.clone(),
         advertise_client_urls: settings.advertise_client.clone(),
         members: members.collect(),
+        join_existing: settings.join_existing,
         cluster_token: settings.cluster_token.clone(),
         heartbeat_interval: settings.heartbeat,
         election_timeout: settings.election_timeout,

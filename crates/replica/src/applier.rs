@@ -6,17 +6,20 @@
 //! and the state alone: equal logs give equal stores, answers and hashes on every member.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
 use quorate_kv::{Answer as Wanted, Application, Command, Reply, Step, Store};
-use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
+use quorate_proto::envelope::{CommandEnvelope, CommandKind, EnvelopeError, RequestId};
+use quorate_proto::peer;
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, SnapshotMeta, Term};
 
 use crate::duplicates::Duplicates;
 use crate::error::{ApplyError, RequestError};
 use crate::limits::FIRST_KEYS_OF_A_COMMAND;
+use crate::members::MemberTable;
 use crate::snapshot_head::SnapshotHead;
 use crate::snapshots::{Capture, SnapshotPolicy};
 
@@ -34,6 +37,8 @@ pub struct Answer {
 pub struct Progress {
     /// Answers to requests of this node, in the order of the log.
     pub answers: Vec<Answer>,
+    /// Requests of this node that changed the members, each with the table that it led to.
+    pub changes: Vec<(u64, Arc<MemberTable>)>,
     /// Reads that may now be served from the store.
     pub released: Vec<ReadId>,
     /// Whether there is more to apply.
@@ -65,21 +70,27 @@ pub struct Applier {
     cluster_version: u32,
     /// In force at `applied`.
     membership: Membership,
+    /// Who the members are at `applied`.
+    members: Arc<MemberTable>,
+    /// Our request whose change of the members is half done.
+    settling: Option<u64>,
     snapshots: SnapshotPolicy,
     /// Bytes of entries applied since the state that the newest snapshot holds.
     bytes_since_snapshot: u64,
 }
 
 impl Applier {
-    /// `membership` is the one that the cluster began with.
+    /// `founders` are the members that the cluster began with.
     pub(crate) fn new(
         member: u64,
         boot_nonce: u32,
-        membership: Membership,
+        founders: MemberTable,
         snapshot_log_bytes: u64,
     ) -> Applier {
         Applier {
-            membership,
+            membership: founders.membership(),
+            members: Arc::new(founders),
+            settling: None,
             snapshots: SnapshotPolicy::new(snapshot_log_bytes),
             bytes_since_snapshot: 0,
             member,
@@ -168,6 +179,16 @@ impl Applier {
         self.cluster_version
     }
 
+    /// Who the members are. The table is another one, by its address, whenever it has changed.
+    pub fn members(&self) -> &Arc<MemberTable> {
+        &self.members
+    }
+
+    /// The membership in force at [`Applier::applied`].
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
     /// Entries that were not applied because their request had been applied before.
     pub fn duplicate_count(&self) -> u64 {
         self.duplicate_count
@@ -220,6 +241,7 @@ impl Applier {
             membership: self.membership.clone(),
             log_time_ms: self.log_time_ms,
             cluster_version: self.cluster_version,
+            members: (*self.members).clone(),
             duplicates: self.duplicates.clone(),
         }
     }
@@ -238,7 +260,8 @@ impl Applier {
             self.applied
         );
         let current = self.current.take().and_then(|current| current.answer_to);
-        let mut unknown: Vec<u64> = current.into_iter().collect();
+        let settling = self.settling.take();
+        let mut unknown: Vec<u64> = current.into_iter().chain(settling).collect();
         let is_contained = |entry: &Entry| entry.index.0 <= head.applied_index;
         while let Some(entry) = self.queue.pop_front_if(|entry| is_contained(entry)) {
             unknown.extend(self.waits_for(&entry));
@@ -249,6 +272,7 @@ impl Applier {
         self.cluster_version = head.cluster_version;
         self.duplicates = head.duplicates;
         self.membership = head.membership;
+        self.members = Arc::new(head.members);
         self.bytes_since_snapshot = 0;
         self.snapshots.loaded(bytes);
         let answer = |sequence| Answer {
@@ -273,11 +297,14 @@ impl Applier {
         self.bytes_since_snapshot += (entry.payload.len() + ENTRY_OVERHEAD_BYTES) as u64;
         let bytes = match entry.payload {
             Payload::Command(bytes) => bytes,
-            Payload::Membership { membership, .. } => {
+            Payload::Membership {
+                membership,
+                context,
+            } => {
                 // Consensus went by it from the moment it was in the log.
                 self.membership = *membership;
                 self.skip(store, index, term);
-                return Ok(());
+                return self.change_members(&context, progress);
             }
             Payload::Empty => {
                 self.skip(store, index, term);
@@ -323,6 +350,10 @@ impl Applier {
                 self.cluster_version = self.cluster_version.max(version);
                 self.skip(store, index, term);
             }
+            Decoded::MemberUpdate(update) => {
+                self.skip(store, index, term);
+                self.update_members(update, answer_to, progress);
+            }
             Decoded::Illegal => {
                 self.skip(store, index, term);
                 if let Some(sequence) = answer_to {
@@ -332,6 +363,58 @@ impl Applier {
             }
         }
         Ok(())
+    }
+
+    /// A change of the members begins with an entry that carries their new table, and ends with
+    /// one that carries nothing, unless one entry is all it takes.
+    fn change_members(
+        &mut self,
+        context: &Bytes,
+        progress: &mut Progress,
+    ) -> Result<(), ApplyError> {
+        if !context.is_empty() {
+            let index = self.applied;
+            let refused = |reason| ApplyError { index, reason };
+            let envelope = CommandEnvelope::decode(context).map_err(refused)?;
+            if envelope.kind != CommandKind::MemberTable {
+                return Err(refused(EnvelopeError::UnknownKind(envelope.kind as u8)));
+            }
+            let table = MemberTable::decode(&envelope.body);
+            let table = table.ok_or_else(|| refused(EnvelopeError::Damaged))?;
+            self.log_time_ms = self.log_time_ms.max(envelope.log_time_ms);
+            self.members = Arc::new(table);
+            if !self.duplicates.admit(envelope.request_id, index) {
+                self.duplicate_count += 1;
+            }
+            self.settling = self.answer_to(envelope.request_id);
+        }
+        if !self.membership.is_joint()
+            && let Some(sequence) = self.settling.take()
+        {
+            progress.changes.push((sequence, Arc::clone(&self.members)));
+        }
+        Ok(())
+    }
+
+    fn update_members(
+        &mut self,
+        update: peer::MemberUpdate,
+        answer_to: Option<u64>,
+        progress: &mut Progress,
+    ) {
+        let mut table = (*self.members).clone();
+        let result = table.update(update);
+        if result.is_ok() && table != *self.members {
+            self.members = Arc::new(table);
+        }
+        let Some(sequence) = answer_to else { return };
+        match result {
+            Ok(()) => progress.changes.push((sequence, Arc::clone(&self.members))),
+            Err(error) => progress.answers.push(Answer {
+                sequence,
+                result: Err(RequestError::Members(error)),
+            }),
+        }
     }
 
     fn skip(&mut self, store: &mut Store, index: LogIndex, term: Term) {
@@ -347,8 +430,10 @@ impl Applier {
 
     /// The request of this node, if it is one, that an entry is to answer.
     fn waits_for(&self, entry: &Entry) -> Option<u64> {
-        let Payload::Command(bytes) = &entry.payload else {
-            return None;
+        let bytes = match &entry.payload {
+            Payload::Command(bytes) => bytes,
+            Payload::Membership { context, .. } => context,
+            Payload::Empty => return None,
         };
         let envelope = CommandEnvelope::decode(bytes).ok()?;
         self.answer_to(envelope.request_id)
@@ -370,6 +455,7 @@ impl Applier {
 enum Decoded {
     Store(Command),
     ClusterVersion(u32),
+    MemberUpdate(peer::MemberUpdate),
     /// A sound envelope around a body that no version of its kind can be. It is passed over, on
     /// every member alike.
     Illegal,
@@ -383,6 +469,12 @@ fn decode_command(kind: CommandKind, body: &Bytes) -> Decoded {
         CommandKind::DeleteRange => pb::DeleteRangeRequest::decode(body).map(Command::DeleteRange),
         CommandKind::Txn => pb::TxnRequest::decode(body).map(Command::Txn),
         CommandKind::Compact => pb::CompactionRequest::decode(body).map(Command::Compact),
+        CommandKind::MemberUpdate => {
+            let update = peer::MemberUpdate::decode(body);
+            return update.map_or(Decoded::Illegal, Decoded::MemberUpdate);
+        }
+        // Neither stands in the log by itself.
+        CommandKind::MemberChange | CommandKind::MemberTable => return Decoded::Illegal,
         CommandKind::ClusterVersion => {
             return match <[u8; 4]>::try_from(&body[..]) {
                 Ok(bytes) => Decoded::ClusterVersion(u32::from_le_bytes(bytes)),

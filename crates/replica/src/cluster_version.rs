@@ -17,20 +17,25 @@ pub const HIGHEST_PROTOCOL_VERSION: u32 = 1;
 /// What one member knows of the others' versions.
 #[derive(Debug)]
 pub(crate) struct ClusterVersions {
-    others: usize,
+    others: Vec<NodeId>,
     highest: BTreeMap<NodeId, u32>,
     applied: u32,
     proposed: Option<(Term, u32)>,
 }
 
 impl ClusterVersions {
-    pub(crate) fn new(others: usize) -> ClusterVersions {
+    pub(crate) fn new() -> ClusterVersions {
         ClusterVersions {
-            others,
+            others: Vec::new(),
             highest: BTreeMap::new(),
             applied: 0,
             proposed: None,
         }
+    }
+
+    /// Who the other members are.
+    pub(crate) fn members(&mut self, others: Vec<NodeId>) {
+        self.others = others;
     }
 
     /// A handshake told the highest version that `peer` speaks.
@@ -55,14 +60,10 @@ impl ClusterVersions {
 
     /// What a leader in `term` should propose now, at most once a term for each version.
     pub(crate) fn next_proposal(&mut self, term: Term) -> Option<u32> {
-        if self.highest.len() < self.others {
-            return None;
+        let mut least = HIGHEST_PROTOCOL_VERSION;
+        for other in &self.others {
+            least = least.min(*self.highest.get(other)?);
         }
-        let least = self
-            .highest
-            .values()
-            .copied()
-            .fold(HIGHEST_PROTOCOL_VERSION, u32::min);
         if least <= self.applied || self.proposed == Some((term, least)) {
             return None;
         }
@@ -77,7 +78,8 @@ mod tests {
 
     #[test]
     fn nothing_is_proposed_before_every_member_was_heard() {
-        let mut versions = ClusterVersions::new(2);
+        let mut versions = ClusterVersions::new();
+        versions.members(vec![NodeId(2), NodeId(3)]);
         versions.heard(NodeId(2), 1);
         assert_eq!(versions.next_proposal(Term(1)), None);
         versions.heard(NodeId(3), 1);
@@ -94,8 +96,18 @@ mod tests {
 
     #[test]
     fn the_slowest_member_decides() {
-        let mut versions = ClusterVersions::new(1);
+        let mut versions = ClusterVersions::new();
+        versions.members(vec![NodeId(2)]);
         versions.heard(NodeId(2), 0);
         assert_eq!(versions.next_proposal(Term(1)), None);
+    }
+
+    #[test]
+    fn one_that_is_no_member_is_not_asked() {
+        let mut versions = ClusterVersions::new();
+        versions.heard(NodeId(2), 0);
+        versions.members(vec![NodeId(3)]);
+        versions.heard(NodeId(3), 1);
+        assert_eq!(versions.next_proposal(Term(1)), Some(1));
     }
 }

@@ -6,23 +6,28 @@
 //! the order of their ids. The shell feeds in all that is queued before it takes the effects,
 //! so that everything waiting becomes one batch at every hop.
 
+mod members;
 mod routing;
 
+pub(crate) use members::table_of;
+
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_proto::envelope::{RequestId, peek_request_id};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{
     Dropped, Entry, Envelope, Fetch, InstallError, InstallWanted, Instant, LeadershipState,
-    LogIndex, NodeId, Payload, Raft, ReadGrant, ReadId, Ready, SnapshotMeta, Status, Write,
-    WriteId,
+    LogIndex, Membership, NodeId, Payload, Raft, ReadGrant, ReadId, Ready, SnapshotMeta, Status,
+    TransferError, TransferOutcome, Write, WriteId,
 };
 
 use crate::cluster_version::ClusterVersions;
 use crate::error::RequestError;
 use crate::limits::{MAX_COMMAND_BYTES, MAX_UNAPPLIED_ENTRIES, MAX_UNWRITTEN_BYTES};
 use crate::log_clock::LogClock;
+use crate::members::MemberTable;
 use crate::proposals::{Proposal, Proposals, Route};
 use crate::reads::Reads;
 use crate::wire::PeerMessage;
@@ -34,8 +39,8 @@ pub struct ConsensusSettings {
     pub member: NodeId,
     /// Drawn at this start of the process.
     pub boot_nonce: u32,
-    /// How many other members there are.
-    pub other_members: usize,
+    /// How long a leader may be silent, and a member before it is taken to be down.
+    pub election_timeout: Duration,
     /// How long a request may take.
     pub request_timeout: Duration,
     /// How long to wait before a dropped read is asked for again, and before a write is sent
@@ -71,12 +76,23 @@ pub struct Effects {
     /// A snapshot to be pulled from a peer, for [`Consensus::installed`] or
     /// [`Consensus::install_failed`].
     pub install: Option<InstallWanted>,
+    /// Changes of the members that are answered before they are applied, with the members after it.
+    pub changes: Vec<(u64, Arc<MemberTable>)>,
     /// Writes that end without the applier, with what their clients hear.
     pub failed_proposals: Vec<(u64, RequestError)>,
     /// Reads that end without the applier.
     pub failed_reads: Vec<(ReadId, RequestError)>,
     /// Role, term or leader, when they changed.
     pub state: Option<LeadershipState>,
+    /// Who the members are by an entry that was appended here, and may be cut off again: they
+    /// have to be reached before it can be committed.
+    pub members: Option<MemberTable>,
+    /// The same once that entry is durable here.
+    pub durable_members: Option<MemberTable>,
+    /// The membership in force, when it changed.
+    pub membership: Option<Membership>,
+    /// How the transfer that [`Consensus::transfer`] began has ended.
+    pub transfer: Option<TransferOutcome>,
 }
 
 /// What a person or a metric may want to know.
@@ -102,7 +118,10 @@ pub struct Consensus {
     reads: Reads,
     read_retry_at: Option<Instant>,
     versions: ClusterVersions,
+    members: members::Members,
     log_clock: LogClock,
+    /// Leadership is being handed over, so writes wait; as last looked at.
+    is_transferring: bool,
     state: LeadershipState,
     /// The peers that what is sent now may reach.
     links: BTreeSet<NodeId>,
@@ -128,10 +147,15 @@ impl Consensus {
     pub(crate) fn new(
         settings: ConsensusSettings,
         raft: Raft,
+        table: &Arc<MemberTable>,
         now: Instant,
         wall_ms: u64,
     ) -> Consensus {
         let status = raft.status();
+        let mut versions = ClusterVersions::new();
+        let mut others = status.membership.members();
+        others.retain(|id| *id != settings.member);
+        versions.members(others);
         let snapshot = status.snapshot_index;
         let newest_snapshot = (snapshot > LogIndex::ZERO).then_some(snapshot);
         let state = LeadershipState {
@@ -140,13 +164,15 @@ impl Consensus {
             leader: status.leader,
         };
         Consensus {
-            versions: ClusterVersions::new(settings.other_members),
+            versions,
+            members: members::Members::new(table),
             settings,
             raft,
             proposals: Proposals::default(),
             reads: Reads::default(),
             read_retry_at: None,
             log_clock: LogClock::new(now, wall_ms),
+            is_transferring: false,
             state,
             links: BTreeSet::new(),
             refused_by: None,
@@ -231,6 +257,7 @@ impl Consensus {
         while let Some((_, bytes)) = self.unwritten.pop_front_if(|(first, _)| *first <= id) {
             self.unwritten_bytes -= bytes;
         }
+        self.note_durable_tables();
     }
 
     /// Entries read back from the log.
@@ -282,6 +309,17 @@ impl Consensus {
         }
     }
 
+    /// Hands leadership to another voter; [`Effects::transfer`] tells how it ended. Writes wait
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// When this node does not lead, or the other cannot.
+    pub fn transfer(&mut self, now: Instant, to: NodeId) -> Result<(), TransferError> {
+        self.raft.transfer(now, to)?;
+        self.is_transferring = true;
+        Ok(())
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         self.raft.tick(now);
@@ -306,6 +344,7 @@ impl Consensus {
             self.reads.deadline(),
             self.read_retry_at,
             self.refused_by.map(|(_, until)| until),
+            self.members.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -317,6 +356,7 @@ impl Consensus {
     pub fn take_effects(&mut self, now: Instant, wall_ms: u64) -> Effects {
         self.see_leadership(now);
         self.dispatch(now, wall_ms);
+        self.begin_waiting_changes(now, wall_ms);
         self.propose_cluster_version(now, wall_ms);
         let ready = self.raft.ready();
         self.carry_out(now, ready);
@@ -350,10 +390,16 @@ impl Consensus {
         if let Some(state) = ready.state.filter(|state| *state != self.state) {
             self.leadership_changed(now, state);
         }
+        if ready.transfer.is_some() {
+            self.is_transferring = false;
+            self.effects.transfer = ready.transfer;
+        }
+        if let Some(membership) = ready.membership {
+            self.membership_changed(membership);
+        }
         for dropped in ready.dropped {
             self.dropped(now, dropped);
         }
-        // No transfer of leadership is ever begun here, so `ready.transfer` is never set.
         if let Some(index) = ready.restore {
             self.restore(index);
         }
@@ -376,6 +422,9 @@ impl Consensus {
             "messages wait for a write that is not there: {then_send:?}"
         );
         assert!(self.effects.write.is_none(), "one write is taken at a time");
+        if let Some(write) = &ready.write {
+            self.note_tables(&write.entries);
+        }
         self.effects.write = ready.write.map(|write| WriteRequest { write, then_send });
         self.note_unwritten();
         self.effects.apply.extend(ready.committed);
@@ -397,8 +446,10 @@ impl Consensus {
     fn note_committed(&mut self, entries: &[Entry]) {
         for entry in entries {
             self.committed = entry.index;
-            let Payload::Command(bytes) = &entry.payload else {
-                continue;
+            let bytes = match &entry.payload {
+                Payload::Command(bytes) => bytes,
+                Payload::Membership { context, .. } => context,
+                Payload::Empty => continue,
             };
             if let Ok(request) = peek_request_id(bytes)
                 && self.is_ours(request)
@@ -435,6 +486,7 @@ impl Consensus {
             return; // The next `Ready` tells.
         }
         let status = self.raft.status();
+        self.is_transferring = status.transferring_to.is_some();
         let state = LeadershipState {
             role: status.role,
             term: status.term,
@@ -451,6 +503,7 @@ impl Consensus {
         self.effects.state = Some(state);
         if (before.term, before.leader) != (state.term, state.leader) {
             self.refused_by = None;
+            self.leadership_moved();
             for sequence in self.proposals.take_forwarded() {
                 self.fail(sequence, RequestError::LeaderLost);
             }
@@ -500,9 +553,14 @@ impl Effects {
             && self.fetch.is_empty()
             && self.restore.is_none()
             && self.install.is_none()
+            && self.changes.is_empty()
             && self.failed_proposals.is_empty()
             && self.failed_reads.is_empty()
             && self.state.is_none()
+            && self.members.is_none()
+            && self.durable_members.is_none()
+            && self.membership.is_none()
+            && self.transfer.is_none()
     }
 }
 

@@ -5,6 +5,7 @@ use quorate_proto::envelope::EnvelopeError;
 use quorate_raft::LogIndex;
 
 use crate::entry_format::EntryError;
+use crate::members::MemberError;
 
 /// Why a client's request got no answer from the store. The texts are etcd's, byte for byte:
 /// its clients decide by them.
@@ -13,6 +14,9 @@ pub enum RequestError {
     /// The store refused it; it had no effect.
     #[error("{0}")]
     Refused(KvError),
+    /// The members are not changed so; it had no effect.
+    #[error("{0}")]
+    Members(MemberError),
     /// A queue is full; it had no effect.
     #[error("etcdserver: too many requests")]
     TooManyRequests,

@@ -88,3 +88,32 @@ pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 /// Bytes of the store that a snapshot takes under one hold of its lock: a fraction of a
 /// millisecond.
 pub const SNAPSHOT_STEP_BYTES: usize = 128 << 10;
+
+/// Members of a cluster, voters and learners together: Raft's own limits are not reached before.
+/// etcd advises seven at most.
+pub const MAX_TABLE_MEMBERS: usize = 32;
+
+/// Members that only learn at a time (etcd: `--max-learners`, 1): each costs the leader the
+/// whole stream of writes, and protects nothing yet.
+pub const MAX_LEARNING_MEMBERS: usize = 1;
+
+/// Removed members whose ids are remembered, so that they hear that they were removed. Ids are
+/// not given twice anyway.
+pub const MAX_REMEMBERED_REMOVALS: usize = 256;
+
+/// Addresses of one member.
+pub const MAX_MEMBER_URLS: usize = 16;
+
+/// Bytes of one address.
+pub const MAX_MEMBER_URL_BYTES: usize = 256;
+
+/// Bytes of a member's name.
+pub const MAX_MEMBER_NAME_BYTES: usize = 256;
+
+/// How long a change of the members waits for one that the leader has not finished, before its
+/// client hears of it: an answer to one change is often the signal for the next.
+pub const CHANGE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Changes of the members that wait so. They are rare and made by people; whoever sends more is
+/// told at once that one is under way.
+pub const MAX_WAITING_CHANGES: usize = 64;

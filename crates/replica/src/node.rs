@@ -11,11 +11,12 @@ use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{Identity, Note, Options, Preparer, Reader, SnapshotMark, WalError};
 
 use crate::applier::Applier;
-use crate::consensus::{Consensus, ConsensusSettings};
+use crate::consensus::{Consensus, ConsensusSettings, table_of};
 use crate::entry_format::entry_payload;
 use crate::error::{OpenError, SnapshotContentError};
 use crate::limits::{MAX_LOG_BATCH_BYTES, REQUEST_TIMEOUT_BASE};
 use crate::log_writer::LogWriter;
+use crate::members::MemberTable;
 use crate::snapshots::{LoadedSnapshot, load_snapshot};
 use crate::wire::GROUP_ID;
 
@@ -26,8 +27,9 @@ pub struct NodeSettings {
     pub cluster_id: u64,
     /// This member's id.
     pub member_id: u64,
-    /// All members' ids, this one's included.
-    pub member_ids: Vec<u64>,
+    /// The members that the cluster began with. This one votes from the start if it is among
+    /// them; else it has joined later, or is about to, and waits to be told by the log.
+    pub founders: MemberTable,
     /// Drawn at this start of the process.
     pub boot_nonce: u32,
     /// How often a leader is heard from.
@@ -62,6 +64,9 @@ pub struct Node<D: Disk> {
     pub applier: Applier,
     /// What it is applied to.
     pub store: Store,
+    /// Who the members are by the newest entry of the log that says so, committed or not: those
+    /// have to be reached.
+    pub members: MemberTable,
     /// What recovery found that a person may want to know.
     pub notes: Vec<Note>,
     /// How long a request may take.
@@ -105,15 +110,15 @@ impl<D: Disk> Node<D> {
         let begun = begin(&opened.recovered, &snapshots)?;
         notes.extend(begun.notes);
         let config = raft_config(settings);
-        let initial = Membership::of_voters(config.voters.clone());
         let mut applier = Applier::new(
             member_id,
             settings.boot_nonce,
-            initial,
+            settings.founders.clone(),
             settings.snapshot_log_bytes,
         );
         let mut restored = restored(&opened.recovered);
-        restored.memberships = memberships(&opened.reader, &opened.recovered)?;
+        let changes = changes_of_members(&opened.reader, &opened.recovered)?;
+        restored.memberships = changes.memberships;
         let mut store = Store::new();
         if let Some(loaded) = begun.loaded {
             let meta = loaded.head.meta();
@@ -130,12 +135,15 @@ impl<D: Disk> Node<D> {
         let consensus = ConsensusSettings {
             member: NodeId(member_id),
             boot_nonce: settings.boot_nonce,
-            other_members: settings.member_ids.len() - 1,
+            election_timeout: settings.election_timeout,
             request_timeout,
             retry_after: settings.heartbeat_interval,
         };
+        let members = changes.newest_table;
+        let members = members.unwrap_or_else(|| (**applier.members()).clone());
         Ok(Node {
-            consensus: Consensus::new(consensus, raft, now, wall_ms),
+            consensus: Consensus::new(consensus, raft, applier.members(), now, wall_ms),
+            members,
             log_writer: LogWriter::new(opened.writer),
             log_reader: LogReader {
                 reader: opened.reader,
@@ -183,8 +191,11 @@ fn begin<D: Disk>(
 }
 
 fn raft_config(settings: &NodeSettings) -> Config {
-    let voters = settings.member_ids.iter().map(|id| NodeId(*id)).collect();
-    let mut config = Config::new(NodeId(settings.member_id), voters);
+    let id = NodeId(settings.member_id);
+    let mut config = match settings.founders.get(settings.member_id) {
+        Some(_) => Config::new(id, settings.founders.membership().voters),
+        None => Config::joining(id),
+    };
     config.election_timeout = settings.election_timeout;
     config.heartbeat_interval = settings.heartbeat_interval;
     config.pre_vote = settings.pre_vote;
@@ -211,26 +222,39 @@ fn restored(recovered: &quorate_wal::Recovered) -> Restored {
     }
 }
 
+struct ChangesOfMembers {
+    memberships: Vec<(LogIndex, Membership)>,
+    newest_table: Option<MemberTable>,
+}
+
 /// The memberships in the log. They are in force before anything is applied, so consensus has to
 /// be told of them at its start: the log is read once for this, in pieces.
-fn memberships<D: Disk>(
+fn changes_of_members<D: Disk>(
     reader: &Reader<D>,
     recovered: &quorate_wal::Recovered,
-) -> Result<Vec<(LogIndex, Membership)>, OpenError> {
-    let mut memberships = Vec::new();
+) -> Result<ChangesOfMembers, OpenError> {
+    let mut changes = ChangesOfMembers {
+        memberships: Vec::new(),
+        newest_table: None,
+    };
     let mut next = recovered.first_index;
     while next <= recovered.last_index {
         for entry in reader.read(next, recovered.last_index, MAX_LOG_BATCH_BYTES)? {
             let index = entry.index;
             let payload = entry_payload(u32::from(entry.kind), entry.data)
                 .map_err(|reason| OpenError::Entry { index, reason })?;
-            if let Payload::Membership { membership, .. } = payload {
-                memberships.push((LogIndex(index), *membership));
+            if let Payload::Membership {
+                membership,
+                context,
+            } = payload
+            {
+                changes.memberships.push((LogIndex(index), *membership));
+                changes.newest_table = table_of(&context).or(changes.newest_table);
             }
             next = index + 1;
         }
     }
-    Ok(memberships)
+    Ok(changes)
 }
 
 /// Reads entries back from the log, on a thread that may wait for the disk.

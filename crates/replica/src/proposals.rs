@@ -90,6 +90,26 @@ impl Proposals {
         }
     }
 
+    /// A request that waited for its turn in our own log stands there now.
+    pub(crate) fn moved(&mut self, sequence: u64, to: LogIndex) {
+        if let Some(Place::Appended { index, .. }) = self.pending.get_mut(&sequence) {
+            *index = to;
+        }
+    }
+
+    /// A request that waited for its turn in our own log never got there: it waits for a leader
+    /// again, unless it was answered meanwhile.
+    pub(crate) fn wait_for_leader(&mut self, sequence: u64, kind: CommandKind, body: &Bytes) {
+        if let Some(Place::Appended { .. }) = self.pending.get(&sequence) {
+            let body = body.clone();
+            self.wait_again(vec![Proposal {
+                sequence,
+                kind,
+                body,
+            }]);
+        }
+    }
+
     /// The batch is on its way to the leader.
     pub(crate) fn forwarded(&mut self, batch: &[Proposal], to: NodeId) {
         for proposal in batch {

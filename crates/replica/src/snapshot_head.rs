@@ -4,7 +4,7 @@
 //! would go on otherwise than those that applied the log. For the applier that is: where it stands, the
 //! log time, the cluster version, and the windows that keep a request from being applied twice
 //! (Raft dissertation, section 6.3: sessions are part of the state machine). The membership in force
-//! goes with it.
+//! goes with it, and who the members are.
 //!
 //! Like the store's part the encoding has one form for each state, so that members make the same
 //! file each for themselves. A window is written as runs, since nearly all of it was applied: a few
@@ -20,6 +20,7 @@ use crate::entry_format::{decode_membership, encode_membership};
 use crate::limits::{
     DUPLICATE_BOOTS_PER_MEMBER, DUPLICATE_MEMBERS, DUPLICATE_WINDOW, MAX_SNAPSHOT_HEAD_BYTES,
 };
+use crate::members::MemberTable;
 
 /// The version written today.
 const VERSION: u8 = 1;
@@ -37,6 +38,8 @@ pub struct SnapshotHead {
     pub log_time_ms: u64,
     /// The cluster version in force there; 0 if none had been agreed.
     pub cluster_version: u32,
+    /// Who the members are there.
+    pub members: MemberTable,
     pub(crate) duplicates: Duplicates,
 }
 
@@ -86,6 +89,9 @@ impl SnapshotHead {
         let membership = encode_membership(&self.membership, Bytes::new());
         encode_varint(membership.len() as u64, &mut buffer);
         buffer.put_slice(&membership);
+        let members = self.members.encode();
+        encode_varint(members.len() as u64, &mut buffer);
+        buffer.put_slice(&members);
         encode_varint(self.duplicates.members.len() as u64, &mut buffer);
         for (member, boots) in &self.duplicates.members {
             buffer.put_u64_le(*member);
@@ -127,6 +133,9 @@ impl SnapshotHead {
             Ok((membership, _)) => membership,
             Err(_) => return Err(fields.damaged("no membership")),
         };
+        let length = fields.number(MAX_SNAPSHOT_HEAD_BYTES as u64)?;
+        let members = MemberTable::decode(fields.slice(length as usize)?);
+        head.members = members.ok_or_else(|| fields.damaged("no table of members"))?;
         for _ in 0..fields.number(DUPLICATE_MEMBERS as u64)? {
             let member = fields.slice(8)?.get_u64_le();
             let boots = fields.boots(head.applied_index)?;

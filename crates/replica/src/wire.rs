@@ -17,6 +17,7 @@ use crate::entry_format::{EntryError, entry_parts, entry_payload};
 use crate::limits::{
     MAX_FRAME_BYTES, MAX_HANDSHAKE_BYTES, MAX_INCOMING_FRAME_BYTES, MAX_MESSAGES_PER_FRAME,
 };
+use crate::members::MemberError;
 
 /// The Raft group that messages belong to; there is one.
 pub const GROUP_ID: u32 = 0;
@@ -61,6 +62,8 @@ pub enum RefusalReason {
     Overloaded,
     /// The log will never take it: too large.
     Illegal,
+    /// A change of the members that is not made.
+    Members(MemberError),
 }
 
 /// Why bytes from a peer were refused.
@@ -182,23 +185,54 @@ fn to_wire(message: PeerMessage) -> peer::PeerMessage {
             reason,
             boot_nonce,
             sequences,
-        } => {
-            let reason = match reason {
-                RefusalReason::NotLeader => Reason::NotLeader,
-                RefusalReason::Overloaded => Reason::Overloaded,
-                RefusalReason::Illegal => Reason::Illegal,
-            };
-            Body::ForwardRefused(peer::ForwardRefused {
-                reason: reason.into(),
-                boot_nonce,
-                sequences,
-            })
-        }
+        } => Body::ForwardRefused(peer::ForwardRefused {
+            reason: reason_to_wire(reason).into(),
+            boot_nonce,
+            sequences,
+        }),
     };
     peer::PeerMessage {
         group_id: GROUP_ID,
         body: Some(body),
     }
+}
+
+fn reason_to_wire(reason: RefusalReason) -> Reason {
+    match reason {
+        RefusalReason::NotLeader => Reason::NotLeader,
+        RefusalReason::Overloaded => Reason::Overloaded,
+        RefusalReason::Illegal => Reason::Illegal,
+        RefusalReason::Members(error) => match error {
+            MemberError::NotFound => Reason::MemberNotFound,
+            MemberError::Exists => Reason::MemberExists,
+            MemberError::PeerUrlsExist => Reason::PeerUrlsExist,
+            MemberError::LearnerNotReady => Reason::LearnerNotReady,
+            MemberError::NotLearner => Reason::MemberNotLearner,
+            MemberError::TooManyLearners => Reason::TooManyLearners,
+            MemberError::TooManyMembers => Reason::TooManyMembers,
+            MemberError::NotEnoughStarted => Reason::NotEnoughStarted,
+            MemberError::Unhealthy => Reason::Unhealthy,
+            MemberError::UnderWay => Reason::ChangeUnderWay,
+        },
+    }
+}
+
+fn reason_from_wire(reason: Reason) -> RefusalReason {
+    RefusalReason::Members(match reason {
+        Reason::NotLeader => return RefusalReason::NotLeader,
+        Reason::Overloaded => return RefusalReason::Overloaded,
+        Reason::Illegal => return RefusalReason::Illegal,
+        Reason::MemberNotFound => MemberError::NotFound,
+        Reason::MemberExists => MemberError::Exists,
+        Reason::PeerUrlsExist => MemberError::PeerUrlsExist,
+        Reason::LearnerNotReady => MemberError::LearnerNotReady,
+        Reason::MemberNotLearner => MemberError::NotLearner,
+        Reason::TooManyLearners => MemberError::TooManyLearners,
+        Reason::TooManyMembers => MemberError::TooManyMembers,
+        Reason::NotEnoughStarted => MemberError::NotEnoughStarted,
+        Reason::Unhealthy => MemberError::Unhealthy,
+        Reason::ChangeUnderWay => MemberError::UnderWay,
+    })
 }
 
 fn forwarded_to_wire(proposal: ForwardedProposal) -> peer::ForwardedProposal {
@@ -319,11 +353,7 @@ fn from_wire(message: peer::PeerMessage) -> Result<PeerMessage, WireError> {
                 .collect::<Result<_, _>>()?,
         ),
         Body::ForwardRefused(refused) => PeerMessage::ForwardRefused {
-            reason: match refused.reason() {
-                Reason::NotLeader => RefusalReason::NotLeader,
-                Reason::Overloaded => RefusalReason::Overloaded,
-                Reason::Illegal => RefusalReason::Illegal,
-            },
+            reason: reason_from_wire(refused.reason()),
             boot_nonce: refused.boot_nonce,
             sequences: refused.sequences,
         },
@@ -333,9 +363,11 @@ fn from_wire(message: peer::PeerMessage) -> Result<PeerMessage, WireError> {
 
 fn forwarded_from_wire(proposal: peer::ForwardedProposal) -> Result<ForwardedProposal, WireError> {
     let kind = CommandKind::from_number(proposal.kind).ok_or(WireError::Illegal)?;
-    // Sequence 0 and the cluster version are a leader's own: neither is ever forwarded, and the
-    // first would get past the windows that keep a request from being applied twice.
-    if kind == CommandKind::ClusterVersion || proposal.sequence == 0 {
+    // Sequence 0, the cluster version and the members' table are a leader's own: none is ever
+    // forwarded, and the first would get past the windows that keep a request from being applied
+    // twice.
+    let is_leaders_own = matches!(kind, CommandKind::ClusterVersion | CommandKind::MemberTable);
+    if is_leaders_own || proposal.sequence == 0 {
         return Err(WireError::Illegal);
     }
     Ok(ForwardedProposal {

@@ -6,17 +6,26 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_kv::Reply;
-use quorate_replica::RequestError;
+use quorate_replica::{MemberTable, RequestError};
 use tokio::sync::oneshot;
 
 /// Enough that handlers on a few cores rarely meet at one lock.
 const SHARDS: usize = 16;
 
+/// What a request came to.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Outcome {
+    /// Of a command on the store.
+    Store(Reply),
+    /// The members after a change of them.
+    Members(Arc<MemberTable>),
+}
+
 /// What a write's client hears.
-pub(crate) type WriteResult = Result<Reply, RequestError>;
+pub(crate) type WriteResult = Result<Outcome, RequestError>;
 
 /// Requests waiting for their answers, by sequence.
 pub(crate) struct Answers {

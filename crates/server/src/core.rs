@@ -8,17 +8,19 @@ use quorate_kv::{Reply, Store};
 use quorate_proto::envelope::CommandKind;
 use quorate_raft::{
     Entry, InstallWanted, LeadershipState, LogIndex, NodeId, ReadGrant, Role, SnapshotMeta, Term,
-    WriteId,
+    TransferError, TransferOutcome, WriteId,
 };
-use quorate_replica::{ConsensusStatus, PeerMessage, Proposal, RequestError};
-use tokio::sync::watch;
+use quorate_replica::limits::REQUEST_TIMEOUT_BASE;
+use quorate_replica::{ConsensusStatus, MemberTable, PeerMessage, Proposal, RequestError};
+use tokio::sync::{Notify, oneshot, watch};
 
-use crate::answers::Answers;
+use crate::answers::{Answers, Outcome};
 use crate::bodies::Requests;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::limits::{ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES};
+use crate::members::Members;
 use crate::metrics::{Counted, Metrics};
 use crate::peers::Peers;
 use crate::read_queue::ReadQueue;
@@ -48,8 +50,15 @@ pub(crate) enum ConsensusInput {
     SnapshotTaken(SnapshotMeta),
     Installed(SnapshotMeta),
     InstallFailed(InstallWanted),
+    Transfer {
+        to: NodeId,
+        ended: TransferEnd,
+    },
     Stop,
 }
+
+/// Where somebody waits to hear how a transfer of leadership ended.
+pub(crate) type TransferEnd = oneshot::Sender<Result<TransferOutcome, TransferError>>;
 
 /// What the applier is told.
 pub(crate) enum ApplyInput {
@@ -80,8 +89,6 @@ pub(crate) struct MemberIdentity {
     pub(crate) cluster_id: u64,
     pub(crate) member_id: u64,
     pub(crate) boot_nonce: u32,
-    /// In the order of the settings' members.
-    pub(crate) member_ids: Vec<u64>,
 }
 
 /// Shared by all threads and handlers of one server.
@@ -94,6 +101,11 @@ pub(crate) struct Core {
     pub(crate) answers: Answers,
     pub(crate) reads: ReadQueue,
     pub(crate) peers: Peers,
+    pub(crate) members: Members,
+    /// Somebody who is no member here has claimed to be one of this cluster.
+    pub(crate) strangers: Notify,
+    /// This member was removed.
+    pub(crate) removed: watch::Sender<bool>,
     pub(crate) requests: Requests,
     /// Large answers of reads.
     pub(crate) large_answers: Arc<Budget>,
@@ -126,7 +138,7 @@ impl Core {
         identity: MemberIdentity,
         clock: Clock,
         store: Store,
-        peers: Peers,
+        members: Members,
     ) -> Arc<Core> {
         let leadership = LeadershipState {
             role: Role::Follower,
@@ -141,7 +153,10 @@ impl Core {
             applier: Inbox::new(usize::MAX, usize::MAX),
             answers: Answers::new(),
             reads: ReadQueue::new(),
-            peers,
+            peers: Peers::default(),
+            members,
+            strangers: Notify::new(),
+            removed: watch::Sender::new(false),
             requests: Requests::new(),
             large_answers: Budget::new(ANSWERS_BYTES),
             metrics: Metrics::new(),
@@ -162,6 +177,30 @@ impl Core {
         kind: CommandKind,
         body: Bytes,
     ) -> Result<Reply, RequestError> {
+        match self.propose(kind, body).await? {
+            Outcome::Store(reply) => Ok(reply),
+            Outcome::Members(_) => unreachable!("only a command on members is answered so"),
+        }
+    }
+
+    /// Proposes a change of the members and waits until it is done; gives all of them.
+    pub(crate) async fn change_members(
+        &self,
+        kind: CommandKind,
+        body: Bytes,
+    ) -> Result<Arc<MemberTable>, RequestError> {
+        // Once half done, it is no longer consensus that ends the waiting.
+        let limit = REQUEST_TIMEOUT_BASE + 2 * self.settings.election_timeout;
+        match tokio::time::timeout(limit, self.propose(kind, body)).await {
+            Err(_) => Err(RequestError::TimedOut),
+            Ok(result) => match result? {
+                Outcome::Members(table) => Ok(table),
+                Outcome::Store(reply) => unreachable!("the answer of another command: {reply:?}"),
+            },
+        }
+    }
+
+    async fn propose(&self, kind: CommandKind, body: Bytes) -> Result<Outcome, RequestError> {
         let (sequence, answer) = self.answers.open();
         let bytes = body.len();
         let proposal = Proposal {
@@ -185,7 +224,10 @@ impl Core {
         let answer = answer.await;
         drop(pending);
         let result = answer.unwrap_or(Err(RequestError::Stopped));
-        if !matches!(result, Ok(_) | Err(RequestError::Refused(_))) {
+        let is_answer = |error: &RequestError| {
+            matches!(error, RequestError::Refused(_) | RequestError::Members(_))
+        };
+        if result.as_ref().is_err_and(|error| !is_answer(error)) {
             self.metrics.proposals_failed.inc();
         }
         result
@@ -275,10 +317,8 @@ impl Core {
 
     /// Where a peer is reached.
     pub(crate) fn peer_urls(&self, id: NodeId) -> Vec<String> {
-        let ids = self.identity.member_ids.iter();
-        let mut members = ids.zip(&self.settings.members);
-        let member = members.find(|(member, _)| **member == id.0);
-        member.map_or_else(Vec::new, |(_, member)| member.peer_urls.clone())
+        let member = self.members.get(id);
+        member.map_or_else(Vec::new, |member| member.peer_urls)
     }
 
     pub(crate) fn leadership(&self) -> LeadershipState {
@@ -314,15 +354,33 @@ impl Core {
     }
 
     /// The name of a member, for people.
-    pub(crate) fn member_name(&self, id: NodeId) -> &str {
-        let position = self
-            .identity
-            .member_ids
-            .iter()
-            .position(|member| *member == id.0);
-        position.map_or("a stranger", |position| {
-            &self.settings.members[position].name
-        })
+    pub(crate) fn member_name(&self, id: NodeId) -> String {
+        if id.0 == self.identity.member_id {
+            return self.settings.name.clone();
+        }
+        match self.members.get(id) {
+            Some(member) if !member.name.is_empty() => member.name,
+            _ => format!("{:x}", id.0),
+        }
+    }
+
+    /// Whether this member only learns.
+    pub(crate) fn is_learner(&self) -> bool {
+        let table = self.members.applied();
+        table
+            .get(self.identity.member_id)
+            .is_some_and(|member| member.is_learner)
+    }
+
+    /// Hands leadership to another member; gives how that ended.
+    pub(crate) async fn transfer(
+        &self,
+        to: NodeId,
+    ) -> Option<Result<TransferOutcome, TransferError>> {
+        let (ended, end) = oneshot::channel();
+        let input = ConsensusInput::Transfer { to, ended };
+        self.consensus.offer(input, 0).ok()?;
+        end.await.ok()
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <data-dir>/            0700
-//!   member.json          cluster, member, name, format version, whether the log has begun
+//!   member.json          cluster, member, name, format version, whether the log has begun;
+//!                        the cluster's first members, and those at the time of joining
 //!   wal/                 the log's segments
 //! ```
 //!
@@ -17,6 +18,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use quorate_replica::{Member, MemberTable};
 use serde_json::{Value, json};
 
 use crate::error::ServerError;
@@ -32,12 +34,100 @@ const LOG_DIRECTORY: &str = "wal";
 const LOG_FIELD: &str = "log";
 const LOG_BEGUN: &str = "begun";
 
+/// Whom the cluster's log begins with.
+const FOUNDERS_FIELD: &str = "founders";
+
+/// Who the members were when this one joined.
+const CONTACTS_FIELD: &str = "joined_among";
+
+/// What a member was told when it first started: whom its log begins with, and, if it joined, who
+/// the members were then.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    pub(crate) founders: MemberTable,
+    pub(crate) contacts: MemberTable,
+}
+
+/// Whose a data directory is.
+pub(crate) struct Known {
+    pub(crate) cluster_id: u64,
+    pub(crate) member_id: u64,
+    pub(crate) origin: Origin,
+}
+
+/// Whose `path` is, if it is anyone's; nothing is made or changed.
+pub(crate) fn look(path: &Path) -> Result<Option<Known>, ServerError> {
+    let fault = |reason: String| ServerError::DataDir {
+        path: path.to_owned(),
+        reason,
+    };
+    let bytes = match fs::read(path.join(IDENTITY_FILE)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fault(format!("cannot read {IDENTITY_FILE}: {error}"))),
+    };
+    let identity = read_identity(&bytes).map_err(fault)?;
+    let id = |field: &str| {
+        let text = identity[field].as_str().unwrap_or_default();
+        u64::from_str_radix(text, 16).ok().filter(|id| *id != 0)
+    };
+    let known = || {
+        Some(Known {
+            cluster_id: id("cluster_id")?,
+            member_id: id("member_id")?,
+            origin: Origin {
+                founders: table_of(&identity[FOUNDERS_FIELD])?,
+                contacts: table_of(&identity[CONTACTS_FIELD])?,
+            },
+        })
+    };
+    match known() {
+        Some(known) => Ok(Some(known)),
+        None => Err(fault(format!(
+            "{IDENTITY_FILE} does not say whose it is and who founded the cluster; put it back"
+        ))),
+    }
+}
+
+/// Members as JSON: what a person can read, and what no later version of the table needs.
+fn json_of(table: &MemberTable) -> Value {
+    let member = |(id, member): (u64, &Member)| {
+        json!({
+            "id": hex(id),
+            "name": member.name,
+            "peer_urls": member.peer_urls,
+            "client_urls": member.client_urls,
+            "learner": member.is_learner,
+        })
+    };
+    table.iter().map(member).collect()
+}
+
+fn table_of(value: &Value) -> Option<MemberTable> {
+    let texts = |value: &Value| -> Option<Vec<String>> {
+        let texts = value.as_array()?.iter();
+        texts.map(|text| Some(text.as_str()?.to_owned())).collect()
+    };
+    let member = |value: &Value| {
+        let member = Member {
+            name: value["name"].as_str()?.to_owned(),
+            peer_urls: texts(&value["peer_urls"])?,
+            client_urls: texts(&value["client_urls"])?,
+            is_learner: value["learner"].as_bool()?,
+        };
+        Some((u64::from_str_radix(value["id"].as_str()?, 16).ok()?, member))
+    };
+    let members: Option<Vec<_>> = value.as_array()?.iter().map(member).collect();
+    members.map(MemberTable::new)
+}
+
 /// Opens `path` for this member, making it if it is absent; gives the log's directory.
 pub(crate) fn open(
     path: &Path,
     cluster_id: u64,
     member_id: u64,
     name: &str,
+    origin: &Origin,
 ) -> Result<PathBuf, ServerError> {
     let fault = |reason: String| ServerError::DataDir {
         path: path.to_owned(),
@@ -58,7 +148,7 @@ pub(crate) fn open(
             }
             let make = || -> io::Result<()> {
                 make_directory(path)?;
-                write_identity(path, &identity(cluster_id, member_id, name))
+                write_identity(path, &identity(cluster_id, member_id, name, origin))
             };
             make().map_err(|error| fault(format!("cannot be made ready: {error}")))?;
         }
@@ -110,7 +200,7 @@ fn check_log(identity: &Value, log_directory: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn check_identity(bytes: &[u8], cluster_id: u64, member_id: u64) -> Result<Value, String> {
+fn read_identity(bytes: &[u8]) -> Result<Value, String> {
     let identity: Value = serde_json::from_slice(bytes)
         .map_err(|error| format!("{IDENTITY_FILE} cannot be read: {error}"))?;
     let version = identity["format_version"].as_u64().unwrap_or(0);
@@ -121,6 +211,11 @@ fn check_identity(bytes: &[u8], cluster_id: u64, member_id: u64) -> Result<Value
             identity["quorate"].as_str().unwrap_or("unknown")
         ));
     }
+    Ok(identity)
+}
+
+fn check_identity(bytes: &[u8], cluster_id: u64, member_id: u64) -> Result<Value, String> {
+    let identity = read_identity(bytes)?;
     let (theirs, ours) = (
         identity["cluster_id"].as_str().unwrap_or(""),
         hex(cluster_id),
@@ -129,7 +224,8 @@ fn check_identity(bytes: &[u8], cluster_id: u64, member_id: u64) -> Result<Value
         return Err(format!(
             "it belongs to cluster {theirs}, but the flags describe cluster {ours}; nothing was \
              touched. Give the --initial-cluster and --initial-cluster-token that the cluster \
-             was made with, or another --data-dir"
+             was made with, or --initial-cluster-state=existing if its members have changed since, \
+             or another --data-dir"
         ));
     }
     let (theirs, ours) = (identity["member_id"].as_str().unwrap_or(""), hex(member_id));
@@ -151,12 +247,14 @@ fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-fn identity(cluster_id: u64, member_id: u64, name: &str) -> Value {
+fn identity(cluster_id: u64, member_id: u64, name: &str, origin: &Origin) -> Value {
     json!({
         "format_version": FORMAT_VERSION,
         "cluster_id": hex(cluster_id),
         "member_id": hex(member_id),
         "name": name,
+        FOUNDERS_FIELD: json_of(&origin.founders),
+        CONTACTS_FIELD: json_of(&origin.contacts),
         "quorate": QUORATE_VERSION,
     })
 }
@@ -176,6 +274,32 @@ mod tests {
 
     use super::*;
 
+    fn origin() -> Origin {
+        let member = Member {
+            name: "n1".to_owned(),
+            peer_urls: vec!["http://n1:2380".to_owned()],
+            client_urls: Vec::new(),
+            is_learner: false,
+        };
+        Origin {
+            founders: MemberTable::new([(u64::MAX, member)]),
+            contacts: MemberTable::default(),
+        }
+    }
+
+    #[test]
+    fn a_directory_says_whose_it_is() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("data");
+        assert!(look(&path).expect("nothing is no fault").is_none());
+        open(&path, 1, 2, "n1", &origin()).expect("made");
+        let known = look(&path).expect("read").expect("there");
+        assert_eq!((known.cluster_id, known.member_id), (1, 2));
+        assert_eq!(known.origin.founders, origin().founders);
+        fs::write(path.join(IDENTITY_FILE), r#"{"format_version": 1}"#).expect("written");
+        assert!(look(&path).is_err());
+    }
+
     fn refusal(result: Result<PathBuf, ServerError>) -> String {
         result.expect_err("refused").to_string()
     }
@@ -184,8 +308,8 @@ mod tests {
     fn a_directory_is_made_once_and_found_again() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("data");
-        let log = open(&path, 1, 2, "n1").expect("made");
-        assert_eq!(open(&path, 1, 2, "n1").expect("found"), log);
+        let log = open(&path, 1, 2, "n1", &origin()).expect("made");
+        assert_eq!(open(&path, 1, 2, "n1", &origin()).expect("found"), log);
         assert_eq!(
             fs::metadata(&path).expect("there").permissions().mode() & 0o777,
             0o700
@@ -196,13 +320,13 @@ mod tests {
     fn anothers_directory_is_refused_with_what_to_do() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("data");
-        open(&path, 1, 2, "n1").expect("made");
-        let of_cluster = refusal(open(&path, 9, 2, "n1"));
+        open(&path, 1, 2, "n1", &origin()).expect("made");
+        let of_cluster = refusal(open(&path, 9, 2, "n1", &origin()));
         assert!(
             of_cluster.contains("belongs to cluster 0000000000000001"),
             "{of_cluster}"
         );
-        let of_member = refusal(open(&path, 1, 9, "n2"));
+        let of_member = refusal(open(&path, 1, 9, "n2", &origin()));
         assert!(
             of_member.contains("belongs to member 0000000000000002 (n1)"),
             "{of_member}"
@@ -213,34 +337,34 @@ mod tests {
     fn a_log_that_has_begun_must_be_there() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("data");
-        let log = open(&path, 1, 2, "n1").expect("made");
-        open(&path, 1, 2, "n1").expect("a crash before the first segment is no loss");
+        let log = open(&path, 1, 2, "n1", &origin()).expect("made");
+        open(&path, 1, 2, "n1", &origin()).expect("a crash before the first segment is no loss");
         let segment = log.join("00000000-0000000000000001.wal");
         fs::write(&segment, "").expect("written");
         for _ in 0..2 {
             note_log(&path).expect("noted");
-            open(&path, 1, 2, "n1").expect("found");
+            open(&path, 1, 2, "n1", &origin()).expect("found");
         }
         fs::remove_file(&segment).expect("removed");
-        assert!(refusal(open(&path, 1, 2, "n1")).contains("its log is gone"));
+        assert!(refusal(open(&path, 1, 2, "n1", &origin())).contains("its log is gone"));
         fs::remove_dir(&log).expect("removed");
-        assert!(refusal(open(&path, 1, 2, "n1")).contains("its log is gone"));
+        assert!(refusal(open(&path, 1, 2, "n1", &origin())).contains("its log is gone"));
     }
 
     #[test]
     fn a_newer_format_or_a_damaged_identity_is_refused() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("data");
-        open(&path, 1, 2, "n1").expect("made");
+        open(&path, 1, 2, "n1", &origin()).expect("made");
         let identity = path.join(IDENTITY_FILE);
         let newer = fs::read_to_string(&identity)
             .expect("text")
             .replace(": 1", ": 2");
         fs::write(&identity, newer).expect("written");
-        assert!(refusal(open(&path, 1, 2, "n1")).contains("format version 2"));
+        assert!(refusal(open(&path, 1, 2, "n1", &origin())).contains("format version 2"));
         fs::write(&identity, "{").expect("written");
-        assert!(refusal(open(&path, 1, 2, "n1")).contains("cannot be read"));
+        assert!(refusal(open(&path, 1, 2, "n1", &origin())).contains("cannot be read"));
         fs::remove_file(&identity).expect("removed");
-        assert!(refusal(open(&path, 1, 2, "n1")).contains("no member.json"));
+        assert!(refusal(open(&path, 1, 2, "n1", &origin())).contains("no member.json"));
     }
 }

@@ -41,6 +41,12 @@ pub enum ServerError {
     /// A snapshot that was durable here cannot be loaded.
     #[error("{0}")]
     Snapshot(quorate_replica::SnapshotContentError),
+    /// Others removed this member.
+    #[error(
+        "the member has been permanently removed from the cluster; to have it back, add it anew \
+         (`etcdctl member add`) and start it on an empty data directory"
+    )]
+    Removed,
     /// A thread met a state that cannot be; what it was is on standard error.
     #[error(
         "the thread {0} panicked: this is a fault of quorate's own; please report it with the log"

@@ -131,6 +131,17 @@ pub(crate) const SNAPSHOTS_SERVED: usize = 4;
 /// How long the next part of a snapshot may take: a chunk on a slow network, or a slow disk's whole stall.
 pub(crate) const SNAPSHOT_PART_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often other members are asked who is a member, because a stranger claims to be.
+pub(crate) const TOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a member that joins looks for one that knows it: long enough for those that it asks
+/// to start, or to hear of its addition.
+pub(crate) const JOIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a member that was removed goes on, so that whoever waits for an answer has it (etcd
+/// waits as long).
+pub(crate) const REMOVED_GRACE: Duration = Duration::from_secs(1);
+
 /// The first and the longest pause after a snapshot could not be pulled.
 pub(crate) const SNAPSHOT_RETRY_FIRST: Duration = Duration::from_millis(200);
 /// See [`SNAPSHOT_RETRY_FIRST`].

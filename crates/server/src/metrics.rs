@@ -289,7 +289,7 @@ impl Metrics {
             self.clock_readings_refused
                 .set(number(status.refused_clock_readings));
         }
-        for (peer, queue) in core.peers.iter() {
+        for (peer, queue) in core.peers.all() {
             let labels = PeerLabels {
                 To: format!("{:x}", peer.0),
             };

@@ -37,8 +37,10 @@ pub struct ServerSettings {
     pub listen_metrics: Vec<SocketAddr>,
     /// Where clients reach this member, as URLs.
     pub advertise_client_urls: Vec<String>,
-    /// All members, this one included.
+    /// All members, this one included, as they were when this one first started.
     pub members: Vec<Member>,
+    /// Whether this member joins, or has joined, a cluster that others founded.
+    pub join_existing: bool,
     /// Tells clusters with equal addresses apart.
     pub cluster_token: String,
     /// How often a leader is heard from.

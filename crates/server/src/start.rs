@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use quorate_raft::NodeId;
-use quorate_replica::{MemberSeed, Node, NodeSettings, identify};
+use quorate_replica::{MemberSeed, MemberTable, Node, NodeSettings, identify};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -14,14 +13,17 @@ use tonic::service::Routes;
 
 use crate::clock::Clock;
 use crate::core::{Core, MemberIdentity};
-use crate::data_dir;
+use crate::data_dir::{self, Origin};
 use crate::error::ServerError;
 use crate::grpc;
 use crate::http;
+use crate::join::join;
 use crate::limits::{SHUTDOWN_GRACE, THREADS_GRACE};
 use crate::listen::{self, Port};
-use crate::peers::{PeerService, Peers, SnapshotSource, dial, pull};
+use crate::members::Members;
+use crate::peers::{PeerService, SnapshotSource, ask_about_strangers, pull, supervise};
 use crate::real_disk::RealDisk;
+use crate::removal::{publish, stop_when_removed};
 use crate::settings::ServerSettings;
 use crate::stubs::peer_server::PeerServer;
 use crate::threads::{Fatal, Threads, publish_applied};
@@ -44,41 +46,43 @@ impl Server {
     /// When the settings contradict themselves, a port is taken, or the data directory cannot
     /// be used; the message says what to do.
     pub async fn start(settings: ServerSettings) -> Result<Server, ServerError> {
-        let identity = identity(&settings)?;
         // Ports first: a second server on the same ports must not touch the first one's data.
         let client_listeners = bind_all(&settings.listen_client).await?;
         let peer_listeners = bind_all(&settings.listen_peer).await?;
         let metrics_listeners = bind_all(&settings.listen_metrics).await?;
+        let (identity, origin) = who_we_are(&settings).await?;
         let log_directory = data_dir::open(
             &settings.data_dir,
             identity.cluster_id,
             identity.member_id,
             &settings.name,
+            &origin,
         )?;
         let clock = Clock::start();
         let disk = RealDisk::new(&log_directory);
-        let node_settings = node_settings(&settings, &identity);
+        let node_settings = node_settings(&settings, &identity, &origin.founders);
         let mut node = Node::open(disk, &node_settings, clock.now(), clock.wall_ms())?;
         data_dir::note_log(&settings.data_dir)?;
         for note in &node.notes {
             tracing::warn!("{note}");
         }
-        let others = identity
-            .member_ids
-            .iter()
-            .copied()
-            .filter(|id| *id != identity.member_id);
-        let peers = Peers::new(others.map(NodeId));
+        let members = Members::new(identity.member_id, origin.founders, origin.contacts);
+        members.set_durable(node.members.clone());
+        members.set_appended(std::mem::take(&mut node.members));
+        members.set_in_force(node.consensus.status().raft.membership);
         let store = std::mem::take(&mut node.store);
         let snapshots = node.snapshots.clone();
-        let core = Core::new(settings, identity, clock, store, peers);
+        let core = Core::new(settings, identity, clock, store, members);
         publish_applied(&core, &node.applier);
         let (fatal, fatal_receiver) = Fatal::channel();
         let (install, wanted) = watch::channel(None);
         let threads = Threads::start(&core, node, install, &fatal);
         let (stop, stopped) = watch::channel(false);
         let (mut dialers, mut listeners) = (JoinSet::new(), JoinSet::new());
-        spawn_dialers(&core, &mut dialers);
+        dialers.spawn(supervise(Arc::clone(&core)));
+        dialers.spawn(ask_about_strangers(Arc::clone(&core)));
+        dialers.spawn(publish(Arc::clone(&core)));
+        dialers.spawn(stop_when_removed(Arc::clone(&core), fatal.clone()));
         dialers.spawn({
             let core = Arc::clone(&core);
             async move { core.catch_up().await }
@@ -136,9 +140,7 @@ impl Server {
         async move {
             let mut leadership = core.watch_leadership();
             match leadership.wait_for(|state| state.leader.is_some()).await {
-                Ok(state) => core
-                    .member_name(state.leader.unwrap_or_default())
-                    .to_owned(),
+                Ok(state) => core.member_name(state.leader.unwrap_or_default()),
                 Err(_) => String::new(),
             }
         }
@@ -180,7 +182,49 @@ async fn ended_within(limit: Duration, work: impl FnOnce() + Send + 'static) -> 
     started.is_ok() && matches!(tokio::time::timeout(limit, ended).await, Ok(Ok(())))
 }
 
-fn identity(settings: &ServerSettings) -> Result<MemberIdentity, ServerError> {
+/// Who this member is: by the flags where it founds a cluster, by what others tell it where it
+/// joins one, and by its data directory where it has done so before.
+async fn who_we_are(settings: &ServerSettings) -> Result<(MemberIdentity, Origin), ServerError> {
+    let known = data_dir::look(&settings.data_dir)?;
+    let is_of = |cluster_id, member_id| MemberIdentity {
+        cluster_id,
+        member_id,
+        // The standard library seeds this from the system's randomness, once a process.
+        boot_nonce: RandomState::new().build_hasher().finish() as u32,
+    };
+    match known {
+        Some(known) if settings.join_existing => {
+            tracing::info!("this member has been one before: --initial-cluster is not looked at");
+            Ok((is_of(known.cluster_id, known.member_id), known.origin))
+        }
+        None if settings.join_existing => {
+            let joined = join(settings).await?;
+            let member = format!("{:x}", joined.member_id);
+            tracing::info!(member, "joins a cluster that exists");
+            let origin = Origin {
+                founders: joined.founders,
+                contacts: joined.members,
+            };
+            Ok((is_of(joined.cluster_id, joined.member_id), origin))
+        }
+        known => {
+            let (cluster_id, member_id, founders) = founding(settings)?;
+            let by_flags = Origin {
+                founders,
+                contacts: MemberTable::default(),
+            };
+            // Names may have changed in the flags; what the log begins with has not.
+            let origin = match known {
+                Some(known) if known.member_id == member_id => known.origin,
+                _ => by_flags,
+            };
+            Ok((is_of(cluster_id, member_id), origin))
+        }
+    }
+}
+
+/// The ids of the cluster and of this member, and the first members, as the flags have them.
+fn founding(settings: &ServerSettings) -> Result<(u64, u64, MemberTable), ServerError> {
     let seeds: Vec<MemberSeed> = settings
         .members
         .iter()
@@ -200,20 +244,28 @@ fn identity(settings: &ServerSettings) -> Result<MemberIdentity, ServerError> {
             settings.name
         ))
     })?;
-    Ok(MemberIdentity {
-        cluster_id: ids.cluster_id,
-        member_id: ids.member_ids[own],
-        // The standard library seeds this from the system's randomness, once a process.
-        boot_nonce: RandomState::new().build_hasher().finish() as u32,
-        member_ids: ids.member_ids,
-    })
+    let founders = settings.members.iter().zip(&ids.member_ids);
+    let founders = founders.map(|(member, id)| {
+        let member = quorate_replica::Member {
+            name: member.name.clone(),
+            peer_urls: member.peer_urls.clone(),
+            ..quorate_replica::Member::default()
+        };
+        (*id, member)
+    });
+    let founders = MemberTable::new(founders);
+    Ok((ids.cluster_id, ids.member_ids[own], founders))
 }
 
-fn node_settings(settings: &ServerSettings, identity: &MemberIdentity) -> NodeSettings {
+fn node_settings(
+    settings: &ServerSettings,
+    identity: &MemberIdentity,
+    founders: &MemberTable,
+) -> NodeSettings {
     NodeSettings {
         cluster_id: identity.cluster_id,
         member_id: identity.member_id,
-        member_ids: identity.member_ids.clone(),
+        founders: founders.clone(),
         boot_nonce: identity.boot_nonce,
         heartbeat_interval: settings.heartbeat_interval,
         election_timeout: settings.election_timeout,
@@ -231,16 +283,6 @@ async fn bind_all(addresses: &[std::net::SocketAddr]) -> Result<Vec<TcpListener>
         listeners.push(listen::bind(*address).await?);
     }
     Ok(listeners)
-}
-
-fn spawn_dialers(core: &Arc<Core>, tasks: &mut JoinSet<()>) {
-    let members = core.settings.members.iter().zip(&core.identity.member_ids);
-    for (member, id) in members {
-        if *id != core.identity.member_id {
-            let urls = member.peer_urls.clone();
-            tasks.spawn(dial(Arc::clone(core), NodeId(*id), urls));
-        }
-    }
 }
 
 #[cfg(test)]

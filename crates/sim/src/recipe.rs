@@ -54,11 +54,13 @@ pub enum Without {
     Snapshots,
     /// Commands that take several steps to apply.
     Steps,
+    /// Members that come and go.
+    Changes,
 }
 
 impl Without {
     /// All of them.
-    pub const ALL: [Without; 7] = [
+    pub const ALL: [Without; 8] = [
         Without::Loss,
         Without::Duplication,
         Without::Reordering,
@@ -66,6 +68,7 @@ impl Without {
         Without::SlowAppliers,
         Without::Snapshots,
         Without::Steps,
+        Without::Changes,
     ];
 
     fn name(self) -> &'static str {
@@ -77,6 +80,7 @@ impl Without {
             Without::SlowAppliers => "no-slow-appliers",
             Without::Snapshots => "no-snapshots",
             Without::Steps => "no-steps",
+            Without::Changes => "no-changes",
         }
     }
 
@@ -90,6 +94,10 @@ impl Without {
             Without::SlowAppliers => plan.slow_applier_percent = quiet.slow_applier_percent,
             Without::Snapshots => plan.snapshot_log_bytes = quiet.snapshot_log_bytes,
             Without::Steps => plan.keys_per_step = quiet.keys_per_step,
+            Without::Changes => {
+                plan.change_every_ms = quiet.change_every_ms;
+                plan.newcomers = quiet.newcomers;
+            }
         }
     }
 }

@@ -85,6 +85,9 @@ counters! {
         SnapshotInstalled = "snapshot of a peer's installed",
         PullWentOn = "half-pulled snapshot gone on with",
         ChunkRefused = "damaged chunk refused and asked for again",
+        MemberJoined = "member joined",
+        MemberRemoved = "member removed",
+        RemovedMemberLed = "removed member led until it stopped",
     }
 }
 

@@ -1,7 +1,6 @@
 //! The data directory at start: is it ours to use?
 //!
-//! Refused: a path that is no directory, etcd's own data, a directory that another process holds, and
-//! an empty one where the data of a member was promised. Made: what is missing, durably and
+//! Refused: a path that is no directory, etcd's own data, and a directory that another process holds. Made: what is missing, durably and
 //! with mode 0700. What is inside (identity, format versions) is checked by who reads it.
 
 use std::fs::{self, File};
@@ -36,12 +35,6 @@ pub(crate) enum DataDirError {
         /// The process, as far as it is known.
         owner: String,
     },
-    /// `--initial-cluster-state=existing` without data.
-    #[error(
-        "data directory {0} is empty, and --initial-cluster-state=existing says that this member has joined already; \
-         joining an existing cluster comes in a later version. To found a cluster, use --initial-cluster-state=new"
-    )]
-    NothingToJoinWith(String),
     /// The operating system refuses.
     #[error("data directory {path}: cannot {what}: {source}")]
     Io {
@@ -64,10 +57,7 @@ pub(crate) struct DataDir {
 
 impl DataDir {
     /// Checks, makes and locks the directory. Returns lines for the log with it.
-    pub(crate) fn open(
-        path: &Path,
-        join_existing: bool,
-    ) -> Result<(DataDir, Vec<String>), DataDirError> {
+    pub(crate) fn open(path: &Path) -> Result<(DataDir, Vec<String>), DataDirError> {
         let shown = path.display().to_string();
         let failed = |what| {
             let path = shown.clone();
@@ -84,9 +74,6 @@ impl DataDir {
             .any(|part| path.join("member").join(part).exists())
         {
             return Err(DataDirError::Etcd(shown));
-        }
-        if join_existing && directory::is_empty(path).map_err(failed("look into it"))? {
-            return Err(DataDirError::NothingToJoinWith(shown));
         }
         directory::make_durably(path).map_err(failed("make it"))?;
         let notes = open_to_others(path).map_err(failed("look at its mode"))?;

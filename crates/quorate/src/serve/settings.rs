@@ -87,7 +87,8 @@ pub(crate) struct ServeSettings {
     pub(crate) initial_cluster: Vec<(String, Vec<String>)>,
     /// The word that keeps clusters apart.
     pub(crate) cluster_token: String,
-    /// `--initial-cluster-state=existing`: the data directory must hold a member's data already.
+    /// `--initial-cluster-state=existing`: this member joins a cluster that others founded, or
+    /// has joined it.
     pub(crate) join_existing: bool,
     /// Time between two heartbeats of a leader; at least 1 ms.
     pub(crate) heartbeat: Duration,

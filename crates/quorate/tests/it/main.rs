@@ -34,6 +34,8 @@ mod failover;
 mod fake_etcd;
 #[cfg(target_os = "linux")]
 mod garbage_on_ports;
+#[cfg(target_os = "linux")]
+mod membership;
 mod pitfalls;
 #[cfg(target_os = "linux")]
 mod power_cut;

@@ -17,6 +17,7 @@ use crate::wire::{ForwardedProposal, PeerMessage, RefusalReason};
 impl Consensus {
     pub(super) fn route(&self) -> Route {
         match (self.state.role, self.state.leader) {
+            (Role::Leader, _) if self.is_transferring => Route::Wait,
             (Role::Leader, _) => Route::Lead(self.state.term),
             (Role::Follower, Some(leader))
                 if self.links.contains(&leader)
@@ -53,14 +54,27 @@ impl Consensus {
 
     /// Appends a batch of our own requests; false when they have to wait on.
     fn append_own(&mut self, now: Instant, wall_ms: u64, batch: Vec<Proposal>) -> bool {
+        let is_change = |proposal: &Proposal| proposal.kind == CommandKind::MemberChange;
+        let (changes, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_change);
+        for change in changes {
+            self.change_members_here(now, wall_ms, change);
+        }
+        if batch.is_empty() {
+            return true;
+        }
         let log_time_ms = self.log_clock.stamp(now, wall_ms);
         let origin = (self.settings.member.0, self.settings.boot_nonce);
         let commands = batch
             .iter()
             .map(|p| seal(origin, p.sequence, p.kind, p.body.clone(), log_time_ms).encode());
         match self.raft.propose(now, commands.collect()) {
-            Ok(accepted) => self.proposals.appended(&batch, accepted.first),
-            Err(ProposeError::NotLeader { .. }) => {
+            Ok(accepted) => {
+                self.proposals.appended(&batch, accepted.first);
+                if batch.iter().any(|p| p.kind == CommandKind::MemberUpdate) {
+                    self.note_updates(accepted.last);
+                }
+            }
+            Err(ProposeError::NotLeader { .. } | ProposeError::Transferring { .. }) => {
                 self.proposals.wait_again(batch);
                 return false;
             }
@@ -99,9 +113,17 @@ impl Consensus {
         from: NodeId,
         proposals: Vec<ForwardedProposal>,
     ) {
+        let is_change = |proposal: &ForwardedProposal| proposal.kind == CommandKind::MemberChange;
+        let (changes, proposals): (Vec<_>, Vec<_>) = proposals.into_iter().partition(is_change);
+        for change in changes {
+            self.change_members_of(now, wall_ms, from, change);
+        }
         let Some(boot_nonce) = proposals.first().map(|proposal| proposal.boot_nonce) else {
             return;
         };
+        let updates = proposals
+            .iter()
+            .any(|proposal| proposal.kind == CommandKind::MemberUpdate);
         let sequences: Vec<u64> = proposals.iter().map(|proposal| proposal.sequence).collect();
         let log_time_ms = self.log_clock.stamp(now, wall_ms);
         let too_large = proposals
@@ -119,10 +141,18 @@ impl Consensus {
             self.raft
                 .propose(now, commands.collect())
                 .map_err(|error| match error {
-                    ProposeError::NotLeader { .. } => RefusalReason::NotLeader,
+                    // It waits there, and is sent again, to whoever leads then.
+                    ProposeError::NotLeader { .. } | ProposeError::Transferring { .. } => {
+                        RefusalReason::NotLeader
+                    }
                     _ => RefusalReason::Overloaded,
                 })
         };
+        if let Ok(accepted) = &outcome
+            && updates
+        {
+            self.note_updates(accepted.last);
+        }
         if let Err(reason) = outcome {
             let refused = PeerMessage::ForwardRefused {
                 reason,
@@ -150,6 +180,7 @@ impl Consensus {
                 }
                 RefusalReason::Overloaded => RequestError::TooManyRequests,
                 RefusalReason::Illegal => RequestError::TooLarge,
+                RefusalReason::Members(error) => RequestError::Members(error),
             };
             if self.proposals.take_refused_by(from, sequence) {
                 self.fail(sequence, error);
@@ -174,7 +205,7 @@ impl Consensus {
     }
 }
 
-fn seal(
+pub(super) fn seal(
     (member, boot_nonce): (u64, u32),
     sequence: u64,
     kind: CommandKind,

@@ -6,6 +6,7 @@
 mod applying;
 mod forwarding;
 mod limits;
+mod members;
 mod random_worlds;
 mod reads;
 mod restarts;

@@ -144,7 +144,7 @@ fn a_vote_outlives_a_power_cut() {
 fn a_membership_in_the_log_is_in_force_from_the_start() {
     let settings = World::quiet(3).settings(0);
     let disk = SimDisk::new();
-    let first = &settings.member_ids;
+    let first: Vec<u64> = settings.founders.iter().map(|(id, _)| id).collect();
     let joint = Membership {
         voters: vec![NodeId(first[0]), NodeId(first[1])],
         voters_outgoing: first.iter().copied().map(NodeId).collect(),

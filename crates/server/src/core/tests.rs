@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::settings::Member;
+use quorate_replica::MemberTable;
 
 /// A member of one without its threads: nothing is ever answered, and no leader is known.
 pub(crate) fn without_threads() -> Arc<Core> {
@@ -20,6 +21,7 @@ pub(crate) fn without_threads() -> Arc<Core> {
         listen_metrics: Vec::new(),
         advertise_client_urls: Vec::new(),
         members: vec![member],
+        join_existing: false,
         cluster_token: String::new(),
         heartbeat_interval: Duration::from_millis(100),
         election_timeout: Duration::from_secs(1),
@@ -32,10 +34,10 @@ pub(crate) fn without_threads() -> Arc<Core> {
         cluster_id: 1,
         member_id: 2,
         boot_nonce: 3,
-        member_ids: vec![2],
     };
     let clock = Clock::start();
-    Core::new(settings, identity, clock, Store::default(), Peers::new([]))
+    let members = Members::new(2, MemberTable::of_voters([2]), MemberTable::default());
+    Core::new(settings, identity, clock, Store::default(), members)
 }
 
 #[test]

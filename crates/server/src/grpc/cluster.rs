@@ -1,16 +1,24 @@
-//! The Cluster service: who the members are. Changing them comes with a later version.
+//! The Cluster service: who the members are, and changes of that.
 
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
+use axum::http::Uri;
+use prost::Message as _;
+use quorate_proto::envelope::CommandKind;
 use quorate_proto::etcdserverpb::{
     Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
     MemberUpdateRequest, MemberUpdateResponse,
 };
+use quorate_proto::peer;
+use quorate_proto::peer::member_change::Change;
 use quorate_raft::NodeId;
+use quorate_replica::{MemberTable, are_attributes_within_limits};
 use tonic::{Request, Response, Status};
 
-use super::{counted, header_without_revision, not_yet, status};
+use super::{counted, header_without_revision, status};
 use crate::core::Core;
 use crate::stubs::cluster_server::Cluster;
 
@@ -26,35 +34,126 @@ impl ClusterService {
     }
 
     async fn list(&self, request: &MemberListRequest) -> Result<MemberListResponse, Status> {
+        status::check_votes(&self.core)?;
         if request.linearizable {
             let barrier = self.core.read_barrier().await;
             barrier.map_err(|error| status::of_request(&error))?;
         }
-        let members = self
-            .core
-            .settings
-            .members
-            .iter()
-            .zip(&self.core.identity.member_ids);
-        let members = members.map(|(member, id)| Member {
-            id: *id,
-            name: member.name.clone(),
-            peer_ur_ls: member.peer_urls.clone(),
-            client_ur_ls: self.client_urls(*id),
-            is_learner: false,
-        });
         Ok(MemberListResponse {
             header: Some(header_without_revision(&self.core)),
-            members: members.collect(),
+            members: self.members(&self.core.members.applied()),
         })
     }
 
-    fn client_urls(&self, id: u64) -> Vec<String> {
-        match self.core.peers.queue(NodeId(id)) {
-            Some(queue) => queue.client_urls(),
-            None => self.core.settings.advertise_client_urls.clone(),
-        }
+    async fn add(&self, request: MemberAddRequest) -> Result<MemberAddResponse, Status> {
+        check_urls(&request.peer_ur_ls)?;
+        // Whatever is drawn is no other's: the leader refuses an id that there is, or was.
+        let id = RandomState::new().hash_one(&request.peer_ur_ls).max(1);
+        let added = peer::Member {
+            id,
+            peer_urls: request.peer_ur_ls,
+            is_learner: request.is_learner,
+            ..peer::Member::default()
+        };
+        let table = self.change(Change::Add(added)).await?;
+        let members = self.members(&table);
+        Ok(MemberAddResponse {
+            header: Some(header_without_revision(&self.core)),
+            member: members.iter().find(|member| member.id == id).cloned(),
+            members,
+        })
     }
+
+    async fn remove(&self, request: &MemberRemoveRequest) -> Result<MemberRemoveResponse, Status> {
+        let table = self.change(Change::Remove(request.id)).await?;
+        Ok(MemberRemoveResponse {
+            header: Some(header_without_revision(&self.core)),
+            members: self.members(&table),
+        })
+    }
+
+    async fn promote(
+        &self,
+        request: &MemberPromoteRequest,
+    ) -> Result<MemberPromoteResponse, Status> {
+        let table = self.change(Change::Promote(request.id)).await?;
+        Ok(MemberPromoteResponse {
+            header: Some(header_without_revision(&self.core)),
+            members: self.members(&table),
+        })
+    }
+
+    async fn update(&self, request: MemberUpdateRequest) -> Result<MemberUpdateResponse, Status> {
+        status::check_votes(&self.core)?;
+        check_urls(&request.peer_ur_ls)?;
+        let update = peer::MemberUpdate {
+            id: request.id,
+            peer_urls: request.peer_ur_ls,
+            publication: None,
+        };
+        let body = update.encode_to_vec().into();
+        let changed = self.core.change_members(CommandKind::MemberUpdate, body);
+        let table = changed.await.map_err(|error| status::of_request(&error))?;
+        Ok(MemberUpdateResponse {
+            header: Some(header_without_revision(&self.core)),
+            members: self.members(&table),
+        })
+    }
+
+    async fn change(&self, change: Change) -> Result<Arc<MemberTable>, Status> {
+        status::check_votes(&self.core)?;
+        let change = peer::MemberChange {
+            change: Some(change),
+        };
+        let body = change.encode_to_vec().into();
+        let changed = self.core.change_members(CommandKind::MemberChange, body);
+        changed.await.map_err(|error| status::of_request(&error))
+    }
+
+    fn members(&self, table: &MemberTable) -> Vec<Member> {
+        let members = table.iter().map(|(id, member)| Member {
+            id,
+            name: member.name.clone(),
+            peer_ur_ls: member.peer_urls.clone(),
+            client_ur_ls: match member.client_urls.is_empty() {
+                true => self.client_urls_told(id),
+                false => member.client_urls.clone(),
+            },
+            is_learner: member.is_learner,
+        });
+        members.collect()
+    }
+
+    /// What a member that has not published its client URLs yet said on its link.
+    fn client_urls_told(&self, id: u64) -> Vec<String> {
+        if id == self.core.identity.member_id {
+            return self.core.settings.advertise_client_urls.clone();
+        }
+        let queue = self.core.peers.queue(NodeId(id));
+        queue.map_or_else(Vec::new, |queue| queue.client_urls())
+    }
+}
+
+/// As etcd's `types.NewURLs`: scheme, host and port, and nothing else.
+fn check_urls(urls: &[String]) -> Result<(), Status> {
+    let is_sound = |url: &String| {
+        url.parse::<Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.port_u16().is_some()
+                && uri.path().trim_matches('/').is_empty()
+                && uri.query().is_none()
+        })
+    };
+    let distinct: BTreeSet<&String> = urls.iter().collect();
+    let sound = !urls.is_empty()
+        && distinct.len() == urls.len()
+        && urls.iter().all(is_sound)
+        && are_attributes_within_limits("", urls);
+    if sound {
+        return Ok(());
+    }
+    let text = "etcdserver: given member URLs are invalid";
+    Err(Status::invalid_argument(text))
 }
 
 #[tonic::async_trait]
@@ -69,49 +168,59 @@ impl Cluster for ClusterService {
 
     async fn member_add(
         &self,
-        _: Request<MemberAddRequest>,
+        request: Request<MemberAddRequest>,
     ) -> Result<Response<MemberAddResponse>, Status> {
-        counted(
-            &self.core,
-            SERVICE,
-            "MemberAdd",
-            not_yet("changes of membership"),
-        )
+        let result = self.add(request.into_inner()).await;
+        counted(&self.core, SERVICE, "MemberAdd", result)
     }
 
     async fn member_remove(
         &self,
-        _: Request<MemberRemoveRequest>,
+        request: Request<MemberRemoveRequest>,
     ) -> Result<Response<MemberRemoveResponse>, Status> {
-        counted(
-            &self.core,
-            SERVICE,
-            "MemberRemove",
-            not_yet("changes of membership"),
-        )
+        let result = self.remove(request.get_ref()).await;
+        counted(&self.core, SERVICE, "MemberRemove", result)
     }
 
     async fn member_update(
         &self,
-        _: Request<MemberUpdateRequest>,
+        request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
-        counted(
-            &self.core,
-            SERVICE,
-            "MemberUpdate",
-            not_yet("changes of membership"),
-        )
+        let result = self.update(request.into_inner()).await;
+        counted(&self.core, SERVICE, "MemberUpdate", result)
     }
 
     async fn member_promote(
         &self,
-        _: Request<MemberPromoteRequest>,
+        request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
-        counted(
-            &self.core,
-            SERVICE,
-            "MemberPromote",
-            not_yet("changes of membership"),
-        )
+        let result = self.promote(request.get_ref()).await;
+        counted(&self.core, SERVICE, "MemberPromote", result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_urls_that_peers_can_dial_are_taken() {
+        let check = |urls: &[&str]| {
+            let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
+            check_urls(&urls).is_ok()
+        };
+        assert!(check(&["http://n4:2380", "https://10.0.0.4:2380"]));
+        let refused: [&[&str]; 7] = [
+            &[],
+            &["n4:2380"],
+            &["http://n4"],
+            &["ftp://n4:2380"],
+            &["http://n4:2380/path"],
+            &["http://n4:2380?query"],
+            &["http://n4:2380", "http://n4:2380"],
+        ];
+        for urls in refused {
+            assert!(!check(urls), "{urls:?}");
+        }
     }
 }

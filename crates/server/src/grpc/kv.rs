@@ -70,6 +70,7 @@ impl KvService {
     }
 
     async fn barrier(&self) -> Result<(), Status> {
+        status::check_votes(&self.core)?;
         self.core
             .read_barrier()
             .await
@@ -77,6 +78,7 @@ impl KvService {
     }
 
     async fn write(&self, kind: CommandKind, message: &impl Message) -> Result<Reply, Status> {
+        status::check_votes(&self.core)?;
         let body = Bytes::from(message.encode_to_vec());
         self.core
             .write(kind, body)

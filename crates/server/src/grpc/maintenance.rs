@@ -1,5 +1,5 @@
-//! The Maintenance service: this member's status. Raising alarms, hashes, snapshots and moving
-//! the leader come with later versions.
+//! The Maintenance service: this member's status, and moving the leader. Raising alarms, hashes and
+//! snapshots come with later versions.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use quorate_proto::etcdserverpb::{
     DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest,
     MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
 };
+use quorate_raft::{NodeId, Role, TransferError, TransferOutcome};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -53,8 +54,27 @@ impl MaintenanceService {
             raft_applied_index: applied,
             errors,
             db_size_in_use: bytes,
-            is_learner: false,
+            is_learner: self.core.is_learner(),
         })
+    }
+
+    /// etcd gives no header here.
+    async fn transfer(&self, request: &MoveLeaderRequest) -> Result<MoveLeaderResponse, Status> {
+        let done = MoveLeaderResponse { header: None };
+        let not_leader = || Status::failed_precondition("etcdserver: not leader");
+        let bad_target = || Status::failed_precondition("etcdserver: bad leader transferee");
+        if self.core.leadership().role != Role::Leader {
+            return Err(not_leader());
+        }
+        match self.core.transfer(NodeId(request.target_id)).await {
+            Some(Ok(TransferOutcome::Done { .. }) | Err(TransferError::LeadsAlready)) => Ok(done),
+            Some(Err(TransferError::NotLeader { .. })) => Err(not_leader()),
+            Some(Err(TransferError::NotAVoter { .. })) => Err(bad_target()),
+            // Another transfer under way is as good as one that takes too long.
+            _ => Err(Status::unavailable(
+                "etcdserver: request timed out, leader transfer took too long",
+            )),
+        }
     }
 }
 
@@ -107,14 +127,10 @@ impl Maintenance for MaintenanceService {
 
     async fn move_leader(
         &self,
-        _: Request<MoveLeaderRequest>,
+        request: Request<MoveLeaderRequest>,
     ) -> Result<Response<MoveLeaderResponse>, Status> {
-        counted(
-            &self.core,
-            SERVICE,
-            "MoveLeader",
-            not_yet("moving the leader"),
-        )
+        let result = self.transfer(request.get_ref()).await;
+        counted(&self.core, SERVICE, "MoveLeader", result)
     }
 
     async fn downgrade(

@@ -1,7 +1,7 @@
 //! Errors as gRPC statuses: etcd's code for each of etcd's texts.
 
 use quorate_kv::KvError;
-use quorate_replica::RequestError;
+use quorate_replica::{MemberError, RequestError};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
@@ -19,6 +19,7 @@ pub(super) fn of_kv(error: &KvError) -> Status {
 pub(super) fn of_request(error: &RequestError) -> Status {
     let code = match error {
         RequestError::Refused(error) => return of_kv(error),
+        RequestError::Members(error) => code_of_members(*error),
         RequestError::TooManyRequests => Code::ResourceExhausted,
         RequestError::TooLarge => Code::InvalidArgument,
         RequestError::TimedOut
@@ -28,6 +29,30 @@ pub(super) fn of_request(error: &RequestError) -> Status {
         RequestError::Undecodable => Code::Internal,
     };
     Status::new(code, error.to_string())
+}
+
+fn code_of_members(error: MemberError) -> Code {
+    match error {
+        MemberError::NotFound => Code::NotFound,
+        MemberError::Exists
+        | MemberError::PeerUrlsExist
+        | MemberError::LearnerNotReady
+        | MemberError::NotLearner
+        | MemberError::TooManyLearners
+        | MemberError::TooManyMembers
+        | MemberError::NotEnoughStarted => Code::FailedPrecondition,
+        MemberError::Unhealthy | MemberError::UnderWay => Code::Unavailable,
+    }
+}
+
+/// Refuses what a member that only learns does not serve: all but serializable ranges and its
+/// status.
+pub(super) fn check_votes(core: &Core) -> Result<(), Status> {
+    if core.is_learner() {
+        let text = "etcdserver: rpc not supported for learner";
+        return Err(Status::failed_precondition(text));
+    }
+    Ok(())
 }
 
 /// Refuses a call whose metadata say that it must not wait for a leader (etcd: `clientv3.WithRequireLeader`).
@@ -80,6 +105,21 @@ mod tests {
                 RequestError::Refused(KvError::DuplicateKey),
                 Code::InvalidArgument,
                 "etcdserver: duplicate key given in txn request",
+            ),
+            (
+                RequestError::Members(MemberError::NotFound),
+                Code::NotFound,
+                "etcdserver: member not found",
+            ),
+            (
+                RequestError::Members(MemberError::LearnerNotReady),
+                Code::FailedPrecondition,
+                "etcdserver: can only promote a learner member which is in sync with leader",
+            ),
+            (
+                RequestError::Members(MemberError::Unhealthy),
+                Code::Unavailable,
+                "etcdserver: unhealthy cluster",
             ),
             (
                 RequestError::TooManyRequests,

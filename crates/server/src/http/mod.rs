@@ -69,7 +69,7 @@ async fn status(State(core): State<Arc<Core>>) -> Response {
     };
     let leader = leadership
         .leader
-        .map_or("", |leader| core.member_name(leader));
+        .map_or_else(String::new, |leader| core.member_name(leader));
     // One moment: equal applied indexes mean equal hashes.
     let (applied, revision, state_hash) = match core.readable_store() {
         Ok((store, _)) => (core.applied_index(), store.revision(), store.state_hash()),
@@ -85,6 +85,7 @@ async fn status(State(core): State<Arc<Core>>) -> Response {
         "applied": applied,
         "revision": revision,
         "state_hash": format!("{state_hash:016x}"),
+        "learner": core.is_learner(),
         "version": QUORATE_VERSION,
     }))
     .into_response()

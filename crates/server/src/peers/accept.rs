@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use quorate_disk::Disk;
-use quorate_proto::peer::{Frame, SnapshotRequest};
+use quorate_proto::peer::{Frame, Handshake, MembersRequest, MembersResponse, SnapshotRequest};
 use quorate_raft::NodeId;
 use quorate_replica::wire;
 use quorate_wal::SnapshotMark;
@@ -20,6 +20,7 @@ use crate::bodies::Handshaken;
 use crate::core::{ConsensusInput, Core};
 use crate::limits::{PEER_DIAL_TIMEOUT, PEER_PAUSE};
 use crate::listen::stopped;
+use crate::members::Standing;
 use crate::stubs::peer_server::Peer;
 
 /// The service on the peer port.
@@ -72,7 +73,7 @@ where
         let urls = &self.core.settings.advertise_client_urls;
         let answer =
             |refusal: String| handshake::ours(&self.core.identity, urls, theirs.member_id, refusal);
-        match handshake::check(&self.core.identity, &theirs) {
+        match handshake::check(&self.core.identity, &self.core.members, &theirs) {
             Ok(peer) => {
                 // Before the answer: what follows it may be large.
                 if let Some(handshaken) = handshaken {
@@ -93,6 +94,7 @@ where
                 });
             }
             Err(reason) => {
+                self.ask_about(&theirs);
                 self.refused(&reason);
                 let _ = answers.try_send(Ok(answer(reason)));
             }
@@ -108,7 +110,8 @@ where
         let theirs = request
             .handshake
             .ok_or_else(|| self.refused("no handshake"))?;
-        handshake::check(&self.core.identity, &theirs).map_err(|reason| self.refused(&reason))?;
+        handshake::check(&self.core.identity, &self.core.members, &theirs)
+            .map_err(|reason| self.refused(&reason))?;
         let mark = SnapshotMark {
             index: request.index,
             term: request.term,
@@ -116,9 +119,32 @@ where
         let parts = self.snapshots.serve(mark, request.first_chunk)?;
         Ok(Response::new(parts))
     }
+
+    async fn members(
+        &self,
+        _: Request<MembersRequest>,
+    ) -> Result<Response<MembersResponse>, Status> {
+        Ok(Response::new(MembersResponse {
+            cluster_id: self.core.identity.cluster_id,
+            founders: Some(self.core.members.founders().to_wire()),
+            members: Some(self.core.members.certain().to_wire()),
+            applied_index: self.core.applied_index(),
+        }))
+    }
 }
 
 impl<D: Disk> PeerService<D> {
+    /// Somebody was refused. If it says that it is one of this cluster, others may know it.
+    fn ask_about(&self, theirs: &Handshake) {
+        let identity = &self.core.identity;
+        let is_meant =
+            theirs.cluster_id == identity.cluster_id && theirs.receiver_id == identity.member_id;
+        let standing = self.core.members.standing(NodeId(theirs.member_id));
+        if is_meant && standing == Standing::Stranger {
+            self.core.strangers.notify_one();
+        }
+    }
+
     fn refused(&self, reason: &str) -> Status {
         self.core.metrics.peer_handshakes_refused.inc();
         if let Some(refused) = self.refusals.note(Instant::now()) {
@@ -137,12 +163,19 @@ async fn hear(
     answers: mpsc::Sender<Result<Frame, Status>>,
     mut replacement: oneshot::Receiver<()>,
 ) {
+    let mut changes = core.members.watch();
     loop {
         let frame = tokio::select! {
-            frame = frames.message() => frame,
+            frame = frames.message() => Some(frame),
+            _ = changes.changed() => None,
             _ = &mut replacement => return,
             () = answers.closed() => return,
         };
+        if core.members.standing(peer) == Standing::Removed {
+            // It dials again, and hears why it is not heard; even if it has nothing to say.
+            return;
+        }
+        let Some(frame) = frame else { continue };
         let Ok(Some(frame)) = frame else { return };
         core.metrics
             .peer_received_bytes

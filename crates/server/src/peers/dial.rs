@@ -17,12 +17,11 @@ use crate::limits::{
 use crate::stubs::peer_client::PeerClient;
 
 /// Keeps a link to `peer` up, at one of `urls` after the other, until the task is dropped.
-pub(crate) async fn dial(core: Arc<Core>, peer: NodeId, urls: Vec<String>) {
-    let name = core.member_name(peer).to_owned();
-    let queue = Arc::clone(core.peers.queue(peer).expect("every peer has a queue"));
+pub(crate) async fn dial(core: Arc<Core>, peer: NodeId, queue: Arc<PeerQueue>, urls: Vec<String>) {
     let mut pause = PEER_RETRY_FIRST;
     let mut told = String::new();
     for url in urls.iter().cycle() {
+        let name = core.member_name(peer);
         let ended = link(&core, peer, &queue, url, &name).await;
         queue.link_lost();
         if ended.was_up {
@@ -95,7 +94,10 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
         Ok(theirs) => theirs,
         Err(error) => return down(error.to_string()),
     };
-    match handshake::check(&core.identity, &theirs) {
+    if theirs.refusal == handshake::REMOVED && theirs.cluster_id == core.identity.cluster_id {
+        core.removed.send_replace(true);
+    }
+    match handshake::check(&core.identity, &core.members, &theirs) {
         Ok(member) if member == peer => {}
         Ok(_) => return down("another member answers at this address".to_owned()),
         Err(reason) => return down(reason),

@@ -6,6 +6,10 @@ use quorate_replica::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION, wire};
 
 use super::refusals::shortened;
 use crate::core::MemberIdentity;
+use crate::members::{Members, Standing};
+
+/// What a member that was removed hears, and stops at.
+pub(super) const REMOVED: &str = "the member has been permanently removed from the cluster";
 
 /// Our handshake, for a link to `receiver`.
 pub(super) fn ours(
@@ -37,7 +41,11 @@ pub(super) fn of(
 }
 
 /// Checks the other side's handshake: which member it is, or why it is refused.
-pub(super) fn check(identity: &MemberIdentity, theirs: &Handshake) -> Result<NodeId, String> {
+pub(super) fn check(
+    identity: &MemberIdentity,
+    members: &Members,
+    theirs: &Handshake,
+) -> Result<NodeId, String> {
     if !theirs.refusal.is_empty() {
         return Err(format!("the peer refuses: {}", shortened(&theirs.refusal)));
     }
@@ -54,8 +62,11 @@ pub(super) fn check(identity: &MemberIdentity, theirs: &Handshake) -> Result<Nod
             theirs.receiver_id, identity.member_id
         ));
     }
-    let known = identity.member_ids.contains(&theirs.member_id);
-    if !known || theirs.member_id == identity.member_id {
+    let standing = members.standing(NodeId(theirs.member_id));
+    if standing == Standing::Removed {
+        return Err(REMOVED.to_owned());
+    }
+    if standing == Standing::Stranger || theirs.member_id == identity.member_id {
         return Err(format!(
             "member {:x} is not one of our peers",
             theirs.member_id
@@ -75,6 +86,10 @@ pub(super) fn check(identity: &MemberIdentity, theirs: &Handshake) -> Result<Nod
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use quorate_replica::MemberTable;
+
     use super::*;
 
     fn identity(member_id: u64) -> MemberIdentity {
@@ -82,7 +97,6 @@ mod tests {
             cluster_id: 9,
             member_id,
             boot_nonce: 1,
-            member_ids: vec![1, 2],
         }
     }
 
@@ -90,7 +104,17 @@ mod tests {
         let frame = ours(&identity(2), &[], 1, String::new());
         let mut handshake = wire::decode_handshake(&frame).expect("sound");
         change(&mut handshake);
-        check(&identity(1), &handshake)
+        let three = MemberTable::of_voters([1, 2, 3, 4]);
+        let (mut removed, founders) = (three.to_wire(), MemberTable::of_voters([1, 2]));
+        removed
+            .members
+            .retain(|member| member.id == 1 || member.id == 2);
+        removed.removed.push(4);
+        let table = MemberTable::from_wire(&removed).expect("sound");
+        let members = Members::new(1, founders, MemberTable::default());
+        let membership = table.membership();
+        members.set_applied(&Arc::new(table), &membership);
+        check(&identity(1), &members, &handshake)
     }
 
     #[test]
@@ -99,6 +123,7 @@ mod tests {
         let refused = |change: fn(&mut Handshake)| theirs(change).expect_err("refused");
         assert!(refused(|h| h.cluster_id = 8).contains("cluster ID mismatch"));
         assert!(refused(|h| h.member_id = 3).contains("not one of our peers"));
+        assert_eq!(refused(|h| h.member_id = 4), REMOVED);
         assert!(refused(|h| h.member_id = 1).contains("not one of our peers"));
         assert!(refused(|h| h.receiver_id = 2).contains("wants member 2"));
         assert!(refused(|h| h.lowest_protocol_version = 99).contains("versions 99"));

@@ -12,49 +12,50 @@ mod queue;
 mod refusals;
 mod snapshot_pull;
 mod snapshot_source;
+mod supervise;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use quorate_raft::NodeId;
 use quorate_replica::PeerMessage;
 
 pub(crate) use accept::PeerService;
-pub(crate) use dial::dial;
+use dial::dial;
 pub(crate) use queue::PeerQueue;
 pub(crate) use snapshot_pull::pull;
 pub(crate) use snapshot_source::SnapshotSource;
+pub(crate) use supervise::{Told, ask_about_strangers, ask_members, supervise};
 
 /// The queues of messages to all peers.
+#[derive(Default)]
 pub(crate) struct Peers {
-    queues: BTreeMap<NodeId, Arc<PeerQueue>>,
+    queues: RwLock<BTreeMap<NodeId, Arc<PeerQueue>>>,
 }
 
 impl Peers {
-    pub(crate) fn new(peers: impl IntoIterator<Item = NodeId>) -> Peers {
-        let queues = peers
-            .into_iter()
-            .map(|peer| (peer, Arc::new(PeerQueue::new())));
-        Peers {
-            queues: queues.collect(),
-        }
-    }
-
     /// Sends a message if the link is up and its queue has room; else it is dropped and counted.
     pub(crate) fn send(&self, peer: NodeId, message: PeerMessage) {
-        if let Some(queue) = self.queues.get(&peer) {
+        if let Some(queue) = self.queue(peer) {
             queue.push(message);
         }
     }
 
-    pub(crate) fn queue(&self, peer: NodeId) -> Option<&Arc<PeerQueue>> {
-        self.queues.get(&peer)
+    pub(crate) fn queue(&self, peer: NodeId) -> Option<Arc<PeerQueue>> {
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        queues.get(&peer).map(Arc::clone)
     }
 
     /// Each peer with its queue.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (NodeId, &PeerQueue)> {
-        self.queues
+    pub(crate) fn all(&self) -> Vec<(NodeId, Arc<PeerQueue>)> {
+        let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
+        let queues = queues
             .iter()
-            .map(|(peer, queue)| (*peer, queue.as_ref()))
+            .map(|(peer, queue)| (*peer, Arc::clone(queue)));
+        queues.collect()
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<NodeId, Arc<PeerQueue>>> {
+        self.queues.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

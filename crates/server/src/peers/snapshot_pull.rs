@@ -75,7 +75,7 @@ pub(crate) async fn pull<D: Disk + Sync>(
             unless_elsewhere(wanted, install, rest).await?;
             pull_one(&core, &files, install, wanted).await
         };
-        let (index, from) = (install.index.0, core.member_name(install.from).to_owned());
+        let (index, from) = (install.index.0, core.member_name(install.from));
         if pause.is_zero() {
             tracing::info!(
                 index,

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use quorate_disk::Disk;
 use quorate_kv::KEYS_PER_STEP;
-use quorate_raft::SnapshotMeta;
+use quorate_raft::{NodeId, SnapshotMeta};
 use quorate_replica::{Applier, Progress, SnapshotContentError, load_snapshot};
 use quorate_wal::SnapshotMark;
 use quorate_wal::snapshot::SnapshotFiles;
 
 use super::{Fatal, Queues, SnapshotInput};
+use crate::answers::Outcome;
 use crate::core::{ApplyInput, Core};
 use crate::error::ServerError;
 use crate::limits::APPLIED_NOTICE_BYTES;
@@ -102,7 +103,8 @@ fn restore<D: Disk>(
     let answers = applier.restore(loaded.head, loaded.bytes);
     core.end_restore(loaded.store, || publish(core, applier));
     for answer in answers {
-        core.answers.answer(answer.sequence, answer.result);
+        let result = answer.result.map(Outcome::Store);
+        core.answers.answer(answer.sequence, result);
     }
     tracing::info!(
         index = meta.index.0,
@@ -113,6 +115,14 @@ fn restore<D: Disk>(
 }
 
 pub(crate) fn publish(core: &Core, applier: &Applier) {
+    // Before the index: whoever reads that first finds a table that is at least as new.
+    core.members
+        .set_applied(applier.members(), applier.membership());
+    let (me, membership) = (NodeId(core.identity.member_id), applier.membership());
+    let is_gone = applier.members().is_removed(me.0) && !membership.members().contains(&me);
+    if is_gone && !membership.is_joint() {
+        core.removed.send_replace(true);
+    }
     let applied = &core.applied;
     applied
         .log_time_ms
@@ -125,7 +135,11 @@ pub(crate) fn publish(core: &Core, applier: &Applier) {
 
 fn deliver(core: &Core, progress: Progress) {
     for answer in progress.answers {
-        core.answers.answer(answer.sequence, answer.result);
+        let result = answer.result.map(Outcome::Store);
+        core.answers.answer(answer.sequence, result);
+    }
+    for (sequence, table) in progress.changes {
+        core.answers.answer(sequence, Ok(Outcome::Members(table)));
     }
     for id in progress.released {
         core.reads.release(id, &Ok(()));

@@ -10,7 +10,8 @@ use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{SnapshotMark, WalError};
 
 use super::{Fatal, FetchInput, LogInput, Queues, SnapshotInput};
-use crate::core::{ApplyInput, ConsensusInput, Core};
+use crate::answers::Outcome;
+use crate::core::{ApplyInput, ConsensusInput, Core, TransferEnd};
 use crate::error::ServerError;
 
 /// The status for people and metrics is published at most this often while inputs come in.
@@ -24,6 +25,7 @@ pub(super) fn run<D: Disk>(
     fatal: &Fatal,
 ) {
     let mut inputs = Vec::new();
+    let mut transfer: Option<TransferEnd> = None;
     let mut status_due = core.clock.now();
     let mut status_stale = true;
     core.set_leadership(consensus.leadership());
@@ -54,6 +56,11 @@ pub(super) fn run<D: Disk>(
                         fatal.report(ServerError::Log(error));
                     }
                 }
+                ConsensusInput::Transfer { to, ended } => match consensus.transfer(now, to) {
+                    Ok(()) => transfer = Some(ended),
+                    // An error means that the client has gone; there is no one to tell.
+                    Err(error) => drop(ended.send(Err(error))),
+                },
                 other => feed(core, &mut consensus, other),
             }
         }
@@ -64,7 +71,13 @@ pub(super) fn run<D: Disk>(
             consensus.read(now, id);
         }
         consensus.tick(now);
-        carry_out(core, queues, consensus.take_effects(now, wall_ms));
+        let effects = consensus.take_effects(now, wall_ms);
+        if let Some(outcome) = effects.transfer
+            && let Some(ended) = transfer.take()
+        {
+            let _ = ended.send(Ok(outcome));
+        }
+        carry_out(core, queues, effects);
         if status_stale && now >= status_due {
             status_stale = false;
             let status = consensus.status();
@@ -84,6 +97,8 @@ fn note_applied(core: &Core, consensus: &mut Consensus) {
         applied.log_time_ms.load(Ordering::Acquire),
         u32::try_from(applied.cluster_version.load(Ordering::Acquire)).unwrap_or(u32::MAX),
     );
+    // After the index, so that it is not older.
+    consensus.members_applied(core.members.applied());
 }
 
 fn feed(core: &Core, consensus: &mut Consensus, input: ConsensusInput) {
@@ -109,6 +124,7 @@ fn feed(core: &Core, consensus: &mut Consensus, input: ConsensusInput) {
         ConsensusInput::Propose(_)
         | ConsensusInput::ReadsWait
         | ConsensusInput::Installed(_)
+        | ConsensusInput::Transfer { .. }
         | ConsensusInput::Stop => {
             unreachable!("taken by the loop")
         }
@@ -133,6 +149,16 @@ fn install<D: Disk>(
 }
 
 fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
+    // Before messages leave for those that came.
+    if let Some(table) = effects.members {
+        core.members.set_appended(table);
+    }
+    if let Some(table) = effects.durable_members {
+        core.members.set_durable(table);
+    }
+    if let Some(membership) = effects.membership {
+        core.members.set_in_force(membership);
+    }
     for (peer, message) in effects.send {
         core.peers.send(peer, message);
     }
@@ -157,6 +183,9 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
     }
     for fetch in effects.fetch {
         queues.fetch.push(FetchInput::Fetch(fetch));
+    }
+    for (sequence, table) in effects.changes {
+        core.answers.answer(sequence, Ok(Outcome::Members(table)));
     }
     for (sequence, error) in effects.failed_proposals {
         core.answers.answer(sequence, Err(error));

@@ -146,6 +146,9 @@ fn of_body(kind: CommandKind, body: &Bytes) -> String {
         CommandKind::Compact => CompactionRequest::decode(body.clone())
             .map(|compact| format!("compact to {}", compact.revision)),
         CommandKind::ClusterVersion => Ok("cluster version".to_owned()),
+        CommandKind::MemberChange => Ok("change of members".to_owned()),
+        CommandKind::MemberTable => Ok("table of members".to_owned()),
+        CommandKind::MemberUpdate => Ok("who a member is".to_owned()),
     };
     words.unwrap_or_else(|_| format!("{kind:?}"))
 }

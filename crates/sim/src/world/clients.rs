@@ -1,5 +1,6 @@
 //! What clients ask, and what must be true of what they hear.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -11,7 +12,7 @@ use quorate_proto::etcdserverpb::{
     CompactionRequest, Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
 };
 use quorate_raft::{Instant, ReadId};
-use quorate_replica::{Proposal, RequestError};
+use quorate_replica::{MemberTable, Proposal, RequestError};
 
 use super::event::Event;
 use super::{Input, World};
@@ -44,6 +45,8 @@ pub enum Asked {
 pub enum Outcome {
     /// It took effect, and the client was told so.
     Acknowledged(Reply),
+    /// The members were changed, and are these.
+    Changed(Arc<MemberTable>),
     /// A linearizable read was allowed at this revision.
     ReadAt(i64),
     /// The client heard this instead.
@@ -56,6 +59,7 @@ impl Outcome {
     pub(super) fn words(&self) -> String {
         match self {
             Outcome::Acknowledged(_) => "took effect".to_owned(),
+            Outcome::Changed(table) => format!("changed the members to {table:?}"),
             Outcome::ReadAt(revision) => format!("read at revision {revision}"),
             Outcome::Failed(error) => format!("failed: {error}"),
             Outcome::Unknown => "lost its node".to_owned(),
@@ -281,6 +285,12 @@ impl World {
         }
     }
 
+    pub(super) fn answer_change(&mut self, node: usize, sequence: u64, table: Arc<MemberTable>) {
+        if let Some(op) = self.process_mut(node).answers.remove(&sequence) {
+            self.ended(op, Outcome::Changed(table));
+        }
+    }
+
     /// A batch of reads may read, or hears why not.
     pub(super) fn release(&mut self, node: usize, id: ReadId, error: Option<&RequestError>) {
         let batch = self.process_mut(node).read_batches.remove(&id);
@@ -350,6 +360,11 @@ impl World {
     }
 
     pub(super) fn on_overdue(&mut self, op: usize) {
+        // A process that stood still could not look at its clock.
+        let until = self.members[self.ops[op].node].stood_until + SLACK;
+        if self.ops[op].outcome.is_none() && self.now < until {
+            return self.at(until, Event::Overdue { op });
+        }
         assert!(
             self.ops[op].outcome.is_some(),
             "operation {op} has heard nothing in time: {:?}\n{}",

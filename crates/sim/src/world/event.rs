@@ -106,4 +106,18 @@ pub(crate) enum Event {
     Overdue {
         op: usize,
     },
+    /// Somebody changes the members.
+    Administrator,
+    /// A newcomer asks whether it is a member.
+    Join {
+        node: usize,
+    },
+    /// A member tells its name.
+    Publish {
+        node: usize,
+    },
+    /// A member that was removed stops.
+    Leave {
+        node: usize,
+    },
 }

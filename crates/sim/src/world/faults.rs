@@ -5,8 +5,8 @@ use std::time::Duration;
 use quorate_disk::Crash;
 use quorate_trace::FaultKind;
 
-use super::World;
 use super::event::Event;
+use super::{Presence, World};
 use crate::Random;
 use crate::tally::{Counter as _, Fault};
 
@@ -156,7 +156,9 @@ impl World {
         let often = self.random.percent(60);
         let leader = self.leader().filter(|_| often);
         let node = leader.unwrap_or(node);
-        self.members[node].paused_until = self.now + 2 * lasts;
+        let member = &mut self.members[node];
+        member.paused_until = self.now + 2 * lasts;
+        member.stood_until = member.stood_until.max(member.paused_until);
         self.draw_pause(node);
         if !self.random.percent(50) {
             self.inject(Fault::ProcessPaused, Some(node));
@@ -207,7 +209,9 @@ impl World {
             let seed = self.random.next();
             self.crash(node, Crash::Random(seed));
         }
-        self.start(node);
+        if self.members[node].presence == Presence::Present {
+            self.start(node);
+        }
     }
 
     /// Everything works from now on, and whoever is down starts.
@@ -226,7 +230,8 @@ impl World {
                 let seed = self.random.next();
                 self.crash(node, Crash::Random(seed));
             }
-            if self.members[node].process.is_none() {
+            let is_down = self.members[node].process.is_none();
+            if is_down && self.members[node].presence == Presence::Present {
                 self.start(node);
             }
         }

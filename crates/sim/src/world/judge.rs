@@ -1,10 +1,12 @@
 //! What must be true of the nodes, whatever goes wrong.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_proto::etcdserverpb::RangeRequest;
 use quorate_raft::Term;
+use quorate_replica::MemberTable;
 
 use super::World;
 use super::clients::{Asked, unique_key};
@@ -18,6 +20,8 @@ pub(crate) struct Judge {
     /// State hash, revision and (where known) log time at each applied index, from whoever was
     /// there first.
     states: BTreeMap<u64, (u64, i64, Option<u64>)>,
+    /// Who the members were at each applied index, likewise.
+    tables: BTreeMap<u64, Arc<MemberTable>>,
     /// The last index that each node was seen at.
     seen: BTreeMap<usize, u64>,
     /// Who led in each term.
@@ -47,6 +51,7 @@ impl Judge {
 impl World {
     /// After each step of an applier: equal index, equal state; log time never goes back.
     pub(super) fn judge_applied(&mut self, node: usize) {
+        self.judge_members(node);
         let process = self.members[node].process.as_ref().expect("it applied");
         let (store, index) = (&process.store, process.applied.index);
         assert_eq!(store.applied_index(), index);
@@ -81,12 +86,25 @@ impl World {
         );
     }
 
+    /// Equal index, equal members; and Raft's membership is that of the table, on its way there too.
+    fn judge_members(&mut self, node: usize) {
+        let process = self.members[node].process.as_ref().expect("it applied");
+        if self.plan.newcomers == 0 || !process.applier.is_between_commands() {
+            return;
+        }
+        let (table, membership) = (process.applier.members(), process.applier.membership());
+        let tables = &mut self.judge.tables;
+        let first = tables.entry(process.applied.index);
+        let first = first.or_insert_with(|| Arc::clone(table));
+        assert_eq!(first, table, "at index {}", process.applied.index);
+        assert_eq!(membership.settled(), table.membership());
+    }
+
     /// Heals the world, and then all must be well within bounded time: every node takes a write
     /// and a read, the cluster version is agreed, all are equal and nothing acknowledged is lost.
     pub fn heal_and_judge(&mut self) {
         self.heal();
-        let nodes = self.members.len();
-        let mut tried: Vec<Vec<usize>> = vec![Vec::new(); nodes];
+        let mut tried: Vec<Vec<usize>> = vec![Vec::new(); self.members.len()];
         let until = self.now + RECOVERY;
         while !self.is_well(&tried) {
             if self.is_stopped() {
@@ -97,7 +115,8 @@ impl World {
                 "not well {RECOVERY:?} after healing\n{}",
                 self.describe()
             );
-            for (node, tried) in tried.iter_mut().enumerate() {
+            for node in self.present() {
+                let tried = &mut tried[node];
                 let waits = tried
                     .last()
                     .is_some_and(|op| self.ops[*op].outcome.is_none());
@@ -113,21 +132,36 @@ impl World {
     }
 
     fn is_well(&self, tried: &[Vec<usize>]) -> bool {
-        let written = |ops: &Vec<usize>| ops.iter().any(|op| self.ops[*op].is_acknowledged());
+        let written = |node: &usize| {
+            tried[*node]
+                .iter()
+                .any(|op| self.ops[*op].is_acknowledged())
+        };
         let answered = self.ops.iter().all(|op| op.outcome.is_some());
-        let first = self.process(0).applied.index;
-        let equal = (0..self.members.len()).all(|node| {
-            let process = self.process(node);
+        let present = self.present();
+        let first = self.process(present[0]).applied.index;
+        let equal = present.iter().all(|node| {
+            let process = self.process(*node);
             process.applied.index == first && process.consensus.status().cluster_version == 1
         });
-        tried.iter().all(written) && answered && equal
+        let ids = present.iter().map(|node| self.members[*node].id.0);
+        let members = self.table(present[0]).iter().map(|(id, _)| id);
+        let settled = !self.process(present[0]).applier.membership().is_joint();
+        // All members run, and whoever was removed has stopped.
+        let complete = settled && ids.eq(members);
+        present.iter().all(written) && answered && equal && complete
     }
 
     fn judge_stores(&self) {
-        let first = &self.process(0).store;
-        for node in 0..self.members.len() {
+        let present = self.present();
+        let first = &self.process(present[0]).store;
+        let table = self.table(present[0]);
+        for node in present.iter().copied() {
             let store = &self.process(node).store;
             assert_eq!(store.state_hash(), first.state_hash());
+            assert_eq!(self.table(node), table);
+            let raft = self.process(node).consensus.status().raft;
+            assert_eq!(raft.membership, table.membership());
             for op in 0..self.ops.len() {
                 self.judge_write(node, op);
             }

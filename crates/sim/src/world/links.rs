@@ -135,6 +135,9 @@ impl World {
         let is_refusal = |message: &_| matches!(message, PeerMessage::ForwardRefused { .. });
         let refused = messages.iter().any(is_refusal);
         sometimes!(self.tally, Rare::ForwardRefused, refused);
+        if self.turns_away(to, from) {
+            return;
+        }
         let from = self.members[from].id;
         self.tell(to, Input::Received(from, messages));
     }
@@ -143,9 +146,11 @@ impl World {
         if self.alive(from, life).is_none() {
             return;
         }
-        let answers = self.members[to].process.is_some()
+        let passes = self.members[to].process.is_some()
             && self.network.passes(from, to)
             && self.network.passes(to, from);
+        let answers =
+            passes && self.knows(from, to) && !self.turns_away(to, from) && self.knows(to, from);
         if !answers {
             let pause = self.random.micros(50_000, 500_000);
             self.after(pause, Event::Dial { from, life, to });

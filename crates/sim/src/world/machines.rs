@@ -1,5 +1,6 @@
 //! Runs the machines of a node: each event is one turn of one of the server's threads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_disk::Crash;
@@ -64,6 +65,7 @@ impl World {
             applied.log_time_ms,
             applied.cluster_version,
         );
+        consensus.members_applied(Arc::clone(process.applier.members()));
         let mut proposals = Vec::new();
         let mut reads_wait = false;
         for input in std::mem::take(&mut process.inbox) {
@@ -150,6 +152,12 @@ impl World {
             self.process_mut(node).fetch_queue.push_back(fetch);
             let delay = self.disk_delay();
             self.after(delay, Event::Fetch { node, life });
+        }
+        if let Some(table) = effects.durable_members {
+            self.process_mut(node).durable_members = table;
+        }
+        for (sequence, table) in effects.changes {
+            self.answer_change(node, sequence, table);
         }
         for (sequence, error) in effects.failed_proposals {
             let in_doubt = error == RequestError::LeaderLost
@@ -364,9 +372,13 @@ impl World {
         for answer in progress.answers {
             self.answer(node, answer.sequence, answer.result);
         }
+        for (sequence, table) in progress.changes {
+            self.answer_change(node, sequence, table);
+        }
         for id in progress.released {
             self.release(node, id, None);
         }
+        self.leave_if_removed(node);
         let process = self.process_mut(node);
         process.apply_busy = progress.more || !process.apply_inbox.is_empty();
         if process.apply_busy {
@@ -406,7 +418,8 @@ impl World {
             return;
         };
         let up = self.members.iter().filter(|one| one.process.is_some());
-        let majority_down = 2 * up.count() <= self.members.len() && self.members.len() > 1;
+        let present = self.present().len();
+        let majority_down = 2 * up.count() <= present && present > 1;
         sometimes!(self.tally, Rare::MajorityDown, majority_down);
         self.note(|_| format!("n{} is down", node + 1));
         self.draw_crash(node, label);

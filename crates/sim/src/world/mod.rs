@@ -5,6 +5,7 @@
 //! - `plan`: what kind of world a seed makes.
 //! - `node`: a process and its queues; `machines` runs them, event by event.
 //! - `network`: links between members; `links` runs them.
+//! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
 //! - `faults`: what goes wrong.
 //! - `judge`: what must be true of the nodes.
@@ -18,6 +19,7 @@ mod faults;
 mod judge;
 mod links;
 mod machines;
+mod members;
 mod network;
 mod node;
 mod picture;
@@ -30,10 +32,11 @@ use std::time::Duration;
 
 use quorate_disk::SimDisk;
 use quorate_raft::{Instant, NodeId, Role};
-use quorate_replica::NodeSettings;
+use quorate_replica::{MemberTable, NodeSettings};
 
 pub use clients::{Asked, Op, Outcome};
 use event::Event;
+pub use members::Presence;
 pub use network::Network;
 pub use node::{Input, Member, Process};
 pub(crate) use picture::WorldPicture;
@@ -65,7 +68,8 @@ pub struct World {
     pub now: Instant,
     made: u64,
     queue: BTreeMap<(Instant, u64), Event>,
-    /// The members, by position; the id of each is its position and one.
+    /// The positions of those that are, may become or were members; the id of each is its position
+    /// and one.
     pub members: Vec<Member>,
     /// What lies between them.
     pub network: Network,
@@ -117,7 +121,16 @@ impl World {
 
     /// A world of so many nodes in which nothing goes wrong unless a test makes it.
     pub fn quiet(nodes: usize) -> World {
-        World::new(Plan::quiet(nodes), &Recipe::from(1), false, None)
+        World::quiet_with(nodes, 0)
+    }
+
+    /// The same with so many spare positions, which may become members.
+    pub fn quiet_with(nodes: usize, spare: usize) -> World {
+        let plan = Plan {
+            newcomers: spare,
+            ..Plan::quiet(nodes)
+        };
+        World::new(plan, &Recipe::from(1), false, None)
     }
 
     pub(crate) fn new(
@@ -127,12 +140,20 @@ impl World {
         picture: Option<Box<WorldPicture>>,
     ) -> World {
         let nodes = plan.nodes;
-        let members = (1..=nodes as u64).map(|id| Member {
+        let positions = (nodes + plan.newcomers) as u64;
+        let members = (1..=positions).map(|id| Member {
             id: NodeId(id),
+            presence: match id <= nodes as u64 {
+                true => Presence::Present,
+                false => Presence::Spare,
+            },
+            contacts: MemberTable::default(),
+            leaves: false,
             disk: SimDisk::new(),
             process: None,
             life: 0,
             paused_until: Instant::ZERO,
+            stood_until: Instant::ZERO,
             wall_skew_ms: 0,
         });
         let mut world = World {
@@ -163,6 +184,9 @@ impl World {
         for client in 0..world.plan.clients {
             world.after(Duration::from_millis(1), Event::Client { client });
         }
+        if world.plan.newcomers > 0 && chaos {
+            world.after(Duration::from_millis(500), Event::Administrator);
+        }
         if world.plan.fault_every_ms > 0 {
             world.after(Duration::from_millis(50), Event::Fault);
         }
@@ -175,7 +199,7 @@ impl World {
         NodeSettings {
             cluster_id: 7,
             member_id: member.id.0,
-            member_ids: self.members.iter().map(|member| member.id.0).collect(),
+            founders: members::founders(self.plan.nodes),
             boot_nonce: (member.life as u32) << 8 | node as u32,
             heartbeat_interval: HEARTBEAT,
             election_timeout: ELECTION_TIMEOUT,
@@ -320,6 +344,10 @@ impl World {
             Event::FaultEnds { node } => self.on_fault_ends(node),
             Event::Client { client } => self.on_client(client),
             Event::Overdue { op } => self.on_overdue(op),
+            Event::Administrator => self.on_administrator(),
+            Event::Join { node } => self.on_join(node),
+            Event::Publish { node } => self.on_publish(node),
+            Event::Leave { node } => self.on_leave(node),
         }
     }
 

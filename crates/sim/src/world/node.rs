@@ -13,8 +13,8 @@ use quorate_raft::{
     WriteId,
 };
 use quorate_replica::{
-    Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal,
-    WriteRequest,
+    Applier, Consensus, LogWriter, MemberTable, Node, NodeSettings, OpenError, PeerMessage,
+    Proposal, WriteRequest,
 };
 use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{Note, Preparer, SnapshotMark};
@@ -109,12 +109,20 @@ pub struct Process {
     pub(crate) forwarded: BTreeMap<u64, bool>,
     /// Whether it led when it was last asked.
     pub(crate) led: bool,
+    /// By the newest entry that says so and is durable here.
+    pub(crate) durable_members: MemberTable,
 }
 
 /// A member: its disk, and its process while it lives.
 pub struct Member {
     /// Its id.
     pub id: NodeId,
+    /// Whether it is a member.
+    pub presence: super::Presence,
+    /// The members when it joined.
+    pub(crate) contacts: MemberTable,
+    /// It was removed and is about to stop.
+    pub(crate) leaves: bool,
     /// Its disk.
     pub disk: SimDisk,
     pub(crate) process: Option<Process>,
@@ -122,6 +130,8 @@ pub struct Member {
     pub(crate) life: u64,
     /// Until when its process stands still (SIGSTOP, a virtual machine that is moved).
     pub(crate) paused_until: Instant,
+    /// The same, and nothing cuts it short.
+    pub(crate) stood_until: Instant,
     /// What its wall clock shows beyond the true time, in milliseconds.
     pub(crate) wall_skew_ms: i64,
 }
@@ -147,6 +157,7 @@ impl Process {
             store,
             snapshots: files,
             notes,
+            members: durable_members,
             ..
         } = node;
         let applied = Applied {
@@ -181,6 +192,7 @@ impl Process {
             next_sequence: 1,
             forwarded: BTreeMap::new(),
             led: false,
+            durable_members,
         };
         Ok((process, notes))
     }

@@ -25,7 +25,8 @@ pub(crate) struct WorldPicture {
 
 impl WorldPicture {
     pub(crate) fn new(title: String, command: String, plan: &super::Plan) -> WorldPicture {
-        let names = (1..=plan.nodes).map(|node| format!("n{node}"));
+        let positions = plan.nodes + plan.newcomers;
+        let names = (1..=positions).map(|node| format!("n{node}"));
         let mut picture = Picture::new(title, names.collect());
         let about = [command, plan.in_words()];
         about
@@ -34,7 +35,7 @@ impl WorldPicture {
         WorldPicture {
             picture,
             cuts: Vec::new(),
-            pauses: vec![None; plan.nodes],
+            pauses: vec![None; positions],
             operations: Vec::new(),
         }
     }
@@ -242,7 +243,9 @@ impl World {
                 return;
             };
             let kind = match outcome {
-                Outcome::Acknowledged(_) | Outcome::ReadAt(_) => quorate_trace::Outcome::Done,
+                Outcome::Acknowledged(_) | Outcome::Changed(_) | Outcome::ReadAt(_) => {
+                    quorate_trace::Outcome::Done
+                }
                 Outcome::Failed(_) if ended.had_no_effect() => quorate_trace::Outcome::Refused,
                 Outcome::Failed(_) | Outcome::Unknown => quorate_trace::Outcome::Unknown,
             };

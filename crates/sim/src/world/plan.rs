@@ -7,6 +7,10 @@ use crate::{Random, Recipe};
 pub struct Plan {
     /// Members of the cluster.
     pub nodes: usize,
+    /// Nodes that may become members.
+    pub newcomers: usize,
+    /// The mean time between two changes of the members.
+    pub change_every_ms: u64,
     /// Clients, each with one request outstanding.
     pub clients: usize,
     /// Virtual time during which things go wrong; then everything heals.
@@ -50,6 +54,8 @@ impl Plan {
     pub fn quiet(nodes: usize) -> Plan {
         Plan {
             nodes,
+            newcomers: 0,
+            change_every_ms: 0,
             clients: 0,
             chaos_ms: 0,
             fault_every_ms: 0,
@@ -124,6 +130,8 @@ impl Plan {
             snapshot_log_bytes: random.pick(&[u64::MAX, 500, 5_000, 50_000]),
             bounds_log: false,
             snapshot_chunk_bytes: random.pick(&[512, 4 << 10]),
+            newcomers: sometimes(random, 30, 4) as usize,
+            change_every_ms: random.pick(&[200, 600, 1_500]),
         }
     }
 }

@@ -55,7 +55,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "initial-cluster-state",
         Kind::Choice(&["new", "existing"]),
         "new",
-        "`new` to found a cluster; `existing` is fine for a member that has its data already.",
+        "`new` to found a cluster; `existing` to join one, after `etcdctl member add`, and fine for a member that has its data already.",
     ),
     flag(
         Clustering,
@@ -78,7 +78,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "true",
         "Refuse changes of membership that would lose the quorum.",
     )
-    .accepted("membership cannot be changed yet; when it can, the check will always be on"),
+    .accepted("the check is always on"),
     flag(
         Clustering,
         "auto-compaction-mode",

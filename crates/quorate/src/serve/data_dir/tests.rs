@@ -4,8 +4,8 @@ use std::fs::Permissions;
 
 use super::*;
 
-fn refusal(path: &Path, join_existing: bool) -> String {
-    DataDir::open(path, join_existing)
+fn refusal(path: &Path) -> String {
+    DataDir::open(path)
         .expect_err("should be refused")
         .to_string()
 }
@@ -14,7 +14,7 @@ fn refusal(path: &Path, join_existing: bool) -> String {
 fn a_missing_directory_is_made_for_its_owner_alone() {
     let temp = tempfile::tempdir().expect("temp dir");
     let path = temp.path().join("a/b");
-    let (data_dir, notes) = DataDir::open(&path, false).expect("made");
+    let (data_dir, notes) = DataDir::open(&path).expect("made");
     let mode = fs::metadata(data_dir.path())
         .expect("there")
         .permissions()
@@ -27,7 +27,7 @@ fn a_missing_directory_is_made_for_its_owner_alone() {
 fn a_directory_open_to_others_is_used_with_a_warning() {
     let temp = tempfile::tempdir().expect("temp dir");
     fs::set_permissions(temp.path(), Permissions::from_mode(0o755)).expect("chmod");
-    let (_data_dir, notes) = DataDir::open(temp.path(), false).expect("used");
+    let (_data_dir, notes) = DataDir::open(temp.path()).expect("used");
     assert!(
         notes.len() == 1 && notes[0].contains("has mode 0755"),
         "{notes:?}"
@@ -39,7 +39,7 @@ fn etcds_directory_is_refused_untouched_with_the_way_to_migrate() {
     for part in ["member/snap", "member/wal"] {
         let temp = tempfile::tempdir().expect("temp dir");
         fs::create_dir_all(temp.path().join(part)).expect("mkdir");
-        let line = refusal(temp.path(), false);
+        let line = refusal(temp.path());
         assert!(
             line.contains("belongs to etcd") && line.contains("make-mirror"),
             "{line}"
@@ -55,31 +55,20 @@ fn etcds_directory_is_refused_untouched_with_the_way_to_migrate() {
 #[test]
 fn a_directory_is_used_by_one_process_at_a_time() {
     let temp = tempfile::tempdir().expect("temp dir");
-    let held = DataDir::open(temp.path(), false).expect("free");
-    let line = refusal(temp.path(), false);
+    let held = DataDir::open(temp.path()).expect("free");
+    let line = refusal(temp.path());
     let process = std::process::id();
     assert!(
         line.contains(&format!("is in use by process {process};")),
         "{line}"
     );
     drop(held);
-    assert!(DataDir::open(temp.path(), false).is_ok(), "free again");
-}
-
-#[test]
-fn who_says_existing_must_have_data() {
-    let temp = tempfile::tempdir().expect("temp dir");
-    assert!(
-        refusal(temp.path(), true).contains("joining an existing cluster comes in a later version")
-    );
-    assert!(refusal(&temp.path().join("missing"), true).contains("is empty"));
-    fs::write(temp.path().join("identity"), "x").expect("written");
-    assert!(DataDir::open(temp.path(), true).is_ok());
+    assert!(DataDir::open(temp.path()).is_ok(), "free again");
 }
 
 #[test]
 fn a_file_is_no_directory() {
     let temp = tempfile::NamedTempFile::new().expect("temp file");
-    assert!(refusal(temp.path(), false).contains("it is not a directory"));
-    assert!(refusal(&temp.path().join("below"), false).contains("cannot look at it"));
+    assert!(refusal(temp.path()).contains("it is not a directory"));
+    assert!(refusal(&temp.path().join("below")).contains("cannot look at it"));
 }

@@ -159,6 +159,7 @@ impl Plan {
                 },
                 log: scratch.join(format!("{name}.log")),
                 initial_cluster: members.join(","),
+                joins: false,
                 flags: self.flags.clone(),
                 process: None,
             })
@@ -206,6 +207,56 @@ impl Cluster {
     /// All clients' endpoints.
     pub(crate) fn endpoints(&self) -> Vec<String> {
         self.nodes.iter().map(Node::endpoint).collect()
+    }
+
+    /// Adds a member by etcdctl at node `by`, starts it with the flags that etcdctl prints, and waits
+    /// until it serves; gives its number.
+    pub(crate) fn join(&mut self, by: usize, learner: bool) -> usize {
+        let (scratch, number) = (self._scratch.path().to_owned(), self.len() + 1);
+        let place = place_of(&hold_ports(2));
+        self.nodes.push(Node {
+            name: format!("n{number}"),
+            address: place.address,
+            client_port: place.client_port,
+            peer_port: place.peer_port,
+            dialled_at: place.dialled_at,
+            launcher: Vec::new(),
+            directory: scratch.join(format!("n{number}")),
+            log: scratch.join(format!("n{number}.log")),
+            initial_cluster: String::new(),
+            joins: true,
+            flags: Vec::new(),
+            process: None,
+        });
+        self.join_at(by, learner, number - 1)
+    }
+
+    /// As [`Cluster::join`], with the ports of node `i`, which does not run, and an empty directory.
+    pub(crate) fn join_at(&mut self, by: usize, learner: bool, i: usize) -> usize {
+        let node = &self.nodes[i];
+        let (name, url) = (
+            node.name.clone(),
+            format!("--peer-urls=http://{}", node.dialled_at),
+        );
+        let mut words = vec!["member", "add", &name, &url];
+        if learner {
+            words.push("--learner");
+        }
+        let out = self.etcdctl(by).output(&words);
+        let printed = |name: &str| {
+            let line = out.lines().find_map(|line| line.strip_prefix(name));
+            let value = line.unwrap_or_else(|| panic!("no {name} in {out}"));
+            value.trim_matches(['=', '"']).to_owned()
+        };
+        assert_eq!(printed("ETCD_INITIAL_CLUSTER_STATE"), "existing");
+        let node = &mut self.nodes[i];
+        if node.directory.exists() {
+            std::fs::remove_dir_all(&node.directory).expect("removed");
+        }
+        node.initial_cluster = printed("ETCD_INITIAL_CLUSTER=");
+        node.joins = true;
+        self.restart(i);
+        i
     }
 
     /// `kill -9`, and waits until the process is gone.

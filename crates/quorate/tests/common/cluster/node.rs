@@ -29,6 +29,8 @@ pub(crate) struct Node {
     /// Standard error and output of all its lives.
     pub(crate) log: PathBuf,
     pub(crate) initial_cluster: String,
+    /// Whether it joins, or joined, a cluster that others founded.
+    pub(crate) joins: bool,
     /// More flags.
     pub(crate) flags: Vec<String>,
     pub(crate) process: Option<Child>,
@@ -53,6 +55,7 @@ impl Node {
     pub(crate) fn words(&self) -> Vec<String> {
         let client = format!("http://{}", self.client_address());
         let peer = SocketAddrV4::new(self.address, self.peer_port);
+        let state = if self.joins { "existing" } else { "new" };
         let mut words = vec![
             "serve".to_owned(),
             format!("--name={}", self.name),
@@ -62,10 +65,22 @@ impl Node {
             format!("--listen-peer-urls=http://{peer}"),
             format!("--initial-advertise-peer-urls=http://{}", self.dialled_at),
             format!("--initial-cluster={}", self.initial_cluster),
+            format!("--initial-cluster-state={state}"),
             format!("--exit-with-parent={}", std::process::id()),
         ];
         words.extend(self.flags.iter().cloned());
         words
+    }
+
+    /// Takes another port for peers, before its next start, at which its flags say so.
+    pub(crate) fn move_peer_port(&mut self) {
+        let before = format!(":{}", self.peer_port);
+        self.peer_port = super::free_ports(1);
+        self.dialled_at.set_port(self.peer_port);
+        let after = format!(":{}", self.peer_port);
+        self.initial_cluster = self.initial_cluster.replace(&before, &after);
+        // The flags no longer describe the cluster as it was founded.
+        self.joins = true;
     }
 
     /// Starts the process; it may not serve yet.

@@ -1,0 +1,110 @@
+//! How a member that was added to a running cluster finds out who it is.
+//!
+//! It has nothing yet but `--initial-cluster`. It asks the other members for the table, finds the
+//! one in it that has its own peer URLs (as etcd does), and is that member from then on: the data
+//! directory says so. It votes by nothing that it was told here, only by what the log says.
+
+use std::time::Duration;
+
+use quorate_replica::{Member, MemberTable};
+
+use crate::error::ServerError;
+use crate::limits::JOIN_PATIENCE;
+use crate::peers::{Told, ask_members};
+use crate::settings::ServerSettings;
+
+/// What a member that joins was told.
+pub(crate) struct Joined {
+    pub(crate) cluster_id: u64,
+    pub(crate) member_id: u64,
+    pub(crate) founders: MemberTable,
+    pub(crate) members: MemberTable,
+}
+
+/// Between two rounds of asking.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Asks until one that was asked knows this member.
+pub(crate) async fn join(settings: &ServerSettings) -> Result<Joined, ServerError> {
+    let (own, others): (Vec<_>, Vec<_>) = settings
+        .members
+        .iter()
+        .partition(|member| member.name == settings.name);
+    let mut own_urls = own.first().map_or_else(Vec::new, |m| m.peer_urls.clone());
+    own_urls.sort();
+    let deadline = tokio::time::Instant::now() + JOIN_PATIENCE;
+    loop {
+        let mut newest: Option<Told> = None;
+        for other in &others {
+            let told = ask_members(&other.peer_urls).await;
+            let index = newest.as_ref().map_or(0, |told| told.applied_index);
+            newest = told.filter(|told| told.applied_index >= index).or(newest);
+        }
+        let problem = match find(newest, settings, &own_urls) {
+            Ok(joined) => return Ok(joined),
+            Err(problem) => problem,
+        };
+        // Whoever answered may not have heard of the addition yet.
+        if tokio::time::Instant::now() >= deadline {
+            return Err(ServerError::Settings(format!("cannot join: {problem}")));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The member of these URLs in what was told, or why this node cannot be it.
+fn find(
+    told: Option<Told>,
+    settings: &ServerSettings,
+    own_urls: &[String],
+) -> Result<Joined, String> {
+    let Some(told) = told else {
+        return Err(
+            "none of the other members in --initial-cluster answers at its peer URLs".into(),
+        );
+    };
+    let found = told.members.iter().find(|(_, m)| m.peer_urls == own_urls);
+    let Some((member_id, member)) = found else {
+        let (name, own) = (&settings.name, own_urls.join(","));
+        return Err(format!(
+            "no member of the cluster has the peer URLs {own}. Add this one first \
+             (`etcdctl member add {name} --peer-urls={own}`), and give it the very same \
+             --initial-advertise-peer-urls"
+        ));
+    };
+    check_never_started(member_id, member)?;
+    Ok(Joined {
+        cluster_id: told.cluster_id,
+        member_id,
+        founders: told.founders,
+        members: told.members,
+    })
+}
+
+/// A member publishes its name once its data directory is durable. If it has one and comes with an
+/// empty directory, it has lost what it voted and acknowledged, and must not vote again as the same.
+fn check_never_started(member_id: u64, member: &Member) -> Result<(), String> {
+    if member.name.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "member {member_id:x} ({}) has started before, but --data-dir holds nothing of \
+         it. Put its data back; or remove it and add it anew (`etcdctl member remove \
+         {member_id:x}`, `etcdctl member add`)",
+        member.name
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_that_lost_its_data_does_not_come_back_as_the_same() {
+        let mut member = Member::default();
+        check_never_started(7, &member).expect("it is new");
+        member.name = "n4".to_owned();
+        let refusal = check_never_started(7, &member).expect_err("refused");
+        assert!(refusal.contains("member remove 7"), "{refusal}");
+    }
+}
