@@ -7,20 +7,25 @@
 
 use quorate_disk::Disk;
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
-use quorate_raft::{Write, WriteId};
+use quorate_raft::{Entry, Write, WriteId};
 use quorate_wal::{Batch, WalError, Writer};
 
+use crate::damage::{Repaired, Repairs};
 use crate::entry_format::entry_parts;
 use crate::limits::MAX_LOG_BATCH_BYTES;
 
 /// Writes groups to the write-ahead log.
 pub struct LogWriter<D: Disk> {
     writer: Writer<D>,
+    repairs: Repairs,
 }
 
 impl<D: Disk> LogWriter<D> {
     pub(crate) fn new(writer: Writer<D>) -> LogWriter<D> {
-        LogWriter { writer }
+        LogWriter {
+            writer,
+            repairs: Repairs::default(),
+        }
     }
 
     /// Makes all of `writes` durable with one sync; gives the id of the last.
@@ -41,6 +46,16 @@ impl<D: Disk> LogWriter<D> {
             self.writer.release(first.previous().0)?;
         }
         Ok(Some(last))
+    }
+
+    /// Writes entries back that were damaged, as other members have them, after every write that was
+    /// asked for before; as far as all that is damaged in a file has come by now. Reads and writes
+    /// a whole segment for each file.
+    ///
+    /// # Errors
+    /// Any error is final for the process.
+    pub fn repair(&mut self, entries: Vec<Entry>) -> Result<Repaired, WalError> {
+        self.repairs.write_back(&mut self.writer, entries)
     }
 
     /// Whether the last group is not yet named as durable by a later one: after a moment of
@@ -121,7 +136,7 @@ fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use quorate_raft::{Entry, HardState, LogIndex, NodeId, Payload, SnapshotMark, Term};
+    use quorate_raft::{HardState, LogIndex, NodeId, Payload, SnapshotMark, Term};
 
     use super::*;
 

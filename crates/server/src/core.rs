@@ -47,6 +47,8 @@ pub(crate) enum ConsensusInput {
     SnapshotTaken(SnapshotMeta),
     Installed(SnapshotMeta),
     InstallFailed,
+    /// Damaged entries were written back to the log, or not.
+    Repaired(quorate_replica::Repaired),
     Stop,
 }
 

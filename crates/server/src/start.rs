@@ -63,6 +63,9 @@ impl Server {
         for note in &node.notes {
             tracing::warn!("{note}");
         }
+        for damage in &node.damaged {
+            tracing::error!("{damage}; what is needed of it is fetched from the other members");
+        }
         let others = identity
             .member_ids
             .iter()

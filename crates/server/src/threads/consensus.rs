@@ -96,6 +96,7 @@ fn feed(core: &Core, consensus: &mut Consensus, input: ConsensusInput) {
                 tracing::error!(index, %error, "the snapshot of a peer is refused");
             }
         }
+        ConsensusInput::Repaired(repaired) => consensus.repaired(now, &repaired),
         ConsensusInput::InstallFailed => consensus.install_failed(now),
         ConsensusInput::Propose(_) | ConsensusInput::ReadsWait | ConsensusInput::Stop => {
             unreachable!("taken by the loop")
@@ -109,6 +110,9 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
     }
     if let Some(request) = effects.write {
         queues.log.push(LogInput::Write(request));
+    }
+    if !effects.repair.is_empty() {
+        queues.log.push(LogInput::Repair(effects.repair));
     }
     if let Some(meta) = effects.restore {
         core.applier.push(ApplyInput::Restore(meta));

@@ -6,7 +6,7 @@
 //! - `node`: a process and its queues; `machines` runs them, event by event.
 //! - `network`: links between members; `links` runs them.
 //! - `clients`: what is asked, and what must then be true of the answers.
-//! - `faults`: what goes wrong.
+//! - `faults`: what goes wrong; `rot`: on disks at rest.
 //! - `judge`: what must be true of the nodes.
 //! - `trace`: all of it in words.
 //!
@@ -21,6 +21,7 @@ mod machines;
 mod network;
 mod node;
 mod plan;
+mod rot;
 mod snapshots;
 mod trace;
 
@@ -64,6 +65,8 @@ pub struct World {
     /// What was asked so far, and what became of it.
     pub ops: Vec<Op>,
     pub(crate) judge: judge::Judge,
+    /// Whose log was damaged last, until it has everything again.
+    pub(crate) rotten: Option<usize>,
     /// Whether things still go wrong.
     pub(crate) chaos: bool,
     /// Whether the clients still ask.
@@ -121,6 +124,7 @@ impl World {
             network: Network::default(),
             ops: Vec::new(),
             judge: judge::Judge::default(),
+            rotten: None,
             chaos,
             load: chaos,
             events: 0,
