@@ -22,8 +22,6 @@ struct Spot {
     node: usize,
     file: String,
     offset: u64,
-    /// The entries that cannot be read then; `None` if the log says that it cannot tell.
-    lost: Option<BTreeSet<u64>>,
 }
 
 /// Three disks, and what must be on them.
@@ -93,21 +91,17 @@ fn spots(logs: &Logs) -> Vec<Spot> {
                     let offset = (sector * SECTOR + within) as u64;
                     let rotten = disk.fork();
                     rotten.flip_bit(&file, offset, 3);
-                    let lost = match look(&rotten, node) {
-                        None => None,
+                    let costs = match look(&rotten, node) {
+                        // The log says that it cannot tell, and refuses.
+                        None => true,
                         Some((end, lost)) => {
                             assert_eq!(end, logs.ends[node], "{file} {offset} cuts the log");
-                            Some(lost)
+                            !lost.is_empty()
                         }
                     };
-                    if lost.as_ref().is_none_or(|lost| !lost.is_empty()) {
+                    if costs {
                         let file = file.clone();
-                        spots.push(Spot {
-                            node,
-                            file,
-                            offset,
-                            lost,
-                        });
+                        spots.push(Spot { node, file, offset });
                     }
                 }
             }
