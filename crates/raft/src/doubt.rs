@@ -41,7 +41,9 @@
 //! asked alone, and everything that is missing is written at once. If its entry cannot be the lost one, the
 //! lost one was not committed, and is cut.
 //!
-//! An entry of a known term that is not what a leader has at that index is cut as in any log. A
+//! An entry of a known term that is not what a leader has at that index is cut as in any log; a
+//! leader that is asked about an anchor which it has not says what it has there instead, for Appends
+//! do not get past an entry that cannot be compared. A
 //! leader that has released what is missing offers its snapshot, and where that covers a gap and
 //! the log holds its last entry, only what lies before leaves the log: what this node acknowledged
 //! after it stays (`installed`).
@@ -275,15 +277,35 @@ impl Raft {
             if entries.is_empty() {
                 self.offer_if_released(to, &question);
             }
+            let (anchor_index, anchor_term) = question.anchor;
             let found = Message::EntryFound {
                 term: self.persistent.term(),
                 first: question.first,
-                anchor_index: question.anchor.0,
-                anchor_term: question.anchor.1,
+                anchor_index,
+                anchor_term: self.own_term_if_leader(anchor_index).unwrap_or(anchor_term),
                 entries,
             };
             // A leader's word is one only in its term; elsewhere the entries prove themselves.
             self.say(to, found);
+        }
+    }
+
+    /// What a leader has at the anchor. If that is another entry, it says so.
+    fn own_term_if_leader(&self, index: LogIndex) -> Option<Term> {
+        let leads = matches!(self.role, RoleState::Leader(_));
+        self.log.known_term(index).filter(|_| leads)
+    }
+
+    /// The leader of our term has another entry where this node had its anchor: ours, and all after
+    /// it, is void, as when an Append shows it (Raft §5.3). Appends would not get so far: they stop
+    /// where our terms are unknown.
+    fn cut_if_leader_differs(&mut self, from: NodeId, term: Term, anchor: (LogIndex, Term)) {
+        let of_leader = term == self.persistent.term() && self.leader() == Some(from);
+        let differs = self.log.known_term(anchor.0).is_some_and(|own| own != anchor.1);
+        if of_leader && differs && anchor.0 > self.commit && self.log.is_in_doubt() {
+            self.truncate_after(anchor.0.previous());
+            self.doubt.asked = 0;
+            self.doubt.ask_at = self.now;
         }
     }
 
@@ -313,6 +335,7 @@ impl Raft {
         entries: &[Entry],
     ) -> Result<(), MessageError> {
         let Some(entry) = entries.first() else {
+            self.cut_if_leader_differs(from, term, anchor);
             self.ask_next();
             return Ok(());
         };
