@@ -102,5 +102,5 @@ pub use limits::{KEYS_PER_STEP, Limits, SNAPSHOT_STEP_BYTES_MAX, TXN_DEPTH_MAX};
 pub use pin::Pin;
 pub use range::{RangeCursor, RangeStep};
 pub use read_txn::{ReadTxnCursor, ReadTxnStep};
-pub use snapshot::{SnapshotError, SnapshotLoader, SnapshotScan};
+pub use snapshot::{SnapshotChecker, SnapshotError, SnapshotLoader, SnapshotScan};
 pub use store::Store;

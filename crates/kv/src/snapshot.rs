@@ -41,7 +41,7 @@ mod output;
 mod scan;
 
 pub use error::SnapshotError;
-pub use load::SnapshotLoader;
+pub use load::{SnapshotChecker, SnapshotLoader};
 pub use scan::SnapshotScan;
 
 /// The version of the encoding, its first byte.

@@ -301,7 +301,10 @@ impl Raft {
     /// where our terms are unknown.
     fn cut_if_leader_differs(&mut self, from: NodeId, term: Term, anchor: (LogIndex, Term)) {
         let of_leader = term == self.persistent.term() && self.leader() == Some(from);
-        let differs = self.log.known_term(anchor.0).is_some_and(|own| own != anchor.1);
+        let differs = self
+            .log
+            .known_term(anchor.0)
+            .is_some_and(|own| own != anchor.1);
         if of_leader && differs && anchor.0 > self.commit && self.log.is_in_doubt() {
             self.truncate_after(anchor.0.previous());
             self.doubt.asked = 0;

@@ -217,6 +217,8 @@ impl Raft {
             if let RoleState::Follower(follower) = &mut self.role {
                 follower.election_deadline = deadline;
             }
+        } else {
+            self.make_way_for(request.last_index, request.last_term);
         }
         let term = self.persistent.term();
         self.say(
@@ -227,6 +229,30 @@ impl Raft {
                 pre: false,
             },
         );
+    }
+
+    /// A candidate was refused, and not for its log. If that has more than ours, it is the better
+    /// candidate and we may be in its way: our election timer starts anew.
+    ///
+    /// A voter may go by a membership of the past, in which it can never win, while the only node
+    /// that can win needs its vote. It does not tell that node of its campaigns; without
+    /// pre-votes each of them takes it a term further; and the other learns of the term by being
+    /// refused in it, one term too late every time. Left to their timers, they would have to
+    /// drift apart until the better one campaigns twice in a row, which takes 12 election
+    /// timeouts on average and more than 30 in 7 cases of 100. If the worse one waits afresh
+    /// after each refusal, every second try succeeds: 4 timeouts, more than 20 in 1 of 2,000.
+    ///
+    /// Safe, since only a timer moves: neither term, nor vote, nor log; and a node may wait as
+    /// long as it likes before it campaigns. Live, since "has more than" has no cycles: the
+    /// node with the best log makes way for nobody; and one that makes way for a candidate which
+    /// cannot win (removed, with a tail that was never committed) draws its wait as that one
+    /// does, so it comes first half of the time.
+    pub(crate) fn make_way_for(&mut self, last_index: LogIndex, last_term: Term) {
+        let has_more = (last_term, last_index) > (self.log.last_term(), self.log.last_index());
+        if has_more && self.leader().is_none() {
+            let deadline = self.now + self.random.jittered(self.config.election_timeout);
+            self.role.postpone_election(deadline);
+        }
     }
 
     /// An answer. One of an earlier campaign, or of the other kind, is not counted: a promise to

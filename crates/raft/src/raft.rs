@@ -463,7 +463,12 @@ impl Raft {
     fn on_older_term(&mut self, from: NodeId, message: &Message) {
         let term = self.persistent.term();
         match message {
-            Message::RequestVote { .. } => {
+            Message::RequestVote {
+                last_index,
+                last_term,
+                ..
+            } => {
+                self.make_way_for(*last_index, *last_term);
                 self.say(
                     from,
                     Message::Vote {

@@ -111,9 +111,17 @@ impl Raft {
     /// The state machine's snapshot at `meta.index` is durable; the log before `keep_from` (at
     /// most one past it) may be forgotten. A leader that keeps some of it serves peers that are
     /// only a little behind without a snapshot. One that is older than the newest has no effect.
+    ///
+    /// Nor has one with an empty membership on a node that [joined](crate::Config::joining) and was
+    /// not told of the members by `meta.index`: after a restart from it nobody would be known,
+    /// while the entry that tells of them may be released. The log stays, and the next snapshot
+    /// after that entry does what this one would have done.
     pub fn snapshot_taken(&mut self, now: Instant, meta: SnapshotMeta, keep_from: LogIndex) {
         self.advance_clock(now);
         if meta.index <= self.snapshots.position().0 {
+            return;
+        }
+        if self.config.voters.is_empty() && meta.membership == Membership::default() {
             return;
         }
         assert!(

@@ -106,8 +106,10 @@ impl Applier {
         self.waiting_reads.push_back(grant);
     }
 
-    /// Applies entries until `max_keys` keys may have been touched or nothing is left. What a
-    /// command touched is not known, only what it was allowed to, so that is what counts.
+    /// Applies entries until `max_keys` keys may have been touched, a snapshot is due or nothing is
+    /// left. What a command touched is not known, only what it was allowed to, so that is what
+    /// counts. That a snapshot is taken at the entry that makes it due, and not wherever a step
+    /// ends, lets members take theirs at the same one.
     ///
     /// # Errors
     /// When an entry cannot be applied by this version: the node must stop.
@@ -115,6 +117,10 @@ impl Applier {
         let mut progress = Progress::default();
         let mut budget = max_keys;
         while budget > 0 {
+            let goes_on = budget == max_keys || self.current.is_some();
+            if !goes_on && self.snapshots.is_due(self.bytes_since_snapshot) {
+                break;
+            }
             if let Some(current) = &mut self.current {
                 let keys = budget.min(current.first_keys);
                 budget -= keys;

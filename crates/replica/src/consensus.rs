@@ -123,6 +123,8 @@ pub struct Consensus {
     newest_snapshot: Option<LogIndex>,
     /// Snapshots that were pulled and may have to be loaded.
     installed: Vec<SnapshotMeta>,
+    /// The snapshot asked for last.
+    install_told: Option<InstallWanted>,
     effects: Effects,
 }
 
@@ -159,6 +161,7 @@ impl Consensus {
             refused_messages: 0,
             newest_snapshot,
             installed: Vec::new(),
+            install_told: None,
             effects: Effects::default(),
         }
     }
@@ -275,9 +278,12 @@ impl Consensus {
         Ok(())
     }
 
-    /// The snapshot that [`Effects::install`] asked for could not be had.
-    pub fn install_failed(&mut self, now: Instant) {
-        self.raft.install_failed(now);
+    /// The snapshot that [`Effects::install`] asked for could not be had. If another has been asked
+    /// for since, that one stands.
+    pub fn install_failed(&mut self, now: Instant, failed: InstallWanted) {
+        if self.install_told.is_none_or(|told| told == failed) {
+            self.raft.install_failed(now);
+        }
     }
 
     /// What [`Effects::repair`] gave was written back, or not.
@@ -364,6 +370,7 @@ impl Consensus {
             self.restore(index);
         }
         if let Some(wanted) = ready.install {
+            self.install_told = Some(wanted);
             self.effects.install = Some(wanted);
         }
         self.note_committed(&ready.committed);

@@ -67,9 +67,6 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: EntryError,
     },
-    /// The snapshot that the log goes on from cannot be loaded.
-    #[error(transparent)]
-    Snapshot(#[from] SnapshotContentError),
 }
 
 /// Why a snapshot's file cannot be used.
@@ -94,11 +91,37 @@ pub enum SnapshotContentError {
         bytes: usize,
     },
     /// It is of another state than its name says.
-    #[error("the snapshot is of index {found} where its name says {expected}")]
+    #[error(
+        "the snapshot is of index {found} where its name says {expected}: use an older one, or fetch \
+         it again"
+    )]
     OtherIndex {
         /// By its name, or as it was asked for.
         expected: u64,
         /// By its content.
         found: u64,
     },
+    /// Its source began to send one and went on with another.
+    #[error("the peer began with the {expected} and now has the {found}: fetch that one instead")]
+    SourceChanged {
+        /// What it said first.
+        expected: quorate_wal::snapshot::SnapshotId,
+        /// What it says now.
+        found: quorate_wal::snapshot::SnapshotId,
+    },
+}
+
+impl SnapshotContentError {
+    /// Whether another attempt to read the same file would come to the same.
+    pub(crate) fn is_of_content(&self) -> bool {
+        self.of_disk().is_none()
+    }
+
+    /// The error of the disk, if it is one, to be told from those of a file or a peer.
+    pub fn of_disk(&self) -> Option<&quorate_disk::DiskError> {
+        match self {
+            SnapshotContentError::File(quorate_wal::WalError::Disk(error)) => Some(error),
+            _ => None,
+        }
+    }
 }

@@ -77,6 +77,10 @@ pub const MAX_CLOCK_JUMP: Duration = Duration::from_secs(60);
 /// segment, and what is torn by a crash is at most this.
 pub const MAX_LOG_BATCH_BYTES: usize = 4 << 20;
 
+/// Segments of the log that are let go of in one turn of its thread: each costs a sync of the
+/// directory, and writes wait meanwhile.
+pub const SEGMENTS_RELEASED_AT_ONCE: u32 = 2;
+
 /// Bytes of entries after which a snapshot is taken, unless the last one is larger: a second of
 /// the fastest writing, and what a start has to read back of the log at least.
 pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;

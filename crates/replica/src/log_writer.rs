@@ -7,17 +7,19 @@
 
 use quorate_disk::Disk;
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
-use quorate_raft::{Entry, Write, WriteId};
+use quorate_raft::{Entry, LogIndex, Write, WriteId};
 use quorate_wal::{Batch, WalError, Writer};
 
 use crate::damage::{Repaired, Repairs};
 use crate::entry_format::entry_parts;
-use crate::limits::MAX_LOG_BATCH_BYTES;
+use crate::limits::{MAX_LOG_BATCH_BYTES, SEGMENTS_RELEASED_AT_ONCE};
 
 /// Writes groups to the write-ahead log.
 pub struct LogWriter<D: Disk> {
     writer: Writer<D>,
     repairs: Repairs,
+    /// The last index that consensus does not ask for any more, as its durable marks say.
+    forgotten_to: LogIndex,
 }
 
 impl<D: Disk> LogWriter<D> {
@@ -25,6 +27,7 @@ impl<D: Disk> LogWriter<D> {
         LogWriter {
             writer,
             repairs: Repairs::default(),
+            forgotten_to: LogIndex::ZERO,
         }
     }
 
@@ -43,7 +46,7 @@ impl<D: Disk> LogWriter<D> {
         }
         self.writer.sync()?;
         if let Some(first) = release_before {
-            self.writer.release(first.previous().0)?;
+            self.forgotten_to = self.forgotten_to.max(first.previous());
         }
         Ok(Some(last))
     }
@@ -56,6 +59,22 @@ impl<D: Disk> LogWriter<D> {
     /// Any error is final for the process.
     pub fn repair(&mut self, entries: Vec<Entry>) -> Result<Repaired, WalError> {
         self.repairs.write_back(&mut self.writer, entries)
+    }
+
+    /// Lets go of some of the log up to this index, and says whether there may be more to let go
+    /// of: then call it again, after whatever is urgent. That a snapshot was marked does not allow
+    /// it yet; only that the files were verified does
+    /// ([`Kept::release_up_to`](quorate_wal::snapshot::Kept)). What consensus may still ask for
+    /// stays all the same. With 0 only that goes which an installed snapshot voided.
+    ///
+    /// # Errors
+    /// Any error is final for the process.
+    pub fn release(&mut self, up_to: u64) -> Result<bool, WalError> {
+        let most = SEGMENTS_RELEASED_AT_ONCE;
+        let released = self
+            .writer
+            .release_some(up_to.min(self.forgotten_to.0), most)?;
+        Ok(released.recycled + released.removed >= most as usize)
     }
 
     /// Whether the last group is not yet named as durable by a later one: after a moment of
@@ -129,6 +148,10 @@ fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
             });
         }
         batches.push(batch);
+    }
+    // After a mark that nothing follows.
+    if batches.len() > 1 {
+        batches.pop_if(|last| *last == Batch::default());
     }
     batches
 }
@@ -204,6 +227,19 @@ mod tests {
             [(None, vec![5, 6]), (Some(5), vec![]), (None, vec![9, 10])]
         );
         assert_eq!(marks, [None, Some(8), None]);
+    }
+
+    #[test]
+    fn a_mark_that_nothing_follows_ends_the_last_batch() {
+        let mut marked = write(1, None, &[]);
+        marked.snapshot = Some(SnapshotMark {
+            index: LogIndex(8),
+            term: Term(1),
+            release_before: LogIndex(9),
+        });
+        let batches = into_batches(vec![write(1, None, &[8]), marked]);
+        assert_eq!(shape(&batches), [(None, vec![8])]);
+        assert_eq!(batches[0].snapshot.map(|mark| mark.index), Some(8));
     }
 
     #[test]

@@ -8,16 +8,16 @@ use quorate_raft::{
     Config, HardState, Instant, LogIndex, Membership, NodeId, Payload, Raft, Restored, Term,
 };
 use quorate_wal::snapshot::SnapshotFiles;
-use quorate_wal::{Damage, Identity, Note, Options, Preparer, Reader};
+use quorate_wal::{Damage, Identity, Note, Options, Preparer, Reader, SnapshotMark, WalError};
 
 use crate::applier::Applier;
 use crate::consensus::{Consensus, ConsensusSettings};
 use crate::damage::{begin_after_covered, check_somebody_has_it, damaged, term_runs};
 use crate::entry_format::entry_payload;
-use crate::error::OpenError;
+use crate::error::{OpenError, SnapshotContentError};
 use crate::limits::{MAX_LOG_BATCH_BYTES, REQUEST_TIMEOUT_BASE};
 use crate::log_writer::LogWriter;
-use crate::snapshots::load_snapshot;
+use crate::snapshots::{LoadedSnapshot, load_snapshot};
 use crate::wire::GROUP_ID;
 
 /// What a node has to be told.
@@ -109,8 +109,8 @@ impl<D: Disk> Node<D> {
         let opened = quorate_wal::open(disk, options)?;
         let mut notes = opened.recovered.notes.clone();
         notes.extend(snapshots.tidy()?);
-        let start = quorate_wal::snapshot::pair(&opened.recovered, &snapshots)?;
-        notes.extend(start.notes);
+        let begun = begin(&opened.recovered, &snapshots)?;
+        notes.extend(begun.notes);
         let config = raft_config(settings);
         let initial = Membership::of_voters(config.voters.clone());
         let mut applier = Applier::new(
@@ -122,8 +122,7 @@ impl<D: Disk> Node<D> {
         let mut restored = restored(&opened.recovered);
         restored.memberships = memberships(&opened.reader, &opened.recovered)?;
         let mut store = Store::new();
-        if let Some(id) = start.snapshot {
-            let loaded = load_snapshot(&snapshots, id.mark)?;
+        if let Some(loaded) = begun.loaded {
             let meta = loaded.head.meta();
             restored.applied = meta.index;
             begin_after_covered(&mut restored, &meta);
@@ -133,6 +132,9 @@ impl<D: Disk> Node<D> {
         }
         let raft = Raft::new(config, restored, now)?;
         check_somebody_has_it(&opened.recovered.damaged, &raft.status())?;
+        for mark in begun.refused {
+            snapshots.remove(mark)?;
+        }
         let request_timeout = REQUEST_TIMEOUT_BASE + 2 * settings.election_timeout;
         let consensus = ConsensusSettings {
             member: NodeId(member_id),
@@ -156,6 +158,38 @@ impl<D: Disk> Node<D> {
             request_timeout,
         })
     }
+}
+
+/// The state to begin with.
+struct Begun {
+    loaded: Option<LoadedSnapshot>,
+    notes: Vec<Note>,
+    /// Sound files whose content is of no use: with a start without them, they must not count as
+    /// something to fall back on.
+    refused: Vec<SnapshotMark>,
+}
+
+/// Loads the newest snapshot that can be loaded and that the log goes on from. Two are kept, and
+/// the log since the older, for the day on which the newer is of no use, whatever the reason.
+fn begin<D: Disk>(
+    recovered: &quorate_wal::Recovered,
+    snapshots: &SnapshotFiles<D>,
+) -> Result<Begun, WalError> {
+    let mut refused = Vec::new();
+    let load = |mark| match load_snapshot(snapshots, mark) {
+        Ok(loaded) => Ok(Ok(loaded)),
+        Err(SnapshotContentError::File(error @ WalError::Disk(_))) => Err(error),
+        Err(error) => {
+            refused.push(mark);
+            Ok(Err(error.to_string()))
+        }
+    };
+    let (start, loaded) = quorate_wal::snapshot::pair_loading(recovered, snapshots, load)?;
+    Ok(Begun {
+        loaded,
+        notes: start.notes,
+        refused,
+    })
 }
 
 fn raft_config(settings: &NodeSettings) -> Config {
@@ -228,17 +262,12 @@ impl<D: Disk> LogReader<D> {
     ///
     /// # Errors
     /// Any error is final for the process: entries that were durable cannot be read.
-    pub fn read(
-        &self,
-        fetch: quorate_raft::Fetch,
-    ) -> Result<Vec<quorate_raft::Entry>, quorate_wal::WalError> {
+    pub fn read(&self, fetch: quorate_raft::Fetch) -> Result<Vec<quorate_raft::Entry>, WalError> {
         let read = self
             .reader
             .read(fetch.first.0, fetch.last.0, fetch.max_bytes);
         let entries = match read {
-            Err(
-                quorate_wal::WalError::BeyondEnd { .. } | quorate_wal::WalError::Compacted { .. },
-            ) => Vec::new(),
+            Err(WalError::BeyondEnd { .. } | WalError::Compacted { .. }) => Vec::new(),
             read => read?,
         };
         Ok(entries

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use quorate_kv::{Reply, Store};
 use quorate_proto::envelope::CommandKind;
 use quorate_raft::{
-    Entry, LeadershipState, LogIndex, NodeId, ReadGrant, Role, SnapshotMeta, Term, WriteId,
+    Entry, InstallWanted, LeadershipState, LogIndex, NodeId, ReadGrant, Role, SnapshotMeta, Term,
+    WriteId,
 };
 use quorate_replica::{ConsensusStatus, PeerMessage, Proposal, RequestError};
 use tokio::sync::watch;
@@ -46,9 +47,9 @@ pub(crate) enum ConsensusInput {
     },
     SnapshotTaken(SnapshotMeta),
     Installed(SnapshotMeta),
-    InstallFailed,
     /// Damaged entries were written back to the log, or not.
     Repaired(quorate_replica::Repaired),
+    InstallFailed(InstallWanted),
     Stop,
 }
 
@@ -60,6 +61,20 @@ pub(crate) enum ApplyInput {
     /// With its bytes, or none if it was given up.
     SnapshotEnded(Option<u64>),
     Stop,
+}
+
+impl ApplyInput {
+    /// Passes over every snapshot that is to be gone on from but the newest: an older one's file may
+    /// be gone already. What lies between the two is part of the newer.
+    pub(crate) fn keep_newest_restore(inputs: &mut Vec<ApplyInput>) {
+        let is_restore = |input: &ApplyInput| matches!(input, ApplyInput::Restore(_));
+        let mut older = inputs.iter().filter(|input| is_restore(input)).count();
+        inputs.retain(|input| {
+            let counts = is_restore(input);
+            older -= usize::from(counts);
+            !counts || older == 0
+        });
+    }
 }
 
 /// Who this member is.

@@ -131,5 +131,7 @@ pub(crate) const SNAPSHOTS_SERVED: usize = 4;
 /// How long the next part of a snapshot may take: a chunk on a slow network, or a slow disk's whole stall.
 pub(crate) const SNAPSHOT_PART_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause after a snapshot could not be pulled.
-pub(crate) const SNAPSHOT_RETRY: Duration = Duration::from_millis(200);
+/// The first and the longest pause after a snapshot could not be pulled.
+pub(crate) const SNAPSHOT_RETRY_FIRST: Duration = Duration::from_millis(200);
+/// See [`SNAPSHOT_RETRY_FIRST`].
+pub(crate) const SNAPSHOT_RETRY_LONGEST: Duration = Duration::from_secs(5);

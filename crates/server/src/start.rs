@@ -86,7 +86,12 @@ impl Server {
             let core = Arc::clone(&core);
             async move { core.catch_up().await }
         });
-        dialers.spawn(pull(Arc::clone(&core), snapshots.clone(), wanted));
+        dialers.spawn(pull(
+            Arc::clone(&core),
+            snapshots.clone(),
+            wanted,
+            fatal.clone(),
+        ));
         let clients = http::add_pages(grpc::routes(&core), Arc::clone(&core));
         let peer_service = PeerServer::new(PeerService::new(
             Arc::clone(&core),

@@ -4,15 +4,19 @@ use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
+use crate::Recipe;
+
 /// A run that ended badly: the core or the judge found something that must never be.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The seed of the world.
-    pub seed: u64,
+    /// What the world was made from.
+    pub recipe: Recipe,
     /// The virtual time at which it failed.
     pub at: Duration,
     /// What was found.
     pub what: String,
+    /// Faults that were due by then, whether they happened or the recipe left them out.
+    pub faults: u64,
     /// The state of the world.
     pub state: String,
 }
@@ -20,12 +24,13 @@ pub struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure {
-            seed,
+            recipe,
             at,
             what,
             state,
+            faults: _,
         } = self;
-        write!(f, "seed {seed} failed at {at:?}: {what}\n{state}")
+        write!(f, "seed {recipe} failed at {at:?}: {what}\n{state}")
     }
 }
 

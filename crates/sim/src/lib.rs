@@ -26,13 +26,18 @@
 
 pub mod course;
 mod failure;
+mod picture;
 mod random;
+mod recipe;
 mod run;
+mod shrink;
 mod tally;
 pub mod world;
 
 pub use failure::Failure;
 pub use quorate_raft::Instant;
 pub use random::Random;
-pub use run::{RunReport, replay_seed, run_seed};
+pub use recipe::{Recipe, RecipeError, Without};
+pub use run::{Ran, RunReport, replay_seed, run_seed, trace_seed};
+pub use shrink::{Failing, Shrunk, shrink};
 pub use tally::{Counter, Fault, Rare, Tally};

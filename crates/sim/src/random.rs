@@ -12,6 +12,14 @@ impl Random {
         Random(seed)
     }
 
+    /// The generator of this seed for one of several purposes, and for one of many things within it:
+    /// what is drawn for one moves no other.
+    pub(crate) fn of(seed: u64, purpose: u64, number: u64) -> Random {
+        let mut purposes = Random(seed.wrapping_add(purpose.rotate_left(56)));
+        let mut numbers = Random(purposes.next() ^ number);
+        Random(numbers.next())
+    }
+
     /// Any number.
     #[expect(
         clippy::should_implement_trait,

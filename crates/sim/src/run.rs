@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use quorate_raft::Instant;
 
-use crate::Tally;
 use crate::failure::{Failure, words_of};
 use crate::world::{Trace, World};
+use crate::{Recipe, Tally};
 
 /// What a world that ended well was like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunReport {
-    /// Its seed.
-    pub seed: u64,
+    /// What it was made from.
+    pub recipe: Recipe,
     /// Virtual time from its beginning to its end.
     pub simulated: Duration,
     /// Events handled.
@@ -28,48 +28,75 @@ pub struct RunReport {
     pub reads: u64,
     /// Nodes of the cluster.
     pub nodes: usize,
+    /// Faults that were due, whether they happened or the recipe left them out.
+    pub faults: u64,
     /// Faults injected, rare states reached.
     pub tally: Tally,
 }
 
-/// Runs the world of this seed: first whatever goes wrong in it, then everything heals and all must
-/// be well in bounded time.
+/// Runs the world of this seed or recipe: first whatever goes wrong in it, then everything heals and
+/// all must be well in bounded time.
 ///
 /// # Errors
 /// What was found, if anything was that must never be. A panic of the core is caught and told so.
-pub fn run_seed(seed: u64) -> Result<RunReport, Box<Failure>> {
-    run(seed, make(seed)?, None).map(|(report, _)| report)
+pub fn run_seed(seed: impl Into<Recipe>) -> Result<RunReport, Box<Failure>> {
+    let recipe = seed.into();
+    let mut world = make(&recipe, World::from_recipe)?;
+    run(recipe, &mut world, None).map(|(report, _)| report)
 }
 
-/// Runs the world of this seed again, and hands each event to `trace` as it happens. With `until`
+/// Runs the world of this seed or recipe again, and hands each event to `trace` as it happens. With `until`
 /// it stops at that virtual time and gives no report.
 ///
 /// # Errors
 /// As [`run_seed`].
 pub fn replay_seed(
-    seed: u64,
+    seed: impl Into<Recipe>,
     until: Option<Duration>,
     trace: Trace,
 ) -> Result<Option<RunReport>, Box<Failure>> {
-    let mut world = make(seed)?;
+    let recipe = seed.into();
+    let mut world = make(&recipe, World::from_recipe)?;
     world.trace = Some(trace);
-    run(seed, world, until).map(|(report, ended)| ended.then_some(report))
+    run(recipe, &mut world, until).map(|(report, ended)| ended.then_some(report))
 }
 
-fn make(seed: u64) -> Result<World, Box<Failure>> {
-    catch_unwind(|| World::from_seed(seed)).map_err(|panic| {
+/// Runs the world of this seed or recipe again, as [`run_seed`] or [`replay_seed`] does, with a picture of
+/// all that happens in it; none if it fails before its first event. The run is the same as without.
+pub fn trace_seed(
+    seed: impl Into<Recipe>,
+    until: Option<Duration>,
+) -> (Ran, Option<quorate_trace::Trace>) {
+    let recipe = seed.into();
+    let mut world = match make(&recipe, World::drawn_from_recipe) {
+        Ok(world) => world,
+        Err(failure) => return (Err(failure), None),
+    };
+    let ran = run(recipe, &mut world, until).map(|(report, ended)| ended.then_some(report));
+    let failure = ran.as_ref().err().map(|failure| failure.what.as_str());
+    let drawn = world.picture.take();
+    let trace = drawn.map(|drawn| drawn.picture.finish(world.now, failure));
+    (ran, trace)
+}
+
+/// How a world that was to be looked at ended; without a report if it was stopped before its end.
+pub type Ran = Result<Option<RunReport>, Box<Failure>>;
+
+fn make(recipe: &Recipe, world: fn(&Recipe) -> World) -> Result<World, Box<Failure>> {
+    catch_unwind(|| world(recipe)).map_err(|panic| {
         Box::new(Failure {
-            seed,
+            recipe: recipe.clone(),
             at: Duration::ZERO,
             what: words_of(&*panic),
+            faults: 0,
             state: String::new(),
         })
     })
 }
 
 fn run(
-    seed: u64,
-    mut world: World,
+    recipe: Recipe,
+    world: &mut World,
     until: Option<Duration>,
 ) -> Result<(RunReport, bool), Box<Failure>> {
     world.stop_at = until.map(|until| Instant::ZERO + until);
@@ -80,23 +107,24 @@ fn run(
         }
     }));
     match ran {
-        Ok(()) => Ok((report(seed, &world), !world.is_stopped())),
+        Ok(()) => Ok((report(recipe, world), !world.is_stopped())),
         Err(panic) => Err(Box::new(Failure {
-            seed,
+            recipe,
             at: world.now.since(Instant::ZERO),
             what: words_of(&*panic),
+            faults: world.faults,
             // What broke may break again when it is looked at.
             state: catch_unwind(AssertUnwindSafe(|| world.describe())).unwrap_or_default(),
         })),
     }
 }
 
-fn report(seed: u64, world: &World) -> RunReport {
+fn report(recipe: Recipe, world: &World) -> RunReport {
     let count = |holds: fn(&crate::world::Op) -> bool| {
         world.ops.iter().filter(|op| holds(op)).count() as u64
     };
     RunReport {
-        seed,
+        recipe,
         simulated: world.now.since(Instant::ZERO),
         events: world.events,
         hash: world.hash,
@@ -104,6 +132,7 @@ fn report(seed: u64, world: &World) -> RunReport {
         acknowledged_writes: count(crate::world::Op::is_acknowledged),
         reads: count(crate::world::Op::was_read),
         nodes: world.plan.nodes,
+        faults: world.faults,
         tally: world.tally.clone(),
     }
 }

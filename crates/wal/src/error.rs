@@ -133,7 +133,7 @@ pub enum WalError {
     /// The log begins after entries that only a snapshot could hold, and no snapshot goes
     /// together with it.
     #[error(
-        "the log holds entries {first_index} to {last_index}, and no sound snapshot leads up to          it{}{}; restore a snapshot file of this member, or replace the member",
+        "the log holds entries {first_index} to {last_index}, and no sound snapshot leads up to it{}{}; restore a snapshot file of this member, or replace the member",
         mark_suffix(*.mark), notes_suffix(.notes)
     )]
     NoStart {

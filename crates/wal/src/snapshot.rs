@@ -33,7 +33,7 @@ use std::fmt;
 use bytes::Bytes;
 use quorate_disk::{Disk, ErrorKind};
 
-pub use self::pair::{Start, pair};
+pub use self::pair::{Start, pair, pair_loading};
 pub use self::reader::SnapshotReader;
 pub use self::receiver::PartReceiver;
 pub use self::writer::SnapshotWriter;
@@ -282,13 +282,34 @@ impl<D: Disk> SnapshotFiles<D> {
         }
         for (file, name) in self.names()? {
             if matches!(name, SnapshotName::ReceivedPart(mark) if mark != id.mark) {
-                self.disk.remove(&file)?;
+                self.remove_if_there(&file)?;
             }
         }
         if self.verify(id.mark).is_ok_and(|found| found == id) {
-            return Ok(PartReceiver::already(self.disk.clone(), id));
+            return PartReceiver::already(self.disk.clone(), id);
         }
         PartReceiver::begin(self.disk.clone(), self.identity, self.salt, id)
+    }
+
+    /// Removes what was received of a snapshot, and with it the space that it takes. The next
+    /// attempt begins anew.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn remove_received(&self, mark: SnapshotMark) -> Result<(), WalError> {
+        self.remove_if_there(&SnapshotName::ReceivedPart(mark).of_group(self.identity.group_id))
+    }
+
+    /// Removes a snapshot whose content is of no use to its reader, so that it is neither taken
+    /// for one to fall back on nor for one that need not be pulled. Nothing happens if it is not
+    /// there.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn remove(&self, mark: SnapshotMark) -> Result<(), WalError> {
+        self.remove_if_there(&SnapshotName::Whole(mark).of_group(self.identity.group_id))?;
+        self.disk.sync_directory()?;
+        Ok(())
     }
 
     /// Opens a snapshot; header, footer and length are verified, the rest as it is read.
@@ -332,10 +353,11 @@ impl<D: Disk> SnapshotFiles<D> {
 
     /// Removes what is older than the `count` newest snapshots that verify in full. Those beyond
     /// `mark`, the newest that is durable in the log, neither count nor go: the log may not go on
-    /// from them yet.
+    /// from them yet. What was being received at or before `mark` goes too: nobody needs it now.
+    /// One of an unknown version is noted and does not count.
     ///
     /// # Errors
-    /// As [`SnapshotFiles::list`].
+    /// [`WalError::WrongIdentity`] if one is not of this member; the disk's.
     pub fn keep_newest(&self, count: usize, mark: SnapshotMark) -> Result<Kept, WalError> {
         let mut done = Kept {
             kept: Vec::new(),
@@ -349,13 +371,21 @@ impl<D: Disk> SnapshotFiles<D> {
             }
             if done.kept.len() >= count {
                 let name = SnapshotName::Whole(found).of_group(self.identity.group_id);
-                self.disk.remove(&name)?;
+                self.remove_if_there(&name)?;
                 done.removed.push(name);
                 continue;
             }
             match self.verify(found) {
                 Ok(_) => done.kept.push(found),
-                Err(error) => done.notes.push(note_of(error)?),
+                // Whoever could not read its content has removed it meanwhile.
+                Err(WalError::Disk(error)) if error.kind == ErrorKind::NotFound => {}
+                Err(error) => done.notes.push(unused(found, error)?),
+            }
+        }
+        for (file, name) in self.names()? {
+            if matches!(name, SnapshotName::ReceivedPart(part) if part.index <= mark.index) {
+                self.remove_if_there(&file)?;
+                done.removed.push(file);
             }
         }
         if !done.removed.is_empty() {
@@ -393,6 +423,17 @@ impl<D: Disk> SnapshotFiles<D> {
             Err(error) if error.kind != ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
+    }
+}
+
+/// Why the snapshot at `mark` is passed over: it is damaged, or of a version that is not ours.
+fn unused(mark: SnapshotMark, error: WalError) -> Result<Note, WalError> {
+    match error {
+        WalError::UnknownVersion { .. } => Ok(Note::SnapshotUnused {
+            mark,
+            what: error.to_string(),
+        }),
+        error => note_of(error),
     }
 }
 

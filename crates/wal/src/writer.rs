@@ -133,9 +133,21 @@ impl<D: Disk> Writer<D> {
     /// # Errors
     /// The disk's, once; then only [`WalError::Poisoned`].
     pub fn release(&mut self, up_to_index: u64) -> Result<Released, WalError> {
+        self.release_some(up_to_index, u32::MAX)
+    }
+
+    /// As [`Writer::release`], but lets go of at most `most` segments, since each costs a sync of
+    /// the directory: if that many went, there may be more.
+    ///
+    /// # Errors
+    /// As [`Writer::release`].
+    pub fn release_some(&mut self, up_to_index: u64, most: u32) -> Result<Released, WalError> {
         self.sync()?;
         let mut released = Released::default();
-        while let Some(segment) = self.detach_oldest(up_to_index) {
+        for _ in 0..most {
+            let Some(segment) = self.detach_oldest(up_to_index) else {
+                break;
+            };
             let gone = self.let_go(&segment);
             if self.poison_on_error(gone)? {
                 released.recycled += 1;

@@ -18,6 +18,8 @@ use crate::versions::{Version, Versions};
 /// A store being loaded from the bytes of a snapshot.
 #[derive(Debug, Default)]
 pub struct SnapshotLoader {
+    /// Whether it only checks: then nothing is kept but the newest version of the present key.
+    only_checks: bool,
     section: Section,
     /// The beginning of a record whose end has not come yet.
     unread: Vec<u8>,
@@ -74,13 +76,7 @@ impl SnapshotLoader {
     /// # Errors
     /// What was wrong, or that the bytes end too early.
     pub fn finish(self) -> Result<Store, SnapshotError> {
-        if let Some(failure) = self.failure {
-            return Err(failure);
-        }
-        if self.section != Section::Over {
-            let bytes = self.offset + self.unread.len() as u64;
-            return Err(SnapshotError::Truncated { bytes });
-        }
+        self.check_end()?;
         Ok(Store {
             keyspace: self.keyspace.finish(),
             changes: self.changes,
@@ -93,6 +89,17 @@ impl SnapshotLoader {
             sweep: Sweep::done(self.head.compacted_revision),
             scanning: Weak::new(),
         })
+    }
+
+    fn check_end(&self) -> Result<(), SnapshotError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        if self.section != Section::Over {
+            let bytes = self.offset + self.unread.len() as u64;
+            return Err(SnapshotError::Truncated { bytes });
+        }
+        Ok(())
     }
 
     fn take_in(&mut self, mut bytes: &[u8]) -> Result<(), SnapshotError> {
@@ -285,13 +292,15 @@ impl SnapshotLoader {
             self.unlisted = self.unlisted.wrapping_add(change);
         }
         match &mut self.versions {
-            Some(versions) => versions.push(version),
-            None => self.versions = Some(Versions::One(version)),
+            Some(versions) if !self.only_checks => versions.push(version),
+            _ => self.versions = Some(Versions::One(version)),
         }
     }
 
     fn close_key(&mut self) {
-        if let Some(versions) = self.versions.take() {
+        if let Some(versions) = self.versions.take()
+            && !self.only_checks
+        {
             self.keyspace.push(&self.key, versions);
         }
     }
@@ -320,7 +329,9 @@ impl SnapshotLoader {
         self.hash.absorb_change(revision, &self.change_key);
         let change = StateHash::of_change(revision, &self.change_key);
         self.unlisted = self.unlisted.wrapping_sub(change);
-        self.changes.push(revision, &self.change_key);
+        if !self.only_checks {
+            self.changes.push(revision, &self.change_key);
+        }
         Ok(())
     }
 
@@ -350,6 +361,48 @@ impl SnapshotLoader {
         }
         self.section = Section::Over;
         Ok(())
+    }
+}
+
+/// Checks the bytes of a snapshot as a [`SnapshotLoader`] does, in the memory of its largest record:
+/// what it accepts can be loaded.
+#[derive(Debug)]
+pub struct SnapshotChecker {
+    loader: SnapshotLoader,
+}
+
+impl Default for SnapshotChecker {
+    fn default() -> SnapshotChecker {
+        SnapshotChecker {
+            loader: SnapshotLoader {
+                only_checks: true,
+                ..SnapshotLoader::default()
+            },
+        }
+    }
+}
+
+impl SnapshotChecker {
+    /// One that has seen nothing yet.
+    pub fn new() -> SnapshotChecker {
+        SnapshotChecker::default()
+    }
+
+    /// Takes the next bytes, however many.
+    ///
+    /// # Errors
+    /// As [`SnapshotLoader::feed`].
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        self.loader.feed(bytes)
+    }
+
+    /// The log index of the last entry that the snapshot contains, when all has been fed.
+    ///
+    /// # Errors
+    /// As [`SnapshotLoader::finish`].
+    pub fn finish(self) -> Result<u64, SnapshotError> {
+        self.loader.check_end()?;
+        Ok(self.loader.head.applied_index)
     }
 }
 

@@ -19,10 +19,18 @@ fn snapshot(store: &mut Store, step_bytes: usize) -> Vec<u8> {
     bytes
 }
 
+/// Loads, and checks without loading: both must come to the same.
 fn load(bytes: &[u8]) -> Result<Store, SnapshotError> {
     let mut loader = SnapshotLoader::new();
-    loader.feed(bytes)?;
-    loader.finish()
+    let loaded = loader.feed(bytes).and_then(|()| loader.finish());
+    let mut checker = SnapshotChecker::new();
+    let checked = checker.feed(bytes).and_then(|()| checker.finish());
+    let applied_index = loaded.as_ref().map(Store::applied_index);
+    assert_eq!(
+        checked.as_ref(),
+        applied_index.as_ref().map_err(|error| *error)
+    );
+    loaded
 }
 
 fn write(store: &mut Store, index: u64, key: &str, value: &str, lease: i64) {

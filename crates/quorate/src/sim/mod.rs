@@ -2,7 +2,9 @@
 //!
 //! `run` makes worlds from seeds and judges them, `replay` shows one again, `course` runs the scenarios
 //! of the MIT 6.824 course. Everything that happens in a world follows from its seed, so a failure is
-//! told with the one command that makes it happen again, as the last line.
+//! told with the one command that makes it happen again, as the last line; `shrink` looks for a smaller
+//! world that fails like it. Each of `run`, `replay` and `course` takes `--trace`
+//! and draws what happened: the first failure, or the one run they were asked for.
 
 mod course;
 mod course_report;
@@ -10,6 +12,8 @@ mod panics;
 mod replay;
 mod run;
 mod run_report;
+mod shrink;
+mod traces;
 mod workers;
 
 use std::process::ExitCode;
@@ -20,9 +24,12 @@ const AFTER_HELP: &str = "\
 Examples:
   quorate sim run --seeds 2000              two thousand worlds, one a core at a time
   quorate sim replay --seed 17              one of them, event by event
+  quorate sim shrink --seed 17              a smaller world that fails like it
   quorate sim course                        the course's scenarios
   quorate sim course 2C --repeat 100        one suite, a hundred times
   quorate sim course figure_8 --seed 5      one scenario
+  quorate sim replay --seed 17 --trace a.html           a page to look at in a browser
+  quorate sim replay --seed 17 --since 2 --until 3 --trace -  columns of text, of one second
 
 Exit codes: 0 all is well; 1 something was found; 2 wrong arguments, or a suite that is not there yet.";
 
@@ -40,6 +47,8 @@ enum SimCommand {
     Run(run::RunArguments),
     /// Make the world of one seed again and print all that happens in it
     Replay(replay::ReplayArguments),
+    /// Look for the smallest world that fails as the world of a seed does
+    Shrink(shrink::ShrinkArguments),
     /// Run the scenarios of the MIT 6.824 course
     Course(course::CourseArguments),
 }
@@ -53,6 +62,7 @@ pub(crate) fn main(arguments: &SimArguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         SimCommand::Run(arguments) => run::main(arguments),
         SimCommand::Replay(arguments) => replay::main(arguments),
+        SimCommand::Shrink(arguments) => shrink::main(arguments),
         SimCommand::Course(arguments) => course::main(arguments),
     }
 }

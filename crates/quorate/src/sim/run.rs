@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use quorate_sim::{Failure, RunReport, run_seed};
+use quorate_sim::{Failure, RunReport, run_seed, trace_seed};
 
 use super::run_report::{Sum, print, to_json};
+use super::traces::TraceArguments;
 use super::{panics, workers};
 
 /// Worlds that are run unless it is said how many or for how long.
@@ -31,10 +32,16 @@ pub(super) struct RunArguments {
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trace: TraceArguments,
 }
 
 /// Runs worlds until one fails, or all that were asked for have passed.
 pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    if arguments.json && arguments.trace.is_text() {
+        eprintln!("quorate sim run: --json and --trace - both want the standard output");
+        return Ok(ExitCode::from(crate::EXIT_USAGE));
+    }
     let unbounded = u64::MAX - arguments.from;
     let seeds = match (arguments.seeds, arguments.minutes) {
         (Some(seeds), _) => seeds.min(unbounded),
@@ -63,7 +70,10 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
                 Ok(report) => sum.add(&report, cpu),
                 Err(found) => {
                     // Worlds that were under way may fail too: the least seed is told.
-                    if failure.as_ref().is_none_or(|old| found.seed < old.seed) {
+                    if failure
+                        .as_ref()
+                        .is_none_or(|old| found.recipe.seed < old.recipe.seed)
+                    {
                         failure = Some(found);
                     }
                 }
@@ -79,7 +89,27 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     } else {
         print(&sum, elapsed);
     }
+    // What is drawn is a second run of the same seed: the others cost nothing for it.
+    let drawn = match &failure {
+        Some(failure) => Some(failure.recipe.seed),
+        None => (seeds == 1).then_some(arguments.from),
+    };
+    draw(&arguments.trace, drawn)?;
     Ok(verdict(failure.as_deref()))
+}
+
+fn draw(arguments: &TraceArguments, seed: Option<u64>) -> anyhow::Result<()> {
+    match seed {
+        _ if arguments.trace.is_none() => Ok(()),
+        None => {
+            eprintln!("No world failed, so there is no trace: `quorate sim replay` draws any one.");
+            Ok(())
+        }
+        Some(seed) => {
+            let ((_, trace), _) = panics::in_world(|| trace_seed(seed, None));
+            arguments.draw(trace, None)
+        }
+    }
 }
 
 fn run_one(seed: u64) -> Result<RunReport, Box<Failure>> {
@@ -107,7 +137,11 @@ pub(super) fn verdict(failure: Option<&Failure>) -> ExitCode {
 }
 
 fn words_of(failure: &Failure) -> String {
-    format!("{failure}\nquorate sim replay --seed {}\n", failure.seed)
+    let recipe = &failure.recipe;
+    format!(
+        "{failure}\n`quorate sim shrink --seed {recipe}` looks for a smaller world that fails like it; \
+         this one again:\nquorate sim replay --seed {recipe}\n"
+    )
 }
 
 fn progress(seeds: u64) -> ProgressBar {
@@ -122,14 +156,17 @@ fn progress(seeds: u64) -> ProgressBar {
 
 #[cfg(test)]
 mod tests {
+    use quorate_sim::Recipe;
+
     use super::*;
 
     #[test]
     fn the_last_line_of_a_failure_is_the_command_that_shows_it_again() {
         let failure = Failure {
-            seed: 17,
+            recipe: Recipe::from(17),
             at: Duration::from_millis(1_500),
             what: "two leaders".to_owned(),
+            faults: 3,
             state: "member 1 leads\n".to_owned(),
         };
         let words = words_of(&failure);

@@ -136,10 +136,10 @@ pub(super) fn to_json(
             .map(|one| (one.label(), sum.tally.rare(*one)))
             .collect(),
         failure: failure.map(|failure| JsonFailure {
-            seed: failure.seed,
+            seed: failure.recipe.seed,
             at_seconds: failure.at.as_secs_f64(),
             what: &failure.what,
-            replay: format!("quorate sim replay --seed {}", failure.seed),
+            replay: format!("quorate sim replay --seed {}", failure.recipe),
         }),
     })
 }

@@ -34,6 +34,7 @@ mod failover;
 mod fake_etcd;
 #[cfg(target_os = "linux")]
 mod garbage_on_ports;
+mod pitfalls;
 #[cfg(target_os = "linux")]
 mod power_cut;
 #[cfg(target_os = "linux")]
@@ -47,6 +48,7 @@ mod real_faults;
 #[cfg(target_os = "linux")]
 mod refused_data;
 mod sim;
+mod sim_trace;
 #[cfg(target_os = "linux")]
 mod snapshots;
 #[cfg(target_os = "linux")]

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use quorate_disk::Disk;
-use quorate_kv::{SnapshotLoader, Store};
+use quorate_kv::{SnapshotChecker, SnapshotLoader, Store};
+use quorate_raft::SnapshotMeta;
 use quorate_wal::SnapshotMark;
 use quorate_wal::snapshot::{SnapshotFiles, SnapshotReader};
 
@@ -36,26 +37,39 @@ pub fn load_snapshot<D: Disk>(
         loader.feed(&bytes)?;
     }
     let store = loader.finish()?;
-    if store.applied_index() != mark.index {
-        return Err(SnapshotContentError::OtherIndex {
-            expected: mark.index,
-            found: store.applied_index(),
-        });
-    }
+    check_index(mark, store.applied_index())?;
     let bytes = reader.id().bytes;
     Ok(LoadedSnapshot { head, store, bytes })
 }
 
-/// Reads the head alone: what a snapshot stands for.
+/// Reads a whole snapshot and keeps nothing of it but what it stands for: [`load_snapshot`] will
+/// take what this took. It needs the memory of a chunk, and of the largest value.
 ///
 /// # Errors
 /// As [`load_snapshot`].
-pub(crate) fn head_of<D: Disk>(
+pub(crate) fn check_snapshot<D: Disk>(
     files: &SnapshotFiles<D>,
     mark: SnapshotMark,
-) -> Result<SnapshotHead, SnapshotContentError> {
+) -> Result<SnapshotMeta, SnapshotContentError> {
     let mut reader = files.read(mark)?;
-    Content::new(&mut reader).head(mark)
+    let mut content = Content::new(&mut reader);
+    let meta = content.head(mark)?.meta();
+    let mut checker = SnapshotChecker::new();
+    while let Some(bytes) = content.next()? {
+        checker.feed(&bytes)?;
+    }
+    check_index(mark, checker.finish()?)?;
+    Ok(meta)
+}
+
+fn check_index(mark: SnapshotMark, found: u64) -> Result<(), SnapshotContentError> {
+    if found == mark.index {
+        return Ok(());
+    }
+    Err(SnapshotContentError::OtherIndex {
+        expected: mark.index,
+        found,
+    })
 }
 
 /// The content of a file, chunk after chunk.

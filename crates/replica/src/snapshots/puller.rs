@@ -2,14 +2,15 @@
 //!
 //! What was received stays on the disk, verified: after a lost link, a change of leader or a
 //! restart of the process it goes on with the first chunk that is missing, provided that the
-//! source has the very same snapshot (its length and checksum are part of the answer).
+//! source has the very same snapshot (its length and checksum are part of the answer). What ends
+//! nowhere goes: a part for which there is no space, and a whole whose content makes no sense.
 
-use quorate_disk::Disk;
+use quorate_disk::{Disk, ErrorKind};
 use quorate_raft::{InstallWanted, NodeId, SnapshotMeta};
-use quorate_wal::SnapshotMark;
 use quorate_wal::snapshot::{Chunk, PartReceiver, SnapshotFiles, SnapshotId};
+use quorate_wal::{SnapshotMark, WalError};
 
-use super::head_of;
+use super::check_snapshot;
 use crate::error::SnapshotContentError;
 
 /// What to ask a peer for.
@@ -49,6 +50,11 @@ impl<D: Disk> SnapshotPuller<D> {
         }
     }
 
+    /// Which snapshot, and from whom.
+    pub fn wanted(&self) -> InstallWanted {
+        self.wanted
+    }
+
     /// What to ask for next.
     pub fn query(&self) -> SnapshotQuery {
         let receiver = self.receiver.as_ref();
@@ -65,18 +71,30 @@ impl<D: Disk> SnapshotPuller<D> {
         Some((receiver.received_bytes(), receiver.id().bytes))
     }
 
-    /// The source told what the snapshot is.
+    /// The source told what the snapshot is. It tells so with each answer, and must not change its
+    /// mind.
     ///
     /// # Errors
-    /// When that makes no sense, or the disk fails.
+    /// When that makes no sense, or the disk fails. The attempt is over then.
     pub fn described(&mut self, id: SnapshotId) -> Result<PullProgress, SnapshotContentError> {
+        if let Some(receiver) = &self.receiver {
+            let expected = receiver.id();
+            if id != expected {
+                return Err(SnapshotContentError::SourceChanged {
+                    expected,
+                    found: id,
+                });
+            }
+            return Ok(PullProgress::More);
+        }
         if id.mark != self.mark() {
             return Err(SnapshotContentError::OtherIndex {
                 expected: self.mark().index,
                 found: id.mark.index,
             });
         }
-        self.receiver = Some(self.files.receive(id)?);
+        let received = self.files.receive(id);
+        self.receiver = Some(self.without_space_nothing_stays(received)?);
         self.end_if_whole()
     }
 
@@ -88,7 +106,8 @@ impl<D: Disk> SnapshotPuller<D> {
         let Some(receiver) = &mut self.receiver else {
             return Ok(PullProgress::More); // An answer to a question that was not asked.
         };
-        receiver.receive(chunk)?;
+        let received = receiver.receive(chunk);
+        self.without_space_nothing_stays(received)?;
         self.end_if_whole()
     }
 
@@ -96,9 +115,30 @@ impl<D: Disk> SnapshotPuller<D> {
         let Some(receiver) = self.receiver.take_if(|part| part.next_chunk().is_none()) else {
             return Ok(PullProgress::More);
         };
-        receiver.finish()?;
-        let head = head_of(&self.files, self.mark())?;
-        Ok(PullProgress::Done(head.meta()))
+        let finished = receiver.finish();
+        self.without_space_nothing_stays(finished)?;
+        let mark = self.mark();
+        match check_snapshot(&self.files, mark) {
+            Ok(meta) => Ok(PullProgress::Done(meta)),
+            Err(error) => {
+                // Raft will void what is here for the sake of this file. If it is of no use, it
+                // must not pass for one that is, nor for one that need not be pulled again.
+                if error.is_of_content() {
+                    self.files.remove(mark)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The log needs the space more than a part that could not go on.
+    fn without_space_nothing_stays<T>(&self, done: Result<T, WalError>) -> Result<T, WalError> {
+        if let Err(WalError::Disk(error)) = &done
+            && error.kind == ErrorKind::NoSpace
+        {
+            self.files.remove_received(self.mark())?;
+        }
+        done
     }
 
     fn mark(&self) -> SnapshotMark {

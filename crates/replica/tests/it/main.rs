@@ -11,5 +11,7 @@ mod random_worlds;
 mod reads;
 mod restarts;
 mod snapshot_heads;
+mod snapshot_pulls;
+mod snapshots;
 mod support;
 mod versions;

@@ -39,6 +39,33 @@ pub(crate) fn without_threads() -> Arc<Core> {
 }
 
 #[test]
+fn of_several_snapshots_to_go_on_from_only_the_newest_is_loaded() {
+    let meta = |index| SnapshotMeta {
+        index: LogIndex(index),
+        term: Term(1),
+        membership: quorate_raft::Membership::of_voters(vec![NodeId(2)]),
+    };
+    let mut inputs = vec![
+        ApplyInput::Restore(meta(5)),
+        ApplyInput::Entries(Vec::new()),
+        ApplyInput::Restore(meta(9)),
+        ApplyInput::SnapshotEnded(None),
+    ];
+    for _ in 0..2 {
+        ApplyInput::keep_newest_restore(&mut inputs);
+        let [
+            ApplyInput::Entries(_),
+            ApplyInput::Restore(newest),
+            ApplyInput::SnapshotEnded(_),
+        ] = &inputs[..]
+        else {
+            panic!("something else was dropped");
+        };
+        assert_eq!(newest.index, LogIndex(9));
+    }
+}
+
+#[test]
 fn a_write_whose_client_gives_up_is_pending_no_more() {
     let core = without_threads();
     {

@@ -30,6 +30,7 @@ pub(super) fn run<D: Disk>(
         // What a compaction left to be freed is freed between batches, not before the next one.
         let wait = more_to_free.then_some(Duration::ZERO);
         core.applier.take(wait, &mut inputs);
+        ApplyInput::keep_newest_restore(&mut inputs);
         let version = applier.cluster_version();
         for input in inputs.drain(..) {
             match input {

@@ -3,16 +3,26 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use quorate_raft::{LeadershipState, LogIndex, Role};
+use quorate_disk::Disk;
+use quorate_raft::{Instant, LeadershipState, LogIndex, Role, SnapshotMeta};
 use quorate_replica::{Consensus, Effects};
+use quorate_wal::snapshot::SnapshotFiles;
+use quorate_wal::{SnapshotMark, WalError};
 
-use super::{FetchInput, LogInput, Queues, SnapshotInput};
+use super::{Fatal, FetchInput, LogInput, Queues, SnapshotInput};
 use crate::core::{ApplyInput, ConsensusInput, Core};
+use crate::error::ServerError;
 
 /// The status for people and metrics is published at most this often while inputs come in.
 const STATUS_INTERVAL: Duration = Duration::from_millis(20);
 
-pub(super) fn run(core: &Core, queues: &Queues, mut consensus: Consensus) {
+pub(super) fn run<D: Disk>(
+    core: &Core,
+    queues: &Queues,
+    snapshots: &SnapshotFiles<D>,
+    mut consensus: Consensus,
+    fatal: &Fatal,
+) {
     let mut inputs = Vec::new();
     let mut status_due = core.clock.now();
     let mut status_stale = true;
@@ -39,6 +49,11 @@ pub(super) fn run(core: &Core, queues: &Queues, mut consensus: Consensus) {
                 ConsensusInput::Propose(proposal) => proposals.push(proposal),
                 ConsensusInput::ReadsWait => reads_wait = true,
                 ConsensusInput::Stop => return stop(core, queues),
+                ConsensusInput::Installed(meta) => {
+                    if let Err(error) = install(snapshots, &mut consensus, now, meta) {
+                        fatal.report(ServerError::Log(error));
+                    }
+                }
                 other => feed(core, &mut consensus, other),
             }
         }
@@ -90,18 +105,32 @@ fn feed(core: &Core, consensus: &mut Consensus, input: ConsensusInput) {
         ConsensusInput::Wrote(id) => consensus.wrote(now, id),
         ConsensusInput::Fetched { first, entries } => consensus.fetched(now, first, entries),
         ConsensusInput::SnapshotTaken(meta) => consensus.snapshot_taken(now, meta),
-        ConsensusInput::Installed(meta) => {
-            let index = meta.index.0;
-            if let Err(error) = consensus.installed(now, meta) {
-                tracing::error!(index, %error, "the snapshot of a peer is refused");
-            }
-        }
         ConsensusInput::Repaired(repaired) => consensus.repaired(now, &repaired),
-        ConsensusInput::InstallFailed => consensus.install_failed(now),
-        ConsensusInput::Propose(_) | ConsensusInput::ReadsWait | ConsensusInput::Stop => {
+        ConsensusInput::InstallFailed(wanted) => consensus.install_failed(now, wanted),
+        ConsensusInput::Propose(_)
+        | ConsensusInput::ReadsWait
+        | ConsensusInput::Installed(_)
+        | ConsensusInput::Stop => {
             unreachable!("taken by the loop")
         }
     }
+}
+
+/// A snapshot is here. One that is refused goes, or it would be here already when it is offered
+/// again, for ever. It goes on this thread, so that it is gone before it can be asked for again; this
+/// happens when a peer is broken, and not otherwise.
+fn install<D: Disk>(
+    snapshots: &SnapshotFiles<D>,
+    consensus: &mut Consensus,
+    now: Instant,
+    meta: SnapshotMeta,
+) -> Result<(), WalError> {
+    let (index, term) = (meta.index.0, meta.term.0);
+    if let Err(error) = consensus.installed(now, meta) {
+        tracing::error!(index, %error, "the snapshot of a peer is refused");
+        snapshots.remove(SnapshotMark { index, term })?;
+    }
+    Ok(())
 }
 
 fn carry_out(core: &Core, queues: &Queues, effects: Effects) {

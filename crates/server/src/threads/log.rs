@@ -1,6 +1,8 @@
-//! Drives the log's writer: everything that is queued becomes one group with one sync.
+//! Drives the log's writer: everything that is queued becomes one group with one sync. What need
+//! not be kept goes a little at a time, after the group was told durable: no write waits for it
+//! longer than for a few segments.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quorate_disk::Disk;
 use quorate_replica::LogWriter;
@@ -13,13 +15,21 @@ use crate::limits::{COVER_AFTER, PREPARE_EVERY_BYTES};
 
 pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, mut writer: LogWriter<D>, fatal: &Fatal) {
     let mut inputs = Vec::new();
-    let mut prepared_at_bytes = writer.log_bytes();
+    let mut growth = Growth::new(writer.log_bytes());
+    // What is to be let go of, as long as there is more of it.
+    let mut release = None;
     loop {
         let quiet = writer.needs_cover().then_some(COVER_AFTER);
-        queues.log.take(quiet, &mut inputs);
+        let wait = if release.is_some() {
+            Some(Duration::ZERO)
+        } else {
+            quiet
+        };
+        queues.log.take(wait, &mut inputs);
         let stop = inputs.iter().any(|input| matches!(input, LogInput::Stop));
+        release = release.max(released_by(&inputs));
         let outcome = if inputs.is_empty() {
-            if writer.needs_cover() {
+            if writer.needs_cover() && release.is_none() {
                 writer.cover()
             } else {
                 Ok(())
@@ -30,13 +40,51 @@ pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, mut writer: LogWriter<D
         if let Err(error) = outcome {
             return fatal.report(ServerError::Log(error));
         }
-        if writer.log_bytes() >= prepared_at_bytes + PREPARE_EVERY_BYTES {
-            prepared_at_bytes = writer.log_bytes();
-            queues.prepare.wake();
-        }
         if stop {
             return;
         }
+        if let Some(up_to) = release {
+            match writer.release(up_to) {
+                Ok(more) => release = more.then_some(up_to),
+                Err(error) => return fatal.report(ServerError::Log(error)),
+            }
+        }
+        if growth.is_due(writer.log_bytes()) {
+            queues.prepare.wake();
+        }
+    }
+}
+
+fn released_by(inputs: &[LogInput]) -> Option<u64> {
+    let released = inputs.iter().filter_map(|input| match input {
+        LogInput::Release(up_to) => Some(*up_to),
+        LogInput::Write(_) | LogInput::Repair(_) | LogInput::Stop => None,
+    });
+    released.max()
+}
+
+/// When the log's next segments are to be looked after.
+struct Growth {
+    /// The size of the log from which its growth counts.
+    from_bytes: u64,
+}
+
+impl Growth {
+    fn new(log_bytes: u64) -> Growth {
+        Growth {
+            from_bytes: log_bytes,
+        }
+    }
+
+    /// Whether the log, now of this size, has grown by a good piece since the last time. When some
+    /// of it was released, growth counts from there.
+    fn is_due(&mut self, log_bytes: u64) -> bool {
+        self.from_bytes = self.from_bytes.min(log_bytes);
+        let due = log_bytes >= self.from_bytes + PREPARE_EVERY_BYTES;
+        if due {
+            self.from_bytes = log_bytes;
+        }
+        due
     }
 }
 
@@ -56,7 +104,7 @@ fn write<D: Disk>(
                 then_send.extend(request.then_send);
             }
             LogInput::Repair(entries) => repairs.extend(entries),
-            LogInput::Stop => {}
+            LogInput::Release(_) | LogInput::Stop => {}
         }
     }
     let mark = writes.iter().rev().find_map(|write| write.snapshot);
@@ -104,4 +152,25 @@ fn repair<D: Disk>(
     }
     core.consensus.push(ConsensusInput::Repaired(repaired));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_prepared_again_soon_after_a_release() {
+        let mut growth = Growth::new(10 * PREPARE_EVERY_BYTES);
+        assert!(!growth.is_due(11 * PREPARE_EVERY_BYTES - 1));
+        assert!(growth.is_due(11 * PREPARE_EVERY_BYTES));
+        assert!(!growth.is_due(PREPARE_EVERY_BYTES), "released");
+        assert!(growth.is_due(2 * PREPARE_EVERY_BYTES));
+    }
+
+    #[test]
+    fn of_several_releases_the_furthest_counts() {
+        let inputs = [LogInput::Release(7), LogInput::Release(9), LogInput::Stop];
+        assert_eq!(released_by(&inputs), Some(9));
+        assert_eq!(released_by(&inputs[2..]), None);
+    }
 }

@@ -36,6 +36,8 @@ pub(crate) enum LogInput {
     Write(WriteRequest),
     /// Damaged entries as others have them.
     Repair(Vec<quorate_raft::Entry>),
+    /// The log up to this index is no longer needed: two snapshots that cover it are verified.
+    Release(u64),
     Stop,
 }
 
@@ -111,8 +113,9 @@ impl Threads {
         let shared = || (Arc::clone(core), Arc::clone(&queues), fatal.clone());
         let handles = vec![
             spawn("consensus", fatal, {
-                let (core, queues, _) = shared();
-                move || consensus::run(&core, &queues, consensus)
+                let (core, queues, fatal) = shared();
+                let files = snapshots.clone();
+                move || consensus::run(&core, &queues, &files, consensus, &fatal)
             }),
             spawn("log", fatal, {
                 let (core, queues, fatal) = shared();

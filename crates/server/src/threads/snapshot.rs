@@ -7,7 +7,7 @@ use quorate_replica::{Capture, SnapshotTaker, TakenSnapshot};
 use quorate_wal::snapshot::{SNAPSHOTS_KEPT, SnapshotFiles};
 use quorate_wal::{SnapshotMark, WalError};
 
-use super::{Fatal, Queues, SnapshotInput};
+use super::{Fatal, LogInput, Queues, SnapshotInput};
 use crate::core::{ApplyInput, ConsensusInput, Core};
 use crate::error::ServerError;
 
@@ -20,7 +20,9 @@ pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, files: &SnapshotFiles<D
                 SnapshotInput::Take(capture, generation) => {
                     take_and_tell(core, files, *capture, generation)
                 }
-                SnapshotInput::Marked(mark) => tidy(files, mark),
+                SnapshotInput::Marked(mark) => tidy(files, mark).map(|up_to| {
+                    queues.log.push(LogInput::Release(up_to));
+                }),
                 SnapshotInput::Stop => return,
             };
             if let Err(error) = done {
@@ -59,12 +61,14 @@ fn take_and_tell<D: Disk>(
     Ok(())
 }
 
-/// Older files than the two newest go.
-fn tidy<D: Disk>(files: &SnapshotFiles<D>, mark: SnapshotMark) -> Result<(), WalError> {
-    for note in files.keep_newest(SNAPSHOTS_KEPT, mark)?.notes {
+/// Older files than the two newest go. Up to the returned index the log is not needed: both are
+/// verified. As long as there are not two, only that of it may go which is void.
+fn tidy<D: Disk>(files: &SnapshotFiles<D>, mark: SnapshotMark) -> Result<u64, WalError> {
+    let kept = files.keep_newest(SNAPSHOTS_KEPT, mark)?;
+    for note in kept.notes {
         tracing::warn!("{note}");
     }
-    Ok(())
+    Ok(kept.release_up_to.unwrap_or(0))
 }
 
 /// None when it was given up: the store that it was captured from is gone, or the server stops.

@@ -8,10 +8,13 @@ use prost::Message as _;
 use quorate_proto::peer;
 use quorate_raft::{Envelope, Instant, Ready};
 use quorate_replica::{PeerMessage, wire};
+use quorate_trace::MessageId;
 
-use super::network::{Network, Sent};
+use super::network::{Call, Network, Sent, call_of};
+use super::picture::CoursePicture;
 use super::recorder::Recorder;
-use super::server::{Server, Setup, Started, node_id};
+use super::server::{Process, Server, Setup, Started, node_id};
+use super::snapshots::{Query, Reply, to_log};
 use crate::Random;
 
 /// What happens at a point of time.
@@ -28,6 +31,17 @@ pub(crate) enum Event {
         life: u64,
     },
     Deliver(Box<Delivery>),
+    /// A server's snapshot is in its file.
+    SnapshotWritten {
+        server: usize,
+        life: u64,
+    },
+    /// No answer to a question about a snapshot is waited for any longer.
+    PullTimedOut {
+        server: usize,
+        life: u64,
+        question: u64,
+    },
     /// A task of the scenario goes on.
     Task(usize),
 }
@@ -39,7 +53,17 @@ pub(crate) struct Delivery {
     to_life: u64,
     sent: Sent,
     bytes: u64,
-    frame: peer::Frame,
+    letter: Option<MessageId>,
+    body: Body,
+}
+
+/// What is sent.
+pub(crate) enum Body {
+    /// Messages of consensus.
+    Frame(peer::Frame),
+    /// A question about a snapshot, and its answer.
+    Ask(Query),
+    Reply(Reply),
 }
 
 pub(crate) struct Cluster {
@@ -47,20 +71,29 @@ pub(crate) struct Cluster {
     pub(crate) random: Random,
     queue: BTreeMap<(Instant, u64), Event>,
     made: u64,
-    setup: Setup,
+    pub(super) setup: Setup,
     pub(crate) servers: Vec<Server>,
     pub(crate) network: Network,
     pub(crate) recorder: Recorder,
     /// What the recorder found wrong.
     pub(crate) broken: Option<String>,
+    /// Snapshots of other servers that were loaded.
+    pub(crate) installed: u64,
     pub(crate) events: u64,
     /// Of all events: one seed, one hash.
     pub(crate) hash: u64,
+    /// Is shown what happens; never asked.
+    pub(super) picture: Option<Box<CoursePicture>>,
 }
 
 impl Cluster {
-    /// So many servers, running and connected.
-    pub(crate) fn new(servers: usize, seed: u64) -> Cluster {
+    /// So many servers, running and connected, with snapshots after so many commands, if any.
+    pub(super) fn new(
+        servers: usize,
+        seed: u64,
+        snapshot_every: Option<u64>,
+        picture: Option<Box<CoursePicture>>,
+    ) -> Cluster {
         let mut cluster = Cluster {
             now: Instant::ZERO,
             random: Random::new(seed),
@@ -69,13 +102,16 @@ impl Cluster {
             setup: Setup {
                 servers,
                 empty_entry_on_election: !seed.is_multiple_of(2),
+                snapshot_every,
             },
             servers: (0..servers).map(|_| Server::new()).collect(),
             network: Network::new(servers),
             recorder: Recorder::new(servers),
             broken: None,
+            installed: 0,
             events: 0,
             hash: 0,
+            picture,
         };
         for server in 0..servers {
             cluster.start_server(server);
@@ -125,6 +161,20 @@ impl Cluster {
                 }
             }
             Event::Deliver(delivery) => self.on_deliver(*delivery),
+            Event::SnapshotWritten { server, life } => {
+                if self.lives(server, life) {
+                    self.on_snapshot_written(server);
+                }
+            }
+            Event::PullTimedOut {
+                server,
+                life,
+                question,
+            } => {
+                if self.lives(server, life) {
+                    self.on_pull_timed_out(server, question);
+                }
+            }
             Event::Task(_) => unreachable!("the executor's"),
         }
     }
@@ -134,12 +184,12 @@ impl Cluster {
         server.life == life && server.process.is_some()
     }
 
-    fn process(&mut self, server: usize) -> &mut super::server::Process {
+    pub(super) fn process(&mut self, server: usize) -> &mut Process {
         self.servers[server].process.as_mut().expect("it lives")
     }
 
     /// A server will soon do what is due; what arrives until then is handled together.
-    fn wake(&mut self, server: usize) {
+    pub(super) fn wake(&mut self, server: usize) {
         let delay = self.random.micros(0, 50);
         self.wake_at(server, self.now + delay);
     }
@@ -165,6 +215,8 @@ impl Cluster {
 
     /// Everything that consensus wants done now.
     fn turn(&mut self, server: usize) {
+        // Of one that just started, only now is it certain that it stays as it is.
+        self.draw_connection(server);
         let now = self.now;
         let process = self.process(server);
         process.wakes_at = None;
@@ -185,6 +237,7 @@ impl Cluster {
     }
 
     fn carry_out(&mut self, server: usize, ready: Ready) {
+        self.draw_consensus(server, &ready);
         for envelope in ready.send_now {
             self.send(server, envelope);
         }
@@ -195,11 +248,19 @@ impl Cluster {
                 self.begin_group(server);
             }
         }
+        if let Some(index) = ready.restore {
+            self.restore(server, index);
+        }
+        if let Some(wanted) = ready.install {
+            self.want_snapshot(server, wanted);
+        }
         let last = ready.committed.last().map(|entry| entry.index);
         for entry in ready.committed {
+            let mark = to_log(entry.index, entry.term);
             if let Err(what) = self.recorder.apply(server, entry) {
                 self.broken.get_or_insert(what);
             }
+            self.snapshot_if_due(server, mark);
         }
         if let Some(last) = last {
             self.process(server).raft.applied(last);
@@ -240,28 +301,49 @@ impl Cluster {
 
     fn send(&mut self, from: usize, envelope: Envelope) {
         let to = envelope.to.0 as usize - 1;
-        let call = envelope.message.clone();
+        let call = call_of(&envelope.message);
+        let drawn = envelope.message.clone();
         for frame in wire::encode_messages(vec![PeerMessage::Raft(envelope.message)]) {
             let bytes = frame.encoded_len() as u64;
-            let sent = self.network.count(from, to, &call, bytes);
-            let is_enabled = self.servers[from].is_connected
-                && self.servers[to].is_connected
-                && self.servers[to].process.is_some();
-            let delay = self.network.delay(sent, &mut self.random);
-            let (true, Some(delay)) = (is_enabled, delay) else {
-                continue;
-            };
-            let to_life = self.servers[to].life;
-            let delivery = Delivery {
-                from,
-                to,
-                to_life,
-                sent,
-                bytes,
-                frame,
-            };
-            self.after(delay, Event::Deliver(Box::new(delivery)));
+            let letter = self.draw_sent(from, to, &drawn);
+            self.transmit(from, to, call, bytes, Body::Frame(frame), letter);
         }
+    }
+
+    /// Sends something that belongs to this call, or answers it.
+    pub(super) fn transmit(
+        &mut self,
+        from: usize,
+        to: usize,
+        call: (Call, bool),
+        bytes: u64,
+        body: Body,
+        letter: Option<MessageId>,
+    ) {
+        let sent = self.network.count(from, to, call, bytes);
+        let is_enabled = self.servers[from].is_connected
+            && self.servers[to].is_connected
+            && self.servers[to].process.is_some();
+        let delay = self.network.delay(sent, &mut self.random);
+        let (true, Some(delay)) = (is_enabled, delay) else {
+            let why = match () {
+                () if is_enabled => "dropped",
+                () if self.servers[to].process.is_none() => "no one there",
+                () => "cut off",
+            };
+            return self.draw_arrival(letter, Some(why));
+        };
+        let to_life = self.servers[to].life;
+        let delivery = Delivery {
+            from,
+            to,
+            to_life,
+            sent,
+            bytes,
+            letter,
+            body,
+        };
+        self.after(delay, Event::Deliver(Box::new(delivery)));
     }
 
     fn on_deliver(&mut self, delivery: Delivery) {
@@ -271,14 +353,24 @@ impl Cluster {
             to_life,
             sent,
             bytes,
-            frame,
+            letter,
+            body,
         } = delivery;
         if !self.lives(to, to_life) {
-            return;
+            return self.draw_arrival(letter, Some("no one there"));
         }
-        self.absorb(u64::from(frame.checksum));
+        self.draw_arrival(letter, None);
         self.network.arrived(from, to, sent, bytes);
-        let (_, messages) = wire::decode_frame(&frame).expect("what we encode is sound");
+        match body {
+            Body::Frame(frame) => self.on_frame(from, to, &frame),
+            Body::Ask(query) => self.on_asked(from, to, query),
+            Body::Reply(reply) => self.on_reply(to, reply),
+        }
+    }
+
+    fn on_frame(&mut self, from: usize, to: usize, frame: &peer::Frame) {
+        self.absorb(u64::from(frame.checksum));
+        let (_, messages) = wire::decode_frame(frame).expect("what we encode is sound");
         let now = self.now;
         for message in messages {
             let PeerMessage::Raft(message) = message else {
@@ -300,6 +392,7 @@ impl Cluster {
             self.turn(server);
         }
         let started = self.process(server).propose(now, command)?;
+        self.draw_proposal(server, started.index);
         self.wake(server);
         Some(started)
     }
@@ -309,13 +402,21 @@ impl Cluster {
         self.servers[server].is_connected = false;
         self.network.crashed(server);
         self.servers[server].crash(seed);
+        self.draw_crash(server);
     }
 
     /// Starts a server that is down; it is not connected yet.
     pub(crate) fn start_server(&mut self, server: usize) {
         let (seed, now) = (self.random.next(), self.now);
-        self.servers[server].start(server, &self.setup, now, seed);
+        let (snapshot, log) = self.servers[server].start(server, &self.setup, now, seed);
+        let snapshot_term = snapshot.as_ref().map_or(0, |snapshot| snapshot.mark.term);
+        self.draw_start(server, snapshot_term, log);
         self.recorder.started(server);
+        if let Some(snapshot) = snapshot
+            && let Err(what) = self.recorder.restore(server, &snapshot)
+        {
+            self.broken.get_or_insert(what);
+        }
         self.wake(server);
     }
 

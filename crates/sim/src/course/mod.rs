@@ -27,23 +27,29 @@
 //! # The parts
 //!
 //! `lab` has what a scenario works with (`one`, `check_one_leader`, `wait` …), `executor` runs its
-//! steps, and those of its concurrent clients, on virtual time; `cluster`, `server`, `network` and
-//! `recorder` are the world; `suite_2a` and its sisters are the scenarios; `baseline` has what each
+//! steps, and those of its concurrent clients, on virtual time; `cluster`, `server`, `network`,
+//! `snapshots`, `recorder` and `log_book` are the world; `suite_2a` and its sisters are the scenarios; `baseline` has what each
 //! cost a correct implementation in Go.
 
 mod baseline;
 mod cluster;
 mod executor;
 mod lab;
+mod log_book;
 mod network;
+mod picture;
 mod recorder;
 mod scenario;
 mod server;
+mod snapshots;
 mod suite_2a;
 mod suite_2b;
 mod suite_2c;
+mod suite_2d;
 #[cfg(test)]
 mod tests;
 
 pub use baseline::Baseline;
-pub use scenario::{Passed, Scenario, ScenarioFailure, Suite, run_scenario, scenarios};
+pub use scenario::{
+    Passed, Scenario, ScenarioFailure, Suite, run_scenario, scenarios, trace_scenario,
+};

@@ -11,8 +11,8 @@
 //!   millisecond stands for what any machine takes.
 //! - Bytes count when a request is sent, and when an answer arrives.
 //!
-//! **What is one RPC.** Of our messages `RequestVote`, `Append` and `ReadIndexRequest` are requests;
-//! anything that is no answer to one of these is a request too. A request counts one when it is sent.
+//! **What is one RPC.** Of our messages `RequestVote`, `Append` (or `SnapshotOffer` in its place),
+//! `ReadIndexRequest` and each question about a snapshot that is pulled are requests; anything that is no answer to one of these is a request too. A request counts one when it is sent.
 //! A server that has received requests from another and not answered all of them answers for free;
 //! an answer beyond that counts as a request. (A follower may answer one `Append` twice, first that
 //! it heard it and then that it is durable; and several at once.)
@@ -31,17 +31,19 @@ pub(crate) enum Call {
     PreVote,
     Append,
     ReadIndex,
+    /// A snapshot that is pulled.
+    Snapshot,
     Other,
 }
 
 /// The call that this message belongs to, and whether it answers it.
-fn call_of(message: &Message) -> (Call, bool) {
+pub(crate) fn call_of(message: &Message) -> (Call, bool) {
     match message {
         Message::RequestVote { pre: false, .. } => (Call::Vote, false),
         Message::RequestVote { pre: true, .. } => (Call::PreVote, false),
         Message::Vote { pre: false, .. } => (Call::Vote, true),
         Message::Vote { pre: true, .. } => (Call::PreVote, true),
-        Message::Append { .. } => (Call::Append, false),
+        Message::Append { .. } | Message::SnapshotOffer { .. } => (Call::Append, false),
         Message::AppendAccepted { .. } | Message::AppendRejected { .. } => (Call::Append, true),
         Message::ReadIndexRequest { .. } => (Call::ReadIndex, false),
         Message::ReadIndexResponse { .. } => (Call::ReadIndex, true),
@@ -82,9 +84,14 @@ impl Network {
         }
     }
 
-    /// Counts a message that is sent.
-    pub(crate) fn count(&mut self, from: usize, to: usize, message: &Message, bytes: u64) -> Sent {
-        let (call, answers) = call_of(message);
+    /// Counts what is sent: which call it belongs to, and whether it answers it.
+    pub(crate) fn count(
+        &mut self,
+        from: usize,
+        to: usize,
+        (call, answers): (Call, bool),
+        bytes: u64,
+    ) -> Sent {
         if answers
             && let Some(owed) = self.owed.get_mut(&(to, from, call))
             && *owed > 0
@@ -161,15 +168,15 @@ mod tests {
     #[test]
     fn a_request_and_its_answer_are_one_rpc_and_a_second_answer_is_another() {
         let mut network = Network::new(2);
-        let sent = network.count(0, 1, &append(), 10);
+        let sent = network.count(0, 1, call_of(&append()), 10);
         assert_eq!(sent, Sent::Request(Call::Append));
         network.arrived(0, 1, sent, 10);
-        let answer = network.count(1, 0, &accepted(), 7);
+        let answer = network.count(1, 0, call_of(&accepted()), 7);
         assert_eq!(answer, Sent::Answer);
         network.arrived(1, 0, answer, 7);
         assert_eq!((network.rpcs, network.bytes), (1, 17));
         assert_eq!(
-            network.count(1, 0, &accepted(), 7),
+            network.count(1, 0, call_of(&accepted()), 7),
             Sent::Request(Call::Append)
         );
         assert_eq!((network.rpcs, network.bytes), (2, 24));
@@ -185,16 +192,16 @@ mod tests {
             pre: false,
             transfer: false,
         };
-        let sent = network.count(0, 1, &vote, 10);
+        let sent = network.count(0, 1, call_of(&vote), 10);
         network.arrived(0, 1, sent, 10);
-        assert_ne!(network.count(1, 0, &accepted(), 7), Sent::Answer);
+        assert_ne!(network.count(1, 0, call_of(&accepted()), 7), Sent::Answer);
     }
 
     #[test]
     fn a_request_that_was_lost_pays_for_no_answer() {
         let mut network = Network::new(2);
-        network.count(0, 1, &append(), 10);
-        assert_ne!(network.count(1, 0, &accepted(), 7), Sent::Answer);
+        network.count(0, 1, call_of(&append()), 10);
+        assert_ne!(network.count(1, 0, call_of(&accepted()), 7), Sent::Answer);
     }
 
     #[test]

@@ -2,10 +2,13 @@
 //!
 //! What holds for every entry that any server applies (section "checks that run all the time" of the
 //! course's tester): it follows the one that this server applied before, without a gap; and it is what
-//! every other server applied at that index.
+//! every other server applied at that index. A snapshot takes the place of all that a server applied:
+//! its values must be those that were applied through its index, and it never goes back.
 
 use bytes::Bytes;
 use quorate_raft::{Entry, Payload, Term};
+
+use super::snapshots::Snapshot;
 
 /// What was applied, by whom.
 pub(crate) struct Recorder {
@@ -13,8 +16,16 @@ pub(crate) struct Recorder {
     entries: Vec<(Term, Option<Bytes>)>,
     /// The index of each command: its place here, counted from 1, is its ordinal.
     commands: Vec<u64>,
-    /// Through which index each server has applied.
-    applied: Vec<u64>,
+    machines: Vec<Machine>,
+}
+
+/// What one server has applied.
+#[derive(Clone, Default)]
+struct Machine {
+    /// Through which index.
+    applied: u64,
+    /// All commands, in order.
+    commands: Vec<Bytes>,
 }
 
 impl Recorder {
@@ -22,13 +33,13 @@ impl Recorder {
         Recorder {
             entries: Vec::new(),
             commands: Vec::new(),
-            applied: vec![0; servers],
+            machines: vec![Machine::default(); servers],
         }
     }
 
     /// A server starts with an empty state machine.
     pub(crate) fn started(&mut self, server: usize) {
-        self.applied[server] = 0;
+        self.machines[server] = Machine::default();
     }
 
     /// A server applies an entry.
@@ -37,17 +48,19 @@ impl Recorder {
     /// What is wrong with that.
     pub(crate) fn apply(&mut self, server: usize, entry: Entry) -> Result<(), String> {
         let index = entry.index.0;
-        let expected = self.applied[server] + 1;
+        let machine = &mut self.machines[server];
+        let expected = machine.applied + 1;
         if index != expected {
             return Err(format!(
                 "server {server} applied index {index} out of order: {expected} is next"
             ));
         }
-        self.applied[server] = index;
+        machine.applied = index;
         let command = match entry.payload {
             Payload::Command(bytes) => Some(bytes),
             _ => None,
         };
+        machine.commands.extend(command.clone());
         let Some(first) = self.entries.get(index as usize - 1) else {
             if command.is_some() {
                 self.commands.push(index);
@@ -62,6 +75,49 @@ impl Recorder {
                 entry.term, first.1, first.0
             ));
         }
+        Ok(())
+    }
+
+    /// All that a server has applied, if this entry was the last and is a command.
+    pub(crate) fn commands_if_last(&self, server: usize, index: u64) -> Option<&[Bytes]> {
+        let machine = &self.machines[server];
+        let is_last = machine.applied == index && self.command_at(index).is_some();
+        is_last.then_some(&machine.commands)
+    }
+
+    /// A server loads a snapshot in the place of all that it applied.
+    ///
+    /// # Errors
+    /// What is wrong with that.
+    pub(crate) fn restore(&mut self, server: usize, snapshot: &Snapshot) -> Result<(), String> {
+        let index = snapshot.mark.index;
+        let machine = &mut self.machines[server];
+        if index <= machine.applied {
+            let applied = machine.applied;
+            return Err(format!(
+                "server {server} goes back from {applied} to the snapshot at {index}"
+            ));
+        }
+        let known = self.commands.partition_point(|at| *at <= index);
+        let commands = self.commands[..known].iter();
+        let applied = commands.map(|at| self.entries[*at as usize - 1].1.as_ref());
+        if !applied.eq(snapshot.commands.iter().map(Some)) {
+            return Err(format!(
+                "server {server} has a snapshot at {index} with {} other commands than the {known} \
+                 that were applied",
+                snapshot.commands.len()
+            ));
+        }
+        if self.entries.get(index as usize - 1).map(|entry| entry.0.0) != Some(snapshot.mark.term) {
+            return Err(format!(
+                "server {server} has a snapshot of {:?}, where no such entry was applied",
+                snapshot.mark
+            ));
+        }
+        *machine = Machine {
+            applied: index,
+            commands: snapshot.commands.clone(),
+        };
         Ok(())
     }
 
@@ -83,7 +139,10 @@ impl Recorder {
     }
 
     fn count_index(&self, index: u64) -> usize {
-        self.applied.iter().filter(|&&at| at >= index).count()
+        self.machines
+            .iter()
+            .filter(|one| one.applied >= index)
+            .count()
     }
 
     /// The command that was applied at this index, whoever applied it.
@@ -106,6 +165,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use quorate_raft::LogIndex;
+    use quorate_wal::SnapshotMark;
 
     use super::*;
 
@@ -137,6 +197,48 @@ mod tests {
         recorder.apply(0, entry(3, 1, "c")).unwrap_err();
         recorder.started(0);
         recorder.apply(0, entry(1, 1, "a")).unwrap();
+    }
+
+    fn snapshot(index: u64, term: u64, commands: &[&'static str]) -> Snapshot {
+        let commands = commands
+            .iter()
+            .map(|text| Bytes::from_static(text.as_bytes()));
+        Snapshot {
+            mark: SnapshotMark { index, term },
+            commands: commands.collect(),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_with_other_values_or_of_another_term_is_found() {
+        let wrong = [
+            snapshot(3, 1, &["a"]),
+            snapshot(3, 1, &["a", "b", "c"]),
+            snapshot(3, 1, &["b", "a"]),
+            snapshot(3, 2, &["a", "b"]),
+            snapshot(4, 1, &["a", "b"]),
+        ];
+        let mut recorder = Recorder::new(2);
+        for entry in [entry(1, 1, ""), entry(2, 1, "a"), entry(3, 1, "b")] {
+            recorder.apply(0, entry).unwrap();
+        }
+        for wrong in wrong {
+            recorder.restore(1, &wrong).unwrap_err();
+        }
+        recorder.restore(1, &snapshot(3, 1, &["a", "b"])).unwrap();
+        recorder.apply(1, entry(3, 1, "b")).unwrap_err();
+        recorder.apply(1, entry(4, 1, "c")).unwrap();
+        let all = ["a", "b", "c"].map(|text| Bytes::from_static(text.as_bytes()));
+        assert_eq!(recorder.commands_if_last(1, 4), Some(&all[..]));
+    }
+
+    #[test]
+    fn a_snapshot_that_goes_back_is_found() {
+        let mut recorder = Recorder::new(1);
+        recorder.apply(0, entry(1, 1, "a")).unwrap();
+        recorder.apply(0, entry(2, 1, "b")).unwrap();
+        let what = recorder.restore(0, &snapshot(1, 1, &["a"])).unwrap_err();
+        assert!(what.contains("goes back from 2"), "{what}");
     }
 
     #[test]

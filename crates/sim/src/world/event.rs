@@ -1,7 +1,9 @@
 //! What happens at a point of time.
 
 use quorate_proto::peer;
+use quorate_wal::SnapshotMark;
 
+use super::picture::Letters;
 use super::snapshots::Part;
 
 /// Members are named by their position. A `life` is that of the process which the event is for.
@@ -37,6 +39,18 @@ pub(crate) enum Event {
         node: usize,
         life: u64,
     },
+    /// The thread of snapshots hears of a durable mark.
+    SnapshotMarked {
+        node: usize,
+        life: u64,
+        mark: SnapshotMark,
+    },
+    /// The log's thread lets go of a little of what is not needed.
+    Release {
+        node: usize,
+        life: u64,
+        up_to: u64,
+    },
     /// The next question of a snapshot that is being pulled; its answer; or none.
     PullAsk {
         node: usize,
@@ -62,6 +76,7 @@ pub(crate) enum Event {
         to_life: u64,
         /// On the heap, so that the queue moves small things.
         frame: Box<peer::Frame>,
+        letters: Letters,
     },
     Dial {
         from: usize,

@@ -3,17 +3,36 @@
 use std::time::Duration;
 
 use quorate_disk::Crash;
+use quorate_trace::FaultKind;
 
 use super::World;
 use super::event::Event;
+use crate::Random;
 use crate::tally::{Counter as _, Fault};
 
+/// What the chance of faults is drawn for.
+const FAULTS: u64 = 2;
+
 impl World {
-    /// One fault, drawn; and when the next one comes.
+    /// The next fault, unless the recipe leaves it out; and when the one after it comes. Its chance is
+    /// its own.
     pub(super) fn on_fault(&mut self) {
         if !self.chaos {
             return;
         }
+        let number = self.faults;
+        self.faults += 1;
+        let chance = Random::of(self.recipe.seed, FAULTS, number);
+        let course = std::mem::replace(&mut self.random, chance);
+        let pause = self.random.micros(1_000, 2_000 * self.plan.fault_every_ms);
+        if self.recipe.has_fault(number) {
+            self.draw_fault();
+        }
+        self.random = course;
+        self.after(pause, Event::Fault);
+    }
+
+    fn draw_fault(&mut self) {
         let nodes = self.members.len() as u64;
         let node = self.random.below(nodes) as usize;
         let other = self.random.below(nodes) as usize;
@@ -36,6 +55,9 @@ impl World {
                 if node != other {
                     self.inject(Fault::OneWayCut, Some(node));
                     self.network.blocked.insert((node, other));
+                    let label = format!("nothing passes from n{} to n{}", node + 1, other + 1);
+                    let sides = vec![vec![node], vec![other]];
+                    self.draw_cut(vec![(node, other)], sides, &label);
                     self.after(lasts, Event::FaultEnds { node });
                 }
             }
@@ -45,6 +67,8 @@ impl World {
                 self.inject(Fault::ClockJumped, Some(node));
                 let skew = self.random.below(7_200_000) as i64 - 3_600_000;
                 self.members[node].wall_skew_ms = skew;
+                let label = format!("its wall clock jumps to {skew:+} ms");
+                self.draw_struck(FaultKind::Clock, node, &label);
             }
             11 => self.rot(node, lasts),
             _ => {
@@ -53,8 +77,6 @@ impl World {
                 }
             }
         }
-        let pause = self.random.micros(1_000, 2_000 * self.plan.fault_every_ms);
-        self.after(pause, Event::Fault);
     }
 
     pub(super) fn inject(&mut self, fault: Fault, node: Option<usize>) {
@@ -87,7 +109,11 @@ impl World {
         let side = self.random.next();
         let apart = |(from, to): &(usize, usize)| (side >> from ^ side >> to) & 1 == 1;
         let all = (0..nodes).flat_map(|a| (0..nodes).map(move |b| (a, b)));
-        self.network.blocked.extend(all.filter(apart));
+        let cut: Vec<(usize, usize)> = all.filter(apart).collect();
+        self.network.blocked.extend(cut.iter().copied());
+        let sides = (0..nodes).partition(|node| side >> node & 1 == 0);
+        let (one, other): (Vec<usize>, Vec<usize>) = sides;
+        self.draw_cut(cut, vec![one, other], "the network is split");
         for node in 0..nodes {
             self.after(lasts, Event::FaultEnds { node });
         }
@@ -95,6 +121,7 @@ impl World {
 
     fn lose_links(&mut self, node: usize) {
         self.inject(Fault::LinksLost, Some(node));
+        self.draw_struck(FaultKind::Network, node, "links lost");
         for to in 0..self.members.len() {
             if to != node && self.random.percent(70) {
                 self.lose_link(node, to, Duration::from_millis(20));
@@ -108,6 +135,7 @@ impl World {
         let leader = self.leader().filter(|_| often);
         let node = leader.unwrap_or(node);
         self.members[node].paused_until = self.now + 2 * lasts;
+        self.draw_pause(node);
         if !self.random.percent(50) {
             self.inject(Fault::ProcessPaused, Some(node));
             return;
@@ -122,7 +150,14 @@ impl World {
     /// Nothing passes to or from the node any more; unless the world has been healed meanwhile.
     pub(super) fn on_cut_off(&mut self, node: usize) {
         if self.chaos {
-            self.network.isolate(node, self.members.len());
+            let nodes = self.members.len();
+            self.network.isolate(node, nodes);
+            let others: Vec<usize> = (0..nodes).filter(|other| *other != node).collect();
+            let both = others
+                .iter()
+                .flat_map(|other| [(node, *other), (*other, node)]);
+            let (cut, label) = (both.collect(), format!("n{} is cut off", node + 1));
+            self.draw_cut(cut, vec![vec![node], others], &label);
         }
     }
 
@@ -131,6 +166,7 @@ impl World {
         self.network
             .blocked
             .retain(|(from, to)| *from != node && *to != node);
+        self.draw_cuts_ended();
         // A transport that was cut off for long has given up its links.
         if self.random.percent(50) {
             for other in (0..nodes).filter(|other| *other != node) {
@@ -158,6 +194,7 @@ impl World {
         self.chaos = false;
         self.load = false;
         self.network.blocked.clear();
+        self.draw_healed();
         for node in 0..self.members.len() {
             self.members[node].wall_skew_ms = 0;
             self.members[node].paused_until = self.now;

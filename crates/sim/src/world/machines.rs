@@ -5,9 +5,10 @@ use std::time::Duration;
 use quorate_disk::Crash;
 use quorate_raft::{LeadershipState, LogIndex, Role};
 use quorate_replica::{Effects, PeerMessage, RequestError};
+use quorate_wal::SnapshotMark;
 
 use super::event::Event;
-use super::node::ApplyInput;
+use super::node::{ApplyInput, Group};
 use super::{Input, Outcome, World};
 use crate::tally::{Fault, Rare, sometimes};
 
@@ -89,7 +90,7 @@ impl World {
                     installed.expect("what members take is what the log made");
                 }
                 Input::Repaired(repaired) => consensus.repaired(now, &repaired),
-                Input::InstallFailed => consensus.install_failed(now),
+                Input::InstallFailed(wanted) => consensus.install_failed(now, wanted),
             }
         }
         if !proposals.is_empty() {
@@ -112,6 +113,7 @@ impl World {
     }
 
     fn carry_out(&mut self, node: usize, life: u64, effects: Effects) {
+        self.draw_consensus(node, &effects);
         if let Some(state) = effects.state {
             self.note_leadership(node, &state, &effects);
         }
@@ -231,6 +233,10 @@ impl World {
             then_send.extend(request.then_send);
         }
         let mark = writes.iter().rev().find_map(|write| write.snapshot);
+        let mark = mark.map(|mark| SnapshotMark {
+            index: mark.index.0,
+            term: mark.term.0,
+        });
         let repairs = std::mem::take(&mut process.repair_queue);
         let written = process.log_writer.write(writes).and_then(|last| {
             if !repairs.is_empty() {
@@ -240,10 +246,11 @@ impl World {
         });
         match written {
             Ok(last) => {
-                process.log_group = Some((last, then_send));
-                if let Some(mark) = mark {
-                    self.tidy_snapshots(node, mark);
-                }
+                process.log_group = Some(Group {
+                    last,
+                    then_send,
+                    mark,
+                });
             }
             Err(error) => {
                 self.tally.reached(Rare::PowerLostInBatch);
@@ -259,7 +266,11 @@ impl World {
         if process.log_group.is_none() {
             self.write_group(node);
         }
-        let Some((last, then_send)) = self
+        let Some(Group {
+            last,
+            then_send,
+            mark,
+        }) = self
             .alive(node, life)
             .and_then(|process| process.log_group.take())
         else {
@@ -273,6 +284,10 @@ impl World {
         }
         for (peer, message) in then_send {
             self.send(node, peer, message);
+        }
+        if let Some(mark) = mark {
+            let delay = self.random.micros(5, 5_000);
+            self.after(delay, Event::SnapshotMarked { node, life, mark });
         }
         let process = self.process_mut(node);
         process.log_busy = !process.log_queue.is_empty() || !process.repair_queue.is_empty();
@@ -353,6 +368,7 @@ impl World {
         }
         sometimes!(self.tally, Rare::RequestSeenTwice, seen_twice);
         sometimes!(self.tally, Rare::CommandInSteps, in_steps);
+        self.draw_applied(node);
         self.judge_applied(node);
         self.take_snapshot_if_due(node, life);
         if self.alive(node, life).is_none() {
@@ -389,16 +405,16 @@ impl World {
     pub fn crash(&mut self, node: usize, how: Crash<'_>) {
         let member = &mut self.members[node];
         member.disk.crash(how);
-        self.bury(node);
+        self.bury(node, "power cut");
     }
 
     /// `kill -9`: what was written is still in the page cache.
     pub fn kill(&mut self, node: usize) {
         self.members[node].disk.kill_process();
-        self.bury(node);
+        self.bury(node, "killed");
     }
 
-    fn bury(&mut self, node: usize) {
+    fn bury(&mut self, node: usize, label: &str) {
         let Some(process) = self.members[node].process.take() else {
             return;
         };
@@ -406,6 +422,7 @@ impl World {
         let majority_down = 2 * up.count() <= self.members.len() && self.members.len() > 1;
         sometimes!(self.tally, Rare::MajorityDown, majority_down);
         self.note(|_| format!("n{} is down", node + 1));
+        self.draw_crash(node, label);
         let reads = process.read_batches.into_values().flatten();
         let cut_off: Vec<usize> = process
             .answers

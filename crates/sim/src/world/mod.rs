@@ -8,9 +8,9 @@
 //! - `clients`: what is asked, and what must then be true of the answers.
 //! - `faults`: what goes wrong; `rot`: on disks at rest.
 //! - `judge`: what must be true of the nodes.
-//! - `trace`: all of it in words.
+//! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
-//! [`World::from_seed`] draws everything; [`World::quiet`] is for tests that make their own trouble.
+//! [`World::from_recipe`] draws everything; [`World::quiet`] is for tests that make their own trouble.
 
 mod clients;
 mod event;
@@ -20,6 +20,7 @@ mod links;
 mod machines;
 mod network;
 mod node;
+mod picture;
 mod plan;
 mod rot;
 mod snapshots;
@@ -39,12 +40,15 @@ pub use node::{Input, Member, Process};
 pub use plan::Plan;
 
 use crate::tally::{Rare, sometimes};
-use crate::{Random, Tally};
+use crate::{Random, Recipe, Tally};
 
 /// How often a leader of these worlds is heard.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long a leader of these worlds may be silent, at least.
 pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What the chance of a world's course is drawn for, other than its plan and its faults.
+const COURSE: u64 = 1;
 
 /// The true time of day when a world begins, in milliseconds since 1970.
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -54,6 +58,9 @@ pub struct World {
     /// What kind of world it is.
     pub plan: Plan,
     pub(crate) random: Random,
+    recipe: Recipe,
+    /// Faults that were due so far.
+    pub(crate) faults: u64,
     /// Virtual time since its beginning.
     pub now: Instant,
     made: u64,
@@ -81,6 +88,8 @@ pub struct World {
     pub tally: Tally,
     /// Hears of each event as it happens.
     pub(crate) trace: Option<Trace>,
+    /// Is shown what happens; never asked.
+    pub(crate) picture: Option<Box<picture::WorldPicture>>,
     /// The world ends here, in the midst of whatever it does.
     pub(crate) stop_at: Option<Instant>,
 }
@@ -92,19 +101,29 @@ pub type Filter = Box<dyn FnMut(usize, usize, &quorate_replica::PeerMessage) -> 
 pub type Trace = Box<dyn FnMut(Instant, &str)>;
 
 impl World {
-    /// The world that this seed draws.
-    pub fn from_seed(seed: u64) -> World {
-        let mut random = Random::new(seed);
-        let plan = Plan::from_seed(&mut random);
-        World::new(plan, random, true)
+    /// The world that this recipe makes.
+    pub fn from_recipe(recipe: &Recipe) -> World {
+        World::new(Plan::of(recipe), recipe, true, None)
+    }
+
+    /// The same world, with a picture of it from its first moment.
+    pub(crate) fn drawn_from_recipe(recipe: &Recipe) -> World {
+        let plan = Plan::of(recipe);
+        let picture = Box::new(picture::WorldPicture::new(recipe, &plan));
+        World::new(plan, recipe, true, Some(picture))
     }
 
     /// A world of so many nodes in which nothing goes wrong unless a test makes it.
     pub fn quiet(nodes: usize) -> World {
-        World::new(Plan::quiet(nodes), Random::new(1), false)
+        World::new(Plan::quiet(nodes), &Recipe::from(1), false, None)
     }
 
-    pub(crate) fn new(plan: Plan, random: Random, chaos: bool) -> World {
+    fn new(
+        plan: Plan,
+        recipe: &Recipe,
+        chaos: bool,
+        picture: Option<Box<picture::WorldPicture>>,
+    ) -> World {
         let nodes = plan.nodes;
         let members = (1..=nodes as u64).map(|id| Member {
             id: NodeId(id),
@@ -117,7 +136,9 @@ impl World {
         let mut world = World {
             members: members.collect(),
             plan,
-            random,
+            random: Random::of(recipe.seed, COURSE, recipe.salt),
+            recipe: recipe.clone(),
+            faults: 0,
             now: Instant::ZERO,
             made: 0,
             queue: BTreeMap::new(),
@@ -132,6 +153,7 @@ impl World {
             filter: None,
             tally: Tally::default(),
             trace: None,
+            picture,
             stop_at: None,
         };
         for node in 0..nodes {
@@ -183,6 +205,7 @@ impl World {
         sometimes!(self.tally, Rare::RestartWithEntries, last_index.0 > 0);
         sometimes!(self.tally, Rare::TornTailCut, !notes.is_empty());
         self.members[node].process = Some(process);
+        self.draw_start(node);
         self.note(|_| format!("n{} starts; its log ends at {last_index}", node + 1));
         self.judge.started(node);
         for to in (0..self.members.len()).filter(|to| *to != node) {
@@ -253,6 +276,8 @@ impl World {
             Event::Apply { node, life } => self.on_apply(node, life),
             Event::Fetch { node, life } => self.on_fetch(node, life),
             Event::SnapshotStep { node, life } => self.on_snapshot_step(node, life),
+            Event::SnapshotMarked { node, life, mark } => self.on_marked(node, life, mark),
+            Event::Release { node, life, up_to } => self.on_release(node, life, up_to),
             Event::PullAsk { node, life } => self.on_pull_ask(node, life),
             Event::PullArrived { node, life, part } => self.on_pull_arrived(node, life, part),
             Event::PullFailed { node, life } => self.on_pull_failed(node, life),
@@ -262,9 +287,10 @@ impl World {
                 to,
                 to_life,
                 frame,
+                letters,
             } => {
                 self.absorb(u64::from(frame.checksum));
-                self.on_deliver(from, to, to_life, &frame);
+                self.on_deliver(from, to, to_life, &frame, &letters);
             }
             Event::Dial { from, life, to } => self.on_dial(from, life, to),
             Event::LinkDown {
@@ -290,6 +316,8 @@ impl World {
         | Event::LogQuiet { node, life }
         | Event::Apply { node, life }
         | Event::SnapshotStep { node, life }
+        | Event::SnapshotMarked { node, life, .. }
+        | Event::Release { node, life, .. }
         | Event::PullAsk { node, life }
         | Event::PullArrived { node, life, .. }
         | Event::Fetch { node, life }) = event

@@ -9,14 +9,15 @@ use std::collections::{BTreeMap, VecDeque};
 use quorate_disk::SimDisk;
 use quorate_kv::Store;
 use quorate_raft::{
-    Entry, Fetch, Instant, LogIndex, NodeId, ReadGrant, ReadId, SnapshotMeta, WriteId,
+    Entry, Fetch, InstallWanted, Instant, LogIndex, NodeId, ReadGrant, ReadId, SnapshotMeta,
+    WriteId,
 };
 use quorate_replica::{
     Applier, Consensus, LogWriter, Node, NodeSettings, OpenError, PeerMessage, Proposal, Repaired,
     WriteRequest,
 };
 use quorate_wal::snapshot::SnapshotFiles;
-use quorate_wal::{Note, Preparer};
+use quorate_wal::{Note, Preparer, SnapshotMark};
 
 use super::snapshots::Snapshots;
 
@@ -44,7 +45,7 @@ pub enum Input {
     /// A snapshot that was wanted is durable here.
     Installed(SnapshotMeta),
     /// It could not be had.
-    InstallFailed,
+    InstallFailed(InstallWanted),
 }
 
 /// What the applier is told (the server's `ApplyInput`).
@@ -63,7 +64,12 @@ pub(crate) struct Applied {
 }
 
 /// What was written, and what may now be said.
-pub(crate) type Group = (Option<WriteId>, Vec<(NodeId, PeerMessage)>);
+pub(crate) struct Group {
+    pub(crate) last: Option<WriteId>,
+    pub(crate) then_send: Vec<(NodeId, PeerMessage)>,
+    /// The newest mark in it.
+    pub(crate) mark: Option<SnapshotMark>,
+}
 
 /// A process that runs.
 pub struct Process {

@@ -1,6 +1,6 @@
 //! What kind of world a seed makes: how many nodes, how bad the network, how slow the disks.
 
-use crate::Random;
+use crate::{Random, Recipe};
 
 /// The kind of a world: everything that is drawn before it begins.
 #[derive(Clone, Debug)]
@@ -68,7 +68,32 @@ impl Plan {
         }
     }
 
-    pub(crate) fn from_seed(random: &mut Random) -> Plan {
+    /// What is most worth knowing, in a sentence.
+    pub(crate) fn in_words(&self) -> String {
+        let snapshots = match self.snapshot_log_bytes {
+            u64::MAX => "no snapshots".to_owned(),
+            bytes => format!("a snapshot after {bytes} bytes of log"),
+        };
+        format!(
+            "{} nodes and {} clients; a message takes up to {} µs, {} % are lost and {} % come \
+             twice; a write to disk takes up to {} µs; {snapshots}.",
+            self.nodes,
+            self.clients,
+            self.latency_us,
+            self.loss_percent,
+            self.duplication_percent,
+            self.disk_us
+        )
+    }
+
+    /// The plan that this recipe makes.
+    pub fn of(recipe: &Recipe) -> Plan {
+        let mut plan = Plan::draw(&mut Random::new(recipe.seed));
+        recipe.change(&mut plan);
+        plan
+    }
+
+    fn draw(random: &mut Random) -> Plan {
         let sometimes = |random: &mut Random, percent, most| {
             if random.percent(percent) {
                 1 + random.below(most)

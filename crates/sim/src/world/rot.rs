@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use quorate_disk::{Crash, Disk, SimDisk};
+use quorate_trace::FaultKind;
 use quorate_wal::{Identity, Options, Recovered};
 
 use super::World;
@@ -29,6 +30,7 @@ impl World {
         self.after(lasts, Event::Restart { node });
         if self.damage_log(node) {
             self.inject(Fault::BitRot, Some(node));
+            self.draw_struck(FaultKind::Disk, node, "a bit of its log flips");
             self.rotten = Some(node);
         }
     }

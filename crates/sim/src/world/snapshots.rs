@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use quorate_disk::SimDisk;
+use quorate_disk::{ErrorKind, SimDisk};
 use quorate_raft::{InstallWanted, SnapshotMeta};
 use quorate_replica::{
     Capture, PullProgress, SnapshotContentError, SnapshotPuller, SnapshotQuery, SnapshotTaker,
@@ -31,6 +31,20 @@ pub(crate) struct Snapshots {
 pub(crate) enum Part {
     Description(SnapshotId),
     Chunk(Chunk),
+}
+
+/// What arrives of a snapshot, for the picture.
+fn words_of_part(part: &Part) -> String {
+    match part {
+        Part::Description(id) => {
+            let (bytes, chunks) = (id.bytes, id.chunk_count());
+            format!("the snapshot has {bytes} bytes, in {chunks} chunks")
+        }
+        Part::Chunk(chunk) => {
+            let (number, bytes) = (chunk.number + 1, chunk.data.len());
+            format!("chunk {number} arrives, {bytes} bytes")
+        }
+    }
 }
 
 impl World {
@@ -85,15 +99,31 @@ impl World {
         }
     }
 
-    /// A mark is durable in the log: older files may go.
-    pub(super) fn tidy_snapshots(&mut self, node: usize, mark: quorate_raft::SnapshotMark) {
-        let mark = SnapshotMark {
-            index: mark.index.0,
-            term: mark.term.0,
+    /// A mark is durable in the log: older files may go, and the log before the older of two that
+    /// are verified.
+    pub(super) fn on_marked(&mut self, node: usize, life: u64, mark: SnapshotMark) {
+        let Some(process) = self.alive(node, life) else {
+            return;
         };
-        let kept = self.process(node).files.keep_newest(SNAPSHOTS_KEPT, mark);
-        if let Err(error) = kept {
-            self.power_failed(node, &error);
+        match process.files.keep_newest(SNAPSHOTS_KEPT, mark) {
+            Ok(kept) => {
+                let up_to = kept.release_up_to.unwrap_or(0);
+                let delay = self.random.micros(5, 1_000);
+                self.after(delay, Event::Release { node, life, up_to });
+            }
+            Err(error) => self.power_failed(node, &error),
+        }
+    }
+
+    /// The log's thread is between two groups, and lets go of a few segments.
+    pub(super) fn on_release(&mut self, node: usize, life: u64, up_to: u64) {
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        match process.log_writer.release(up_to) {
+            Ok(true) => self.after(Duration::ZERO, Event::Release { node, life, up_to }),
+            Ok(false) => {}
+            Err(error) => self.power_failed(node, &error),
         }
     }
 
@@ -113,6 +143,10 @@ impl World {
         if let Some(wanted) = process.snapshots.wanted.take() {
             let files = process.files.clone();
             process.snapshots.puller = Some(SnapshotPuller::new(files, wanted));
+            let InstallWanted { from, index, .. } = wanted;
+            self.draw_note(node, |_| {
+                format!("asks n{from} for its snapshot through {index}")
+            });
             self.after(delay, Event::PullAsk { node, life });
         }
     }
@@ -164,10 +198,14 @@ impl World {
     }
 
     pub(super) fn on_pull_arrived(&mut self, node: usize, life: u64, part: Part) {
-        let Some(process) = self.alive(node, life) else {
+        let pulls = self
+            .alive(node, life)
+            .is_some_and(|process| process.snapshots.puller.is_some());
+        if !pulls {
             return;
-        };
-        let Some(puller) = &mut process.snapshots.puller else {
+        }
+        self.draw_note(node, |_| words_of_part(&part));
+        let Some(puller) = &mut self.process_mut(node).snapshots.puller else {
             return;
         };
         let described = matches!(part, Part::Description(_));
@@ -182,15 +220,24 @@ impl World {
                 self.after(Duration::ZERO, Event::PullAsk { node, life });
             }
             Ok(PullProgress::Done(meta)) => {
-                process.snapshots.puller = None;
+                self.process_mut(node).snapshots.puller = None;
                 let index = meta.index;
                 self.note(|_| format!("n{} has pulled the snapshot at {index}", node + 1));
+                self.draw_note(node, |_| format!("has all of the snapshot through {index}"));
                 self.tell(node, Input::Installed(meta));
                 self.pull_what_is_wanted(node, life);
             }
             Err(SnapshotContentError::File(WalError::ChunkRefused { .. })) => {
                 self.tally.reached(Rare::ChunkRefused);
+                self.draw_note(node, |_| "refuses the chunk: bad checksum".to_owned());
                 self.after(Duration::ZERO, Event::PullAsk { node, life });
+            }
+            // The part is gone: what was marked meanwhile covers it. Or the source has another now.
+            Err(error)
+                if matches!(&error, SnapshotContentError::SourceChanged { .. })
+                    || error.of_disk().map(|disk| disk.kind) == Some(ErrorKind::NotFound) =>
+            {
+                self.on_pull_failed(node, life);
             }
             Err(error) => self.power_failed(node, &error),
         }
@@ -200,8 +247,10 @@ impl World {
         let Some(process) = self.alive(node, life) else {
             return;
         };
-        process.snapshots.puller = None;
-        self.tell(node, Input::InstallFailed);
+        if let Some(puller) = process.snapshots.puller.take() {
+            self.draw_note(node, |_| "no answer: the pull is broken off".to_owned());
+            self.tell(node, Input::InstallFailed(puller.wanted()));
+        }
         self.pull_what_is_wanted(node, life);
     }
 
@@ -224,6 +273,9 @@ impl World {
         self.tally.reached(Rare::SnapshotInstalled);
         let index = meta.index;
         self.note(|_| format!("n{} is at {index} by a snapshot", node + 1));
+        self.draw_note(node, |_| {
+            format!("its store is now the snapshot's, through {index}")
+        });
         for answer in answers {
             self.answer(node, answer.sequence, answer.result);
         }
@@ -232,7 +284,13 @@ impl World {
     /// Between two turns of the applier: hands it what arrived. False when its process is gone.
     pub(super) fn feed_applier(&mut self, node: usize, life: u64) -> bool {
         let inbox = std::mem::take(&mut self.process_mut(node).apply_inbox);
-        for input in inbox {
+        // The file of an older one may be gone already.
+        let is_restore = |input: &ApplyInput| matches!(input, ApplyInput::Restore(_));
+        let newest_restore = inbox.iter().rposition(is_restore);
+        for (place, input) in inbox.into_iter().enumerate() {
+            if is_restore(&input) && Some(place) != newest_restore {
+                continue;
+            }
             let Some(process) = self.alive(node, life) else {
                 return false;
             };

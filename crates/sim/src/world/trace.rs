@@ -124,7 +124,7 @@ fn words_of_input(input: &Input) -> String {
             count(repaired.healed.len(), "place"),
             repaired.still.len()
         ),
-        Input::InstallFailed => "the snapshot could not be had".to_owned(),
+        Input::InstallFailed(_) => "the snapshot could not be had".to_owned(),
     }
 }
 

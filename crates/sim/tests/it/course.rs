@@ -26,6 +26,7 @@ fn every_scenario_has_a_test_of_its_name() {
         include_str!("course_2a.rs"),
         include_str!("course_2b.rs"),
         include_str!("course_2c.rs"),
+        include_str!("course_2d.rs"),
     ]
     .concat();
     for scenario in scenarios() {

@@ -5,10 +5,13 @@
 //! well; a damaged or lost file leaves an older one, which is as good as long as the log since
 //! then is kept. So the rule asks what *goes together*: the newest snapshot that verifies in full
 //! and whose last entry the log holds, or follows on. A log that begins at 1 needs none.
+//!
+//! Checksums prove that a file is what somebody wrote, not that its reader understands it. So the
+//! reader takes part: [`pair_loading`] hands it one candidate after the other until it takes one.
 
 use quorate_disk::Disk;
 
-use super::{SnapshotFiles, SnapshotId, note_of};
+use super::{SnapshotFiles, SnapshotId, unused};
 use crate::{Note, Recovered, SnapshotMark, WalError};
 
 /// What a start begins with.
@@ -25,12 +28,27 @@ pub struct Start {
 /// Picks the newest sound snapshot that the log continues from.
 ///
 /// # Errors
-/// [`WalError::NoStart`] if nothing that is there goes together with the log: says what is needed
-/// and what is there. As [`SnapshotFiles::list`] otherwise.
+/// As [`pair_loading`].
 pub fn pair<D: Disk>(
     recovered: &Recovered,
     snapshots: &SnapshotFiles<D>,
 ) -> Result<Start, WalError> {
+    pair_loading(recovered, snapshots, |_| Ok(Ok(()))).map(|(start, _)| start)
+}
+
+/// Picks the newest sound snapshot that the log continues from and whose content `load` takes;
+/// gives what it made of it. `load` says why it refuses a content, in words for a person; its own
+/// outer error ends the search.
+///
+/// # Errors
+/// [`WalError::NoStart`] if nothing that is there goes together with the log: says what is needed
+/// and what is there, and why it will not do. [`WalError::WrongIdentity`] if a file is not of this
+/// member; the disk's, and those of `load`.
+pub fn pair_loading<D: Disk, T>(
+    recovered: &Recovered,
+    snapshots: &SnapshotFiles<D>,
+    mut load: impl FnMut(SnapshotMark) -> Result<Result<T, String>, WalError>,
+) -> Result<(Start, Option<T>), WalError> {
     let mut notes = Vec::new();
     let marks = snapshots.marks()?;
     if let Some(mark) = recovered.snapshot
@@ -43,23 +61,32 @@ pub fn pair<D: Disk>(
             notes.push(Note::SnapshotUnused { mark, what });
             continue;
         }
-        match snapshots.verify(mark) {
-            Ok(id) => {
-                return Ok(Start {
+        let id = match snapshots.verify(mark) {
+            Ok(id) => id,
+            Err(error) => {
+                notes.push(unused(mark, error)?);
+                continue;
+            }
+        };
+        match load(mark)? {
+            Ok(loaded) => {
+                let start = Start {
                     snapshot: Some(id),
                     replay_from: mark.index + 1,
                     notes,
-                });
+                };
+                return Ok((start, Some(loaded)));
             }
-            Err(error) => notes.push(note_of(error)?),
+            Err(what) => notes.push(Note::SnapshotUnused { mark, what }),
         }
     }
     if recovered.first_index == 1 {
-        return Ok(Start {
+        let start = Start {
             snapshot: None,
             replay_from: 1,
             notes,
-        });
+        };
+        return Ok((start, None));
     }
     Err(WalError::NoStart {
         first_index: recovered.first_index,
@@ -72,7 +99,8 @@ pub fn pair<D: Disk>(
 /// Why the log does not go on from the snapshot at `mark`, if it does not.
 fn mismatch(recovered: &Recovered, mark: SnapshotMark) -> Option<String> {
     let (first, last) = (recovered.first_index, recovered.last_index);
-    if mark.index + 1 < first {
+    // The index is from a file's name, which may say anything.
+    if mark.index.saturating_add(1) < first {
         return Some(format!("the log begins only at entry {first}"));
     }
     if mark.index > last {

@@ -34,16 +34,18 @@ struct Part<D: Disk> {
 }
 
 impl<D: Disk> PartReceiver<D> {
-    /// A receiver of a snapshot that is there already.
-    pub(crate) fn already(disk: D, id: SnapshotId) -> PartReceiver<D> {
-        PartReceiver {
+    /// A receiver of a snapshot that is there already. Its name may stand in a page cache only: a
+    /// life before may have ended, or failed, between the renaming and the directory's sync.
+    pub(crate) fn already(disk: D, id: SnapshotId) -> Result<PartReceiver<D>, WalError> {
+        disk.sync_directory()?;
+        Ok(PartReceiver {
             disk,
             id,
             chunks: id.chunk_count(),
             checksum: id.checksum,
             buffer: Vec::new(),
             part: None,
-        }
+        })
     }
 
     /// Goes on with what is there of this snapshot, or begins.

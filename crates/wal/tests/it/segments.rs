@@ -102,6 +102,28 @@ fn release_lets_go_of_whole_segments_only_and_keeps_what_is_above() {
 }
 
 #[test]
+fn a_release_of_a_few_segments_at_a_time_comes_to_the_same() {
+    let disk = SimDisk::new();
+    let mut opened = open(&disk);
+    for round in 0..6 {
+        let batch = entries_after(3 * round, 1, 3, 1_000);
+        opened.writer.append(&batch).unwrap();
+    }
+    let mut first_indexes = Vec::new();
+    loop {
+        let syncs = disk.count(Operation::SyncDirectory);
+        let released = opened.writer.release_some(15, 2).unwrap();
+        let gone = released.recycled + released.removed;
+        assert_eq!(disk.count(Operation::SyncDirectory) - syncs, gone as u64);
+        first_indexes.push(released.first_index);
+        if gone < 2 {
+            break;
+        }
+    }
+    assert_eq!(first_indexes, [7, 13, 16]);
+}
+
+#[test]
 fn releasing_everything_keeps_term_vote_snapshot_and_position() {
     let disk = SimDisk::new();
     let mut opened = open(&disk);

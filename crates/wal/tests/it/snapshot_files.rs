@@ -1,6 +1,6 @@
 //! Snapshot files: whole or not there, and every damaged byte named.
 
-use quorate_disk::{Crash, Disk, Effect, ErrorKind, Fault, Operation, SimDisk};
+use quorate_disk::{Crash, Disk, Effect, ErrorKind, Fault, File, Operation, SimDisk};
 use quorate_wal::snapshot::{SNAPSHOTS_KEPT, SnapshotFiles, SnapshotId};
 use quorate_wal::{Identity, Note, SnapshotMark, WalError};
 
@@ -181,7 +181,7 @@ fn a_file_cut_or_lengthened_at_any_byte_is_named() {
     for wrong in (0..length).chain(length + 1..length + 600) {
         let rotten = disk.fork();
         let file = rotten.open(&name).unwrap();
-        quorate_disk::File::truncate(&file, wrong).unwrap();
+        File::truncate(&file, wrong).unwrap();
         let list = files(&rotten).list().unwrap();
         assert_eq!(list.snapshots, [], "{wrong} bytes instead of {length}");
         let named = matches!(
@@ -286,6 +286,65 @@ fn the_two_newest_sound_ones_are_kept_and_the_log_since_the_older() {
     let named = matches!(
         kept.notes.as_slice(),
         [Note::SnapshotDamaged { file, chunk: Some(0), .. }] if file == name
+    );
+    assert!(named, "{:?}", kept.notes);
+}
+
+#[test]
+fn parts_that_the_log_has_passed_go_and_those_that_it_has_not_stay() {
+    let disk = SimDisk::new();
+    let source = files(&SimDisk::new());
+    let id = write(&source, mark(20, 1), 350).unwrap();
+    for (marked, left) in [(19, 1), (20, 0)] {
+        drop(files(&disk).receive(id).unwrap());
+        let kept = files(&disk)
+            .keep_newest(SNAPSHOTS_KEPT, mark(marked, 1))
+            .unwrap();
+        assert_eq!(kept.removed.len(), 1 - left);
+        assert_eq!(disk.list().unwrap().len(), left);
+    }
+}
+
+#[test]
+fn a_snapshot_of_no_use_is_removed_for_good() {
+    let disk = SimDisk::new();
+    let files = files(&disk);
+    write(&files, mark(10, 1), 150).unwrap();
+    let other = write(&files, mark(20, 1), 150).unwrap();
+    files.remove(mark(10, 1)).unwrap();
+    disk.crash(Crash::LoseUnsynced);
+    assert_eq!(files.list().unwrap().snapshots, [other]);
+    files.remove(mark(10, 1)).unwrap();
+}
+
+/// As a later program would have written it.
+pub(crate) fn with_unknown_version(disk: &SimDisk, name: &str) {
+    let mut header = disk.contents(name).unwrap()[..128].to_vec();
+    header[8] = 9;
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&header[..12]), &header[16..]);
+    header[12..16].copy_from_slice(&sum.to_le_bytes());
+    disk.open(name).unwrap().write_at(0, &header).unwrap();
+}
+
+#[test]
+fn a_snapshot_of_an_unknown_version_does_not_count_and_holds_nothing_up() {
+    let disk = SimDisk::new();
+    let files = files(&disk);
+    for index in [10, 20, 30] {
+        write(&files, mark(index, 1), 150).unwrap();
+    }
+    let name = "snapshot-00000000-000000000000001e-0000000000000001";
+    with_unknown_version(&disk, name);
+    let refused = files.verify(mark(30, 1)).unwrap_err();
+    assert!(
+        matches!(refused, WalError::UnknownVersion { found: 9, .. }),
+        "{refused}"
+    );
+    let kept = files.keep_newest(SNAPSHOTS_KEPT, mark(30, 1)).unwrap();
+    assert_eq!(kept.kept, [mark(20, 1), mark(10, 1)]);
+    let named = matches!(
+        kept.notes.as_slice(),
+        [Note::SnapshotUnused { mark: of, .. }] if *of == mark(30, 1)
     );
     assert!(named, "{:?}", kept.notes);
 }

@@ -172,6 +172,50 @@ fn a_snapshot_that_is_here_already_wants_no_chunk() {
 }
 
 #[test]
+fn a_name_that_was_never_synced_is_synced_before_it_counts() {
+    let (_, id) = source(21);
+    let disk = SimDisk::new();
+    write(&files(&disk), id.mark, BYTES).unwrap();
+    let name = disk.list().unwrap()[0].clone();
+    disk.rename(&name, "elsewhere").unwrap();
+    disk.sync_directory().unwrap();
+    disk.rename("elsewhere", &name).unwrap();
+    // So a process leaves it that ends between the renaming and the sync.
+    disk.kill_process();
+
+    let failing = disk.fork();
+    failing.inject(Fault {
+        operation: Operation::SyncDirectory,
+        after: 0,
+        effect: Effect::Fail(ErrorKind::Io),
+    });
+    let refused = files(&failing).receive(id).err();
+    let of_disk = matches!(&refused, Some(WalError::Disk(error)) if error.kind == ErrorKind::Io);
+    assert!(of_disk, "{refused:?}");
+
+    assert_eq!(files(&disk).receive(id).unwrap().finish(), Ok(id));
+    disk.crash(Crash::LoseUnsynced);
+    assert_received(&disk, id);
+}
+
+#[test]
+fn what_was_received_of_a_snapshot_can_be_given_up() {
+    let (one, id) = source(21);
+    let disk = SimDisk::new();
+    let mut receiver = files(&disk).receive(id).unwrap();
+    pull(&mut receiver, &one, 2).unwrap();
+    files(&disk).remove_received(id.mark).unwrap();
+    assert_eq!(disk.list().unwrap(), Vec::<String>::new());
+    // Whoever still holds it cannot make a snapshot of it any more, and nothing else happens.
+    pull(&mut receiver, &one, u64::MAX).unwrap();
+    let gone = receiver.finish().unwrap_err();
+    let not_found = matches!(&gone, WalError::Disk(error) if error.kind == ErrorKind::NotFound);
+    assert!(not_found, "{gone}");
+    files(&disk).remove_received(id.mark).unwrap();
+    assert_eq!(files(&disk).receive(id).unwrap().next_chunk(), Some(0));
+}
+
+#[test]
 fn a_newer_snapshot_takes_the_place_of_a_half_received_one() {
     let (one, id) = source(21);
     let disk = SimDisk::new();

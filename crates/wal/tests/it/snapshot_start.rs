@@ -1,11 +1,13 @@
 //! A start from a snapshot and the log after it, whatever a crash left of either.
 
 use quorate_disk::{Disk, SimDisk};
-use quorate_wal::snapshot::{SNAPSHOTS_KEPT, SnapshotFiles, SnapshotId, Start, pair};
+use quorate_wal::snapshot::{SNAPSHOTS_KEPT, SnapshotFiles, SnapshotId, Start, pair, pair_loading};
 use quorate_wal::{Batch, Note, Opened, Recovered, SnapshotMark, WalError};
 
 use crate::model::{History, IDENTITY, State, entries_after, hard_state, observe, open, small};
-use crate::snapshot_files::{content, crashed_states, files, mark, read, write};
+use crate::snapshot_files::{
+    content, crashed_states, files, mark, read, with_unknown_version, write,
+};
 
 const BYTES: usize = 150;
 
@@ -207,6 +209,49 @@ fn a_snapshot_damaged_at_any_byte_gives_way_to_the_older_one() {
         );
         assert!(named, "{:?}", started.notes);
     }
+}
+
+#[test]
+fn a_snapshot_that_its_reader_refuses_or_that_is_of_an_unknown_version_gives_way_too() {
+    let (disk, marks) = after_three();
+    let recovered = open(&disk).recovered;
+    let older_only = |mark| match mark == marks[1] {
+        true => Ok(Ok(mark)),
+        false => Ok(Err("nobody reads this".to_owned())),
+    };
+    let (started, loaded) = pair_loading(&recovered, &files(&disk), older_only).unwrap();
+    assert_eq!(started.snapshot.unwrap().mark, marks[1]);
+    assert_eq!(
+        (started.replay_from, loaded),
+        (marks[1].index + 1, Some(marks[1]))
+    );
+    let what = "nobody reads this".to_owned();
+    let refused = Note::SnapshotUnused {
+        mark: marks[0],
+        what,
+    };
+    assert_eq!(started.notes, [refused]);
+
+    with_unknown_version(&disk, &name_of(marks[0]));
+    let started = start(&disk).1.unwrap();
+    assert_eq!(started.snapshot.unwrap().mark, marks[1]);
+    let line = started.notes[0].to_string();
+    assert!(line.contains("version 9"), "{line}");
+}
+
+/// Anybody may put a file there.
+#[test]
+fn a_file_that_claims_the_last_of_all_indexes_is_passed_over() {
+    let (disk, marks) = after_three();
+    let name = name_of(mark(u64::MAX, u64::MAX));
+    drop(disk.create(&name).unwrap());
+    let started = start(&disk).1.unwrap();
+    assert_eq!(started.snapshot.unwrap().mark, marks[0]);
+    let passed_over = matches!(
+        started.notes.as_slice(),
+        [Note::SnapshotUnused { mark, .. }] if mark.index == u64::MAX
+    );
+    assert!(passed_over, "{:?}", started.notes);
 }
 
 #[test]

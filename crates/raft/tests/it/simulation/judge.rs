@@ -87,6 +87,21 @@ impl Judge {
         }
     }
 
+    /// A node crashed before this term was durable on it. If it led the term (as the only voter it
+    /// may, before its disk is done), nobody else has heard of it, and it may lead it once more,
+    /// with other entries.
+    pub(super) fn forgets(&mut self, node: NodeId, term: Term, others: &[&Image]) {
+        if self.leaders.get(&term) != Some(&node) {
+            return;
+        }
+        for other in others {
+            let known = other.log.iter().find(|entry| entry.term == term);
+            assert_eq!(known, None, "of a term that {node} has lost");
+        }
+        self.leaders.remove(&term);
+        self.entries.retain(|(_, of), _| *of != term);
+    }
+
     /// What a message asserts is durable when it leaves, and no vote is given twice.
     pub(super) fn leaves(&mut self, from: NodeId, to: NodeId, message: &Message, disk: &Image) {
         let durable = disk.hard_state;

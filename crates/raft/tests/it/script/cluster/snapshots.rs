@@ -14,7 +14,12 @@ impl Cluster {
         let keep = words.first().and_then(|word| word.strip_prefix("keep="));
         let keep_from = LogIndex(number(keep.as_ref(), index.0 + 1)?);
         let before = self.node(id)?.disk.membership_at(index).cloned();
-        let membership = before.map_or_else(|| self.first_members(), Ok)?;
+        let joined = self.node(id)?.joined;
+        let membership = match before {
+            Some(membership) => membership,
+            None if joined => Membership::default(),
+            None => self.first_members()?,
+        };
         let meta = self.keep(id, index, term, membership)?;
         self.raft(id)?.snapshot_taken(now, meta, keep_from);
         self.carry_out(id)

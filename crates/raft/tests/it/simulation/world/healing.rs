@@ -4,7 +4,10 @@ use quorate_raft::NodeId;
 
 use super::{Event, MILLISECOND, World};
 
-/// Within what time a healed world must elect, commit and answer.
+/// Within what time a healed world must elect, commit and answer: 20 election timeouts. Of 4,000
+/// worlds of changing members half needed at most 3.6, 99 in 100 at most 7.4, the worst 9.6. What
+/// may take longest is an election in which a voter of the past is in the way of the only node that
+/// can win: 4 on average, more than 20 with a chance of 1 in 2,000 (`make_way_for`, `election.rs`).
 const HEALED_NANOS: u64 = 20 * 150 * MILLISECOND;
 
 impl World {

@@ -1,9 +1,10 @@
 //! What comes from outside: clients that ask, and things that break.
 
 use bytes::Bytes;
-use quorate_raft::{NodeId, ReadId, Role};
+use quorate_raft::{NodeId, ReadId, Role, Term};
 
 use super::{Event, MILLISECOND, World};
+use crate::image::Image;
 
 impl World {
     /// A client asks some node for something.
@@ -128,6 +129,12 @@ impl World {
         node.write_times.clear();
         node.transfer = None;
         self.reads.retain(|(node, _, _), _| *node != id);
+        let (durable, reached) = (node.disk.hard_state.term, node.memory.hard_state.term);
+        let others = self.nodes.iter().filter(|(other, _)| **other != id);
+        let others: Vec<&Image> = others.map(|(_, node)| &node.memory).collect();
+        for term in (durable.0 + 1..=reached.0).map(Term) {
+            self.judge.forgets(id, term, &others);
+        }
         if self.nature.rot_percent > 0 && self.happens(self.nature.rot_percent) {
             self.rot(id);
         }
