@@ -2,7 +2,9 @@
 //!
 //! Never in what the design cannot mend: the one batch that no later header covers (it looks like a
 //! torn tail), a place that leaves it open which entries are lost (the node refuses to start), or
-//! an entry that no other disk is bound to have. So what is committed has a good copy, and one
+//! an entry that no other disk is bound to have. Nor in what a snapshot covers: a batch that is lost
+//! on both sides of a snapshot's end needs those entries too to be written back, and when all others
+//! have released them, the node waits for a later snapshot. So what is committed has a good copy, and one
 //! member at a time is hurt. Then everything must be repaired, and nothing may be lost.
 
 use std::time::Duration;
@@ -73,7 +75,10 @@ impl World {
             let bit = self.random.below(8) as u8;
             disk.flip_bit(file, offset, bit);
             let mendable = self.look(node, &disk).is_some_and(|after| {
-                let lost = after.damaged.last();
+                let covered = before.snapshot.map_or(0, |mark| mark.index);
+                let first = after.damaged.first();
+                let needed = first.is_some_and(|lost| lost.first_index > covered);
+                let lost = after.damaged.last().filter(|_| needed);
                 let same = (after.last_index, after.hard_state, after.snapshot)
                     == (before.last_index, before.hard_state, before.snapshot);
                 same && lost.is_some_and(|lost| lost.last_index <= committed)
