@@ -36,9 +36,10 @@ pub(crate) struct VoteRequest {
 
 impl Raft {
     /// Whether this node may ask for votes: learners, nodes that know of their removal and nodes
-    /// that do not know the members yet have none to win, and would only disturb.
+    /// that do not know the members yet have none to win, and would only disturb. A node whose log
+    /// is damaged could not lead with it.
     pub(crate) fn may_campaign(&self) -> bool {
-        self.memberships.may_campaign(self.config.id)
+        !self.log.is_in_doubt() && self.memberships.may_campaign(self.config.id)
     }
 
     /// The election timer fired.
@@ -118,6 +119,11 @@ impl Raft {
     }
 
     fn become_leader(&mut self) {
+        assert!(
+            !self.log.is_in_doubt(),
+            "leads with a damaged log: {:?}",
+            self.status()
+        );
         let last = self.log.last_index();
         let peers: BTreeMap<NodeId, Progress> = self
             .configuration

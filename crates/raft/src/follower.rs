@@ -33,7 +33,7 @@ impl Raft {
         self.follow(from);
         let (previous, entries) = self.after_base(from, previous, entries)?;
         let (previous_index, previous_term) = previous;
-        if self.log.terms.term(previous_index) != Some(previous_term) {
+        if self.log.known_term(previous_index) != Some(previous_term) {
             let RoleState::Follower(follower) = &mut self.role else {
                 return Ok(());
             };
@@ -45,9 +45,10 @@ impl Raft {
             );
             return Ok(());
         }
-        let verified = LogIndex(previous_index.0 + entries.len() as u64);
         let is_empty = entries.is_empty();
-        self.append_missing(from, entries)?;
+        let (matches_through, entries) = self.known_part(previous_index, entries);
+        let verified = LogIndex(previous_index.0 + entries.len() as u64);
+        self.append_missing(from, matches_through, entries)?;
         let durable = self.log.durable();
         let RoleState::Follower(follower) = &mut self.role else {
             return Ok(());
@@ -82,11 +83,19 @@ impl Raft {
     /// Appends those of the leader's entries that are not here yet. Entries that are here stay,
     /// and so does what follows them: an Append that was overtaken by later ones says nothing
     /// about the log after its own entries. Only a conflict cuts.
-    fn append_missing(&mut self, from: NodeId, entries: Vec<Entry>) -> Result<(), MessageError> {
+    fn append_missing(
+        &mut self,
+        from: NodeId,
+        matches_through: LogIndex,
+        entries: Vec<Entry>,
+    ) -> Result<(), MessageError> {
         let last = self.log.last_index();
         let known = entries
             .iter()
-            .take_while(|entry| self.log.terms.term(entry.index) == Some(entry.term))
+            .take_while(|entry| {
+                entry.index <= matches_through
+                    || self.log.known_term(entry.index) == Some(entry.term)
+            })
             .count();
         let Some(first_missing) = entries.get(known) else {
             return Ok(());
@@ -116,8 +125,24 @@ impl Raft {
         Ok(())
     }
 
+    /// Through where the entries are known to be ours (`previous` if of none), and those that come
+    /// before the first of which we cannot say whether it is: its term is lost with it. Where a
+    /// later one is ours, so are all before it (Log Matching).
+    fn known_part(&self, previous: LogIndex, mut entries: Vec<Entry>) -> (LogIndex, Vec<Entry>) {
+        if self.log.gaps.next_unknown(previous).is_none() {
+            return (previous, entries);
+        }
+        let is_ours = |entry: &&Entry| self.log.known_term(entry.index) == Some(entry.term);
+        let ours = entries.iter().rev().find(is_ours);
+        let through = ours.map_or(previous, |entry| entry.index);
+        if let Some(unknown) = self.log.gaps.next_unknown(through.next()) {
+            entries.retain(|entry| entry.index < unknown);
+        }
+        (through, entries)
+    }
+
     /// Cuts off a suffix that conflicts with the leader's log.
-    fn truncate_after(&mut self, index: LogIndex) {
+    pub(crate) fn truncate_after(&mut self, index: LogIndex) {
         assert!(
             index >= self.commit && self.commit >= self.handed_out,
             "truncation after {index} would lose entries committed through {}: {:?}",
@@ -142,6 +167,7 @@ impl Raft {
             .terms
             .last_at_most(previous_index.previous(), previous_term)
             .max(self.log.base().0);
+        let hint_index = self.log.last_known(hint_index);
         Message::AppendRejected {
             term: self.persistent.term(),
             previous_index,

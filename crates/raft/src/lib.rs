@@ -20,6 +20,7 @@
 //!            restore ──► state machine, from a snapshot
 //!            committed ──► state machine ──► applied(index)
 //!            fetch ──► disk ──► fetched(first, entries)
+//!            repair ──► disk ──► repaired(still)
 //!            install ──► a peer's snapshot ──► installed(meta)
 //!            reads, dropped ──► clients waiting here
 //!            state ──► who leads; membership ──► who is to be reached }
@@ -78,7 +79,8 @@
 //!
 //! `raft.rs` has the inputs and the dispatch of messages, `output.rs` has `ready`; `role.rs` says
 //! what each role knows; then `election.rs`, `follower.rs`, `replication.rs` (with `progress.rs`)
-//! `read_index.rs`, `snapshot.rs`, `transfer.rs` and `disk_stall.rs`; who the members are, and how that changes, are
+//! `read_index.rs`, `snapshot.rs`, `transfer.rs` and `disk_stall.rs`; what is damaged on
+//! disk is `doubt.rs` (with `gaps.rs`); who the members are, and how that changes, are
 //! `membership.rs`, `quorum.rs` and `reconfiguration.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
 //! `fetcher.rs`. The scripts in `tests/scripts` show each behaviour as a trace.
 #![forbid(unsafe_code)]
@@ -86,11 +88,13 @@
 
 mod config;
 mod disk_stall;
+mod doubt;
 mod durability;
 mod election;
 mod error;
 mod fetcher;
 mod follower;
+mod gaps;
 mod lease;
 pub mod limits;
 mod log;
@@ -119,6 +123,7 @@ pub use config::Config;
 pub use error::{
     ChangeError, ConfigError, InstallError, MessageError, ProposeError, ReadError, TransferError,
 };
+pub use gaps::Damaged;
 pub use membership::Membership;
 pub use message::{Envelope, Message};
 pub use raft::{Accepted, Raft};

@@ -14,9 +14,11 @@
 //! - What is cut off was not committed; the callers that know the commit index assert it.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use crate::durability::Durability;
 use crate::fetcher::Fetcher;
+use crate::gaps::Gaps;
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::ready::Fetch;
 use crate::terms::TermRuns;
@@ -31,6 +33,8 @@ pub(crate) struct Log {
     pub(crate) terms: TermRuns,
     pub(crate) disk: Durability,
     pub(crate) fetcher: Fetcher,
+    /// What of it cannot be read back.
+    pub(crate) gaps: Gaps,
 }
 
 /// What an entry counts for in limits.
@@ -40,7 +44,7 @@ pub(crate) fn entry_bytes(payload: &Payload) -> usize {
 
 impl Log {
     /// A log of which everything is on disk and nothing in memory.
-    pub(crate) fn restore(terms: TermRuns, max_memory_bytes: usize) -> Log {
+    pub(crate) fn restore(terms: TermRuns, gaps: Gaps, max_memory_bytes: usize) -> Log {
         Log {
             entries: VecDeque::new(),
             memory_bytes: 0,
@@ -48,6 +52,7 @@ impl Log {
             disk: Durability::new(terms.last_index()),
             terms,
             fetcher: Fetcher::default(),
+            gaps,
         }
     }
 
@@ -80,17 +85,82 @@ impl Log {
         }
     }
 
+    /// The log is on this disk, and can be read back, through here.
     pub(crate) fn durable(&self) -> LogIndex {
-        self.disk.durable()
+        let durable = self.disk.durable();
+        match self.first_damaged() {
+            Some(first) => durable.min(first.previous()),
+            None => durable,
+        }
+    }
+
+    /// The first entry after the base that is damaged.
+    pub(crate) fn first_damaged(&self) -> Option<LogIndex> {
+        self.gaps.next_damaged(self.first_index())
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory_bytes
     }
 
-    /// Whether a log with this last entry is at least as up to date as ours (Raft §5.4.1).
+    /// Whether a log with this last entry is for certain at least as up to date as ours (Raft
+    /// §5.4.1): if the term of our last entry is lost, it counts as the greatest it can be.
     pub(crate) fn is_not_ahead_of(&self, last_index: LogIndex, last_term: Term) -> bool {
-        (last_term, last_index) >= (self.last_term(), self.last_index())
+        let own_term = match self.gaps.at(self.last_index()) {
+            Some(gap) => gap.greatest_term,
+            None => self.last_term(),
+        };
+        (last_term, last_index) >= (own_term, self.last_index())
+    }
+
+    /// Whether entries are missing.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.first_damaged().is_some()
+    }
+
+    /// Whether entries are missing at or before `index`.
+    pub(crate) fn is_damaged_through(&self, index: LogIndex) -> bool {
+        self.first_damaged().is_some_and(|first| first <= index)
+    }
+
+    /// The term at an index, if the log reaches there and knows it for certain.
+    pub(crate) fn known_term(&self, index: LogIndex) -> Option<Term> {
+        match self.gaps.at(index) {
+            Some(gap) => gap.term(),
+            None => self.terms.term(index),
+        }
+    }
+
+    /// The first entry at or after `index` whose term is known.
+    pub(crate) fn next_known(&self, mut index: LogIndex) -> Option<(LogIndex, Term)> {
+        index = index.max(self.base().0);
+        while index <= self.last_index() {
+            match self.gaps.at(index) {
+                Some(gap) if gap.term().is_none() => index = gap.last.next(),
+                Some(gap) => return Some((gap.last, gap.least_term)),
+                None => return Some((index, self.terms.term(index)?)),
+            }
+        }
+        None
+    }
+
+    /// The last index, at or before this one, whose term is known.
+    pub(crate) fn last_known(&self, mut index: LogIndex) -> LogIndex {
+        while let Some(gap) = self.gaps.at(index).filter(|gap| gap.term().is_none()) {
+            index = gap.first.previous();
+        }
+        index
+    }
+
+    /// What was found is on the disk, but for `still`: gives those entries.
+    pub(crate) fn repaired(&mut self, still: &[RangeInclusive<LogIndex>]) -> Vec<Entry> {
+        let entries = self.gaps.repaired(still);
+        let after = entries.partition_point(|entry| entry.index <= self.base().0);
+        for gap in entries[after..].chunk_by(|one, next| one.index.next() == next.index) {
+            self.terms.fill(gap);
+        }
+        self.evict();
+        entries
     }
 
     /// Index of the first entry in memory; one past the end when there is none.
@@ -113,6 +183,7 @@ impl Log {
         self.terms.truncate_after(index);
         self.disk.truncate_after(index);
         self.fetcher.truncate_after(index);
+        self.gaps.truncate_after(index);
     }
 
     /// Forgets everything before `first`: a snapshot covers it.
@@ -135,11 +206,12 @@ impl Log {
         self.terms.restart(base);
         self.disk.restart(kept, base.0);
         self.fetcher.restart();
+        self.gaps = Gaps::default();
     }
 
     /// Gives up the oldest entries in memory while there are too many bytes of them.
     pub(crate) fn evict(&mut self) {
-        let durable = self.durable();
+        let durable = self.disk.durable();
         while self.memory_bytes > self.max_memory_bytes {
             let Some(entry) = self.entries.pop_front_if(|entry| entry.index <= durable) else {
                 return;

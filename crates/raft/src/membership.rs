@@ -194,6 +194,28 @@ impl Memberships {
         self.history.push((index, membership));
     }
 
+    /// The entry at `index`, which was damaged, turns out to carry a membership. Returns whether
+    /// another one is in force now.
+    pub(crate) fn insert(&mut self, index: LogIndex, membership: Membership) -> bool {
+        let at = self.history.partition_point(|(of, _)| *of < index);
+        let known = self.history.get(at).is_some_and(|(of, _)| *of == index);
+        // What lies before the first is committed, and so replaced for good.
+        if known || at == 0 {
+            return false;
+        }
+        self.history.insert(at, (index, membership));
+        at + 1 == self.history.len()
+    }
+
+    /// A snapshot says that `membership` is in force at `index`; those of entries after it stay.
+    /// Returns whether another one is in force now.
+    pub(crate) fn adopt(&mut self, index: LogIndex, membership: Membership) -> bool {
+        let after = self.history.partition_point(|(of, _)| *of <= index);
+        let changed = after == self.history.len() && *self.in_force() != membership;
+        self.history.splice(..after, [(index, membership)]);
+        changed
+    }
+
     /// Entries after `index` left the log. Returns whether another membership is in force now.
     pub(crate) fn truncate_after(&mut self, index: LogIndex) -> bool {
         let kept = self.history.partition_point(|(of, _)| *of <= index);

@@ -89,6 +89,33 @@ pub enum Message {
         /// As in `Append`.
         round: u64,
     },
+    /// "My entries `first..=last` are damaged: send me yours, if your log has the entry `anchor`",
+    /// or, with an anchor before `first`, "if you lead this term and have it" (`doubt.rs`).
+    EntryWanted {
+        /// The asker's term.
+        term: Term,
+        /// The first entry wanted.
+        first: LogIndex,
+        /// The last.
+        last: LogIndex,
+        /// Index of an entry by which two logs are shown to be the same up to there.
+        anchor_index: LogIndex,
+        /// Its term.
+        anchor_term: Term,
+    },
+    /// The answer to `EntryWanted`.
+    EntryFound {
+        /// The speaker's term.
+        term: Term,
+        /// As in the question.
+        first: LogIndex,
+        /// As in the question: an entry that the speaker's log has.
+        anchor_index: LogIndex,
+        /// Its term.
+        anchor_term: Term,
+        /// Entries from `first` on; none if the speaker does not have it, or not for certain.
+        entries: Vec<Entry>,
+    },
     /// "Campaign now, and lead in my place" (thesis §3.10).
     TimeoutNow {
         /// The leader's term.

@@ -58,6 +58,7 @@ impl Raft {
             }
             RoleState::PreCandidate(_) | RoleState::Candidate(_) => {}
         }
+        self.answer_questions();
         let restore = self.take_restore();
         let committed = self.take_committed();
         let write = self.take_write();
@@ -69,6 +70,7 @@ impl Raft {
             restore,
             committed,
             fetch,
+            repair: self.log.gaps.take_found(),
             install: self.take_install(),
             reads: std::mem::take(&mut self.reads.granted),
             dropped: std::mem::take(&mut self.reads.dropped),
@@ -102,6 +104,8 @@ impl Raft {
             || self.has_install()
             || self.has_committed()
             || self.log.fetcher.has_untold()
+            || self.log.gaps.has_found()
+            || self.has_answers()
     }
 
     fn has_write(&self) -> bool {
@@ -122,7 +126,7 @@ impl Raft {
             id,
             hard_state,
             truncate_after,
-            snapshot: self.snapshots.mark.take(),
+            snapshot: self.snapshots.take_mark(id),
             entries,
         })
     }
@@ -165,13 +169,14 @@ impl Raft {
     fn take_fetches(&mut self) -> Vec<Fetch> {
         let next = self.handed_out.next();
         let role = &self.role;
+        let doubt = &self.doubt;
         self.log.fetcher.end_ready(|first, last| {
             let within = |index: LogIndex| first <= index && index <= last;
             let wanted_by_peer = match role {
                 RoleState::Leader(leader) => leader.peers.values().any(|peer| within(peer.next)),
                 _ => false,
             };
-            within(next) || wanted_by_peer
+            within(next) || wanted_by_peer || doubt.is_asked_for(first, last)
         })
     }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::config::Config;
 use crate::disk_stall::WriteTimes;
+use crate::doubt::{Doubt, Question};
 use crate::election::VoteRequest;
 use crate::error::{ConfigError, MessageError, ProposeError};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
@@ -57,6 +58,7 @@ pub struct Raft {
     pub(crate) unapplied: Unapplied,
     pub(crate) reads: Reads,
     pub(crate) snapshots: Snapshots,
+    pub(crate) doubt: Doubt,
     pub(crate) transfers: Transfers,
     pub(crate) outbox: Outbox,
     /// What `Ready::state` said last.
@@ -84,14 +86,14 @@ impl Raft {
         let (hard_state, applied) = (restored.hard_state, restored.applied);
         let snapshot = restored.snapshot.clone();
         let initial = Membership::new(config.voters.clone(), Vec::new());
-        let (memberships, terms) = restored.into_parts(initial.clone())?;
+        let (memberships, terms, gaps) = restored.into_parts(initial.clone())?;
         let configuration = Configuration::new(memberships.in_force());
         let mut random = Random::new(config.seed, config.id);
         let deadline = now + random.jittered(config.election_timeout);
         let first_sequence = random.next();
         let alone = configuration.is_quorum(|id| id == config.id);
         let mut raft = Raft {
-            log: Log::restore(terms, config.max_memory_log_bytes),
+            log: Log::restore(terms, gaps, config.max_memory_log_bytes),
             write_times: WriteTimes::default(),
             persistent: Persistent::new(hard_state),
             role: RoleState::Follower(Follower::new(None, deadline)),
@@ -100,6 +102,7 @@ impl Raft {
             unapplied: Unapplied::new(applied),
             reads: Reads::new(first_sequence),
             snapshots: Snapshots::new(snapshot),
+            doubt: Doubt::default(),
             transfers: Transfers::default(),
             outbox: Outbox::default(),
             state_told: LeadershipState {
@@ -121,7 +124,7 @@ impl Raft {
             && (!alone || raft.memberships.in_force_index() > LogIndex::ZERO);
         if may_have_promised {
             raft.promise_no_vote();
-        } else if alone {
+        } else if alone && raft.may_campaign() {
             raft.campaign();
         }
         Ok(raft)
@@ -141,6 +144,7 @@ impl Raft {
             self.read_deadline(),
             self.gives_way_at(),
             self.transfer_deadline(),
+            self.ask_missing_at(),
         ];
         others.into_iter().chain([of_role]).flatten().min()
     }
@@ -151,6 +155,7 @@ impl Raft {
         self.expire_reads();
         self.expire_transfer();
         self.give_way_if_stalled();
+        self.ask_missing_if_due();
         if let RoleState::Leader(_) = self.role {
             self.tick_leader();
         } else if self.may_campaign()
@@ -324,6 +329,10 @@ impl Raft {
             );
             return Ok(());
         }
+        if let Message::EntryWanted { .. } | Message::EntryFound { .. } = message {
+            // Of logs, not of terms: from whomever, whenever.
+            return self.on_damage_message(from, message);
+        }
         let promised = matches!(
             message,
             Message::Vote {
@@ -355,6 +364,36 @@ impl Raft {
             return Ok(());
         }
         self.dispatch_current(from, message)
+    }
+
+    fn on_damage_message(&mut self, from: NodeId, message: Message) -> Result<(), MessageError> {
+        match message {
+            Message::EntryWanted {
+                term,
+                first,
+                last,
+                anchor_index,
+                anchor_term,
+            } => {
+                let anchor = (anchor_index, anchor_term);
+                let question = Question {
+                    term,
+                    first,
+                    last,
+                    anchor,
+                };
+                self.on_entry_wanted(from, question);
+                Ok(())
+            }
+            Message::EntryFound {
+                term,
+                anchor_index,
+                anchor_term,
+                entries,
+                ..
+            } => self.on_entry_found(from, term, (anchor_index, anchor_term), &entries),
+            _ => Ok(()),
+        }
     }
 
     /// Handles a message of this node's term.
@@ -408,6 +447,7 @@ impl Raft {
                 round,
             } => return self.on_snapshot_offer(from, term, (index, snapshot_term), round),
             Message::TimeoutNow { term } => return self.on_timeout_now(from, term),
+            Message::EntryWanted { .. } | Message::EntryFound { .. } => {}
             Message::ReadIndexRequest { sequence, .. } => self.on_read_request(from, sequence),
             Message::ReadIndexResponse {
                 sequence, index, ..
@@ -475,6 +515,8 @@ impl Raft {
             | Message::AppendAccepted { .. }
             | Message::AppendRejected { .. }
             | Message::TimeoutNow { .. }
+            | Message::EntryWanted { .. }
+            | Message::EntryFound { .. }
             | Message::ReadIndexResponse { .. } => {}
         }
     }

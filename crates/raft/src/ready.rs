@@ -28,6 +28,10 @@ pub struct Ready {
     pub committed: Vec<Entry>,
     /// Log ranges to be read back from the write-ahead log and given to `Raft::fetched`.
     pub fetch: Vec<Fetch>,
+    /// Entries that were damaged on this disk, as others have them: to be written back in their
+    /// places, after every write that was asked for before. Then `Raft::repaired`, or
+    /// `Raft::repair_failed`.
+    pub repair: Vec<Entry>,
     /// A snapshot to be pulled from a peer and made durable, for `Raft::installed` or
     /// `Raft::install_failed`. Told once for each offer; a later one may replace it, or what was
     /// pulled already may be finished first.

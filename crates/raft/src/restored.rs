@@ -1,6 +1,7 @@
 //! What a node finds on its disk when it starts.
 
 use crate::error::ConfigError;
+use crate::gaps::{Damaged, Gaps};
 use crate::membership::{Membership, Memberships};
 use crate::snapshot::SnapshotMeta;
 use crate::terms::TermRuns;
@@ -21,7 +22,11 @@ pub struct Restored {
     pub last_index: LogIndex,
     /// For each run of entries of one term, the index of its first entry and the term, ascending.
     pub term_runs: Vec<(LogIndex, Term)>,
-    /// The memberships that stand in the log, each with the index of its entry, ascending.
+    /// The entries on the disk that cannot be read back, ascending, those before `first_index`
+    /// included. In `term_runs` they count as of the least term that they can have. The log has to
+    /// begin after those that the snapshot covers.
+    pub damaged: Vec<Damaged>,
+    /// The memberships that stand in the log (but for damaged entries), each with the index of its entry, ascending.
     pub memberships: Vec<(LogIndex, Membership)>,
     /// The state machine holds the effect of entries through here; those after it are handed out.
     pub applied: LogIndex,
@@ -35,6 +40,7 @@ impl Default for Restored {
             first_index: LogIndex(1),
             last_index: LogIndex::ZERO,
             term_runs: Vec::new(),
+            damaged: Vec::new(),
             memberships: Vec::new(),
             applied: LogIndex::ZERO,
         }
@@ -43,11 +49,11 @@ impl Default for Restored {
 
 impl Restored {
     /// Checks that the parts fit together, and returns the memberships, the first of which is
-    /// `initial`, and the log's terms.
+    /// `initial`, the log's terms, and what of it is damaged.
     pub(crate) fn into_parts(
         self,
         initial: Membership,
-    ) -> Result<(Memberships, TermRuns), ConfigError> {
+    ) -> Result<(Memberships, TermRuns, Gaps), ConfigError> {
         let wrong = |what| Err(ConfigError::Restored { what });
         if self.first_index == LogIndex::ZERO {
             return wrong("the log begins at index 0");
@@ -98,7 +104,16 @@ impl Restored {
         };
         let mut memberships = Memberships::restore(base, self.memberships, self.last_index)?;
         memberships.committed(self.applied);
-        Ok((memberships, terms))
+        let (last, term) = (self.last_index, self.hard_state.term);
+        let gaps = match Gaps::restore(&self.damaged, last, term) {
+            Ok(gaps) => gaps,
+            Err(what) => return wrong(what),
+        };
+        let first = gaps.next_damaged(terms.base().0.next());
+        if first.is_some_and(|first| first <= self.applied) {
+            return wrong("the log begins before damaged entries that the snapshot covers");
+        }
+        Ok((memberships, terms, gaps))
     }
 }
 

@@ -31,7 +31,7 @@ use crate::message::Message;
 use crate::progress::{Progress, ProgressState};
 use crate::raft::Raft;
 use crate::role::RoleState;
-use crate::types::{Entry, Instant, LogIndex, NodeId, Term};
+use crate::types::{Entry, Instant, LogIndex, NodeId, Term, WriteId};
 
 /// What a snapshot stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,9 @@ pub(crate) struct Snapshots {
     wanted: Option<InstallWanted>,
     /// What of it `Ready::install` has told.
     told: Option<InstallWanted>,
+    /// The newest takes the place of damaged entries of a log that goes on: the write that says so
+    /// on the disk; zero until that is begun.
+    replaces_damaged: Option<WriteId>,
 }
 
 impl Snapshots {
@@ -92,6 +95,15 @@ impl Snapshots {
     pub(crate) fn position(&self) -> (LogIndex, Term) {
         let newest = self.newest.as_ref();
         newest.map_or_else(Default::default, |meta| (meta.index, meta.term))
+    }
+
+    /// What the write `id`, which is being made, has to say.
+    pub(crate) fn take_mark(&mut self, id: WriteId) -> Option<SnapshotMark> {
+        let mark = self.mark.take()?;
+        if self.replaces_damaged == Some(WriteId::ZERO) {
+            self.replaces_damaged = Some(id);
+        }
+        Some(mark)
     }
 }
 
@@ -139,11 +151,14 @@ impl Raft {
         self.forget_offer();
         self.check_snapshot(&meta)?;
         let position = (meta.index, meta.term);
-        if meta.index <= self.commit {
+        if !self.needs_snapshot_at(position) {
+            if meta.index > self.commit && self.log.known_term(meta.index) == Some(meta.term) {
+                self.learn_committed(meta.index);
+            }
             return Ok(());
         }
-        if self.log.terms.term(meta.index) == Some(meta.term) {
-            self.learn_committed(meta.index);
+        if meta.index <= self.log.last_index() && self.log.is_damaged_through(meta.index) {
+            self.replace_damaged(meta);
             return Ok(());
         }
         match &self.role {
@@ -204,6 +219,38 @@ impl Raft {
         self.snapshots.newest = Some(meta);
     }
 
+    /// Whether the snapshot at this index and term has anything for this node: what it lacks, or
+    /// what is damaged. The latter only if the log is known to go on from there; else what was
+    /// acknowledged after it would be lost, or kept although it is of another log.
+    fn needs_snapshot_at(&self, (index, term): (LogIndex, Term)) -> bool {
+        let held = self.log.known_term(index) == Some(term);
+        if index <= self.log.last_index() && self.log.is_damaged_through(index) {
+            return index > self.handed_out
+                && (held || (index > self.commit && self.log.known_term(index).is_some()));
+        }
+        index > self.commit && !held
+    }
+
+    /// Some of what the snapshot stands for is damaged here. If the log holds its last entry, what
+    /// comes after stays, damaged or not: it may have been acknowledged. What comes before goes.
+    fn replace_damaged(&mut self, meta: SnapshotMeta) {
+        if self.log.known_term(meta.index) != Some(meta.term) {
+            return self.replace_log(meta);
+        }
+        self.learn_committed(meta.index);
+        self.log.release_before(meta.index.next());
+        self.snapshots.replaces_damaged = Some(WriteId::ZERO);
+        if self.memberships.adopt(meta.index, meta.membership.clone()) {
+            self.membership_changed();
+        }
+        self.snapshots.mark = Some(SnapshotMark {
+            index: meta.index,
+            term: meta.term,
+            release_before: meta.index.next(),
+        });
+        self.snapshots.newest = Some(meta);
+    }
+
     /// Entries through `index`, which the log holds, are committed.
     fn learn_committed(&mut self, index: LogIndex) {
         self.commit = self.commit.max(index);
@@ -226,8 +273,10 @@ impl Raft {
             return Err(MessageError::TwoLeaders { from, term, leader });
         }
         self.follow(from);
-        let held = self.log.terms.term(index) == Some(snapshot_term);
-        if index <= self.commit && index >= self.log.base().0 && !held {
+        let position = (index, snapshot_term);
+        let known = self.log.known_term(index);
+        let held = known == Some(snapshot_term);
+        if index <= self.commit && index >= self.log.base().0 && known.is_some() && !held {
             let commit = self.commit;
             return Err(MessageError::ConflictsWithCommitted {
                 from,
@@ -237,7 +286,8 @@ impl Raft {
         }
         if index <= self.commit || held {
             self.learn_committed(index);
-        } else {
+        }
+        if self.needs_snapshot_at(position) {
             self.snapshots.wanted = Some(InstallWanted {
                 from,
                 index,
@@ -255,8 +305,7 @@ impl Raft {
     pub(crate) fn has_install(&self) -> bool {
         self.snapshots.wanted.is_some_and(|wanted| {
             self.snapshots.wanted != self.snapshots.told
-                && wanted.index > self.commit
-                && self.log.terms.term(wanted.index) != Some(wanted.term)
+                && self.needs_snapshot_at((wanted.index, wanted.term))
         })
     }
 
@@ -272,7 +321,12 @@ impl Raft {
     /// Whether [`Raft::take_restore`] would tell something.
     pub(crate) fn has_restore(&self) -> bool {
         let (base, _) = self.log.base();
-        self.handed_out < base && base <= self.log.durable()
+        // The log on disk holds it already where the snapshot only replaces what is damaged.
+        let is_marked = match self.snapshots.replaces_damaged {
+            Some(id) => id > WriteId::ZERO && self.log.disk.is_done(id),
+            None => true,
+        };
+        self.handed_out < base && base <= self.log.durable() && is_marked
     }
 
     /// The snapshot that takes the place of entries which are not handed out, once the log on disk
@@ -282,6 +336,7 @@ impl Raft {
             return None;
         }
         self.handed_out = self.log.base().0;
+        self.snapshots.replaces_damaged = None;
         Some(self.handed_out)
     }
 

@@ -53,6 +53,13 @@ pub struct Status {
     /// What the leader knows of each peer, by id; empty on other nodes. Learners are among
     /// them, and for a moment those that were removed.
     pub peers: Vec<PeerStatus>,
+    /// Entries of the log that are damaged and not whole again. While there are any, the node
+    /// does not campaign, and acknowledges nothing from the first of them on.
+    pub damaged_entries: u64,
+    /// The first of them.
+    pub first_damaged: Option<LogIndex>,
+    /// Entries that were damaged at the start and have been written back since.
+    pub repaired_entries: u64,
     /// Messages refused since the start.
     pub refused: RefusedMessages,
 }
@@ -146,6 +153,9 @@ impl Raft {
             holds_lease: self.holds_lease(),
             pending_reads: self.reads.pending,
             peers,
+            damaged_entries: self.log.gaps.entries_after(self.log.base().0),
+            first_damaged: self.log.first_damaged(),
+            repaired_entries: self.doubt.repaired_entries,
             refused: self.refused,
         }
     }

@@ -13,7 +13,7 @@
 //! - A run ends where the next begins; the last one ends at `last`.
 //! - No runs means that the log is empty: `last` is the base.
 
-use crate::types::{LogIndex, Term};
+use crate::types::{Entry, LogIndex, Term};
 
 #[derive(Clone, Debug)]
 pub(crate) struct TermRuns {
@@ -115,6 +115,29 @@ impl TermRuns {
             self.runs.push((index, term));
         }
         self.last = index;
+    }
+
+    /// The terms of these entries, contiguous and part of the log, are known now: they were damaged.
+    pub(crate) fn fill(&mut self, entries: &[Entry]) {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return;
+        };
+        if first.index <= self.base.0 || last.index > self.last {
+            return;
+        }
+        let after = last.index.next();
+        let after_term = self.term(after).filter(|_| last.index < self.last);
+        let begin = self.runs.partition_point(|(of, _)| *of < first.index);
+        let tail = self.runs.split_off(begin);
+        let inside = entries.iter().map(|entry| (entry.index, entry.term));
+        let next = after_term.map(|term| (after, term));
+        let rest = tail.into_iter().filter(|(of, _)| *of > after);
+        for (index, term) in inside.chain(next).chain(rest) {
+            // What is still damaged after them counts as of a term that it may be too low for.
+            if self.runs.last().is_none_or(|(_, newest)| term > *newest) {
+                self.runs.push((index, term));
+            }
+        }
     }
 
     /// Forgets everything after `index`.

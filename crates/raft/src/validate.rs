@@ -11,7 +11,7 @@ pub(crate) fn check_shape(from: NodeId, message: &Message) -> Result<(), Message
     if term_of(message) > Term(MAX_NUMBER) {
         return wrong("term beyond the limit");
     }
-    if term_of(message) == Term::ZERO && !is_vote_refusal(message) {
+    if term_of(message) == Term::ZERO && !is_without_term(message) {
         return wrong("term zero");
     }
     match message {
@@ -89,6 +89,37 @@ pub(crate) fn check_shape(from: NodeId, message: &Message) -> Result<(), Message
                 return wrong("index beyond the limit");
             }
         }
+        Message::EntryWanted {
+            first,
+            last,
+            anchor_index,
+            anchor_term,
+            ..
+        } => {
+            if last.0.max(anchor_index.0).max(anchor_term.0) > MAX_NUMBER {
+                return wrong("index or term beyond the limit");
+            }
+            let inside = first <= anchor_index && anchor_index < last;
+            if *first == LogIndex::ZERO || first > last || inside {
+                return wrong("a question that makes no sense");
+            }
+        }
+        Message::EntryFound {
+            term,
+            first,
+            anchor_index,
+            anchor_term,
+            entries,
+        } => {
+            if first.0.max(anchor_index.0).max(anchor_term.0) > MAX_NUMBER {
+                return wrong("index or term beyond the limit");
+            }
+            if *first == LogIndex::ZERO {
+                return wrong("an entry at index 0");
+            }
+            let least = entries.first().map_or(Term::ZERO, |entry| entry.term);
+            return check_entries(from, *term, (first.previous(), least), entries);
+        }
         Message::Vote { .. } | Message::TimeoutNow { .. } | Message::ReadIndexRequest { .. } => {}
     }
     Ok(())
@@ -123,9 +154,12 @@ fn check_entries(
     Ok(())
 }
 
-/// A node that was never in an election refuses (pre-)votes in term zero.
-fn is_vote_refusal(message: &Message) -> bool {
-    matches!(message, Message::Vote { granted: false, .. })
+/// A node that was never in an election refuses (pre-)votes in term zero, and has no entries.
+fn is_without_term(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Vote { granted: false, .. } | Message::EntryFound { .. }
+    )
 }
 
 /// The term that the sender is in or, for pre-votes, would be in.
@@ -138,6 +172,8 @@ pub(crate) fn term_of(message: &Message) -> Term {
         | Message::AppendRejected { term, .. }
         | Message::SnapshotOffer { term, .. }
         | Message::TimeoutNow { term }
+        | Message::EntryWanted { term, .. }
+        | Message::EntryFound { term, .. }
         | Message::ReadIndexRequest { term, .. }
         | Message::ReadIndexResponse { term, .. } => *term,
     }

@@ -24,6 +24,7 @@ use quorate_raft::{
 };
 
 use crate::cluster_version::ClusterVersions;
+use crate::damage::Repaired;
 use crate::error::RequestError;
 use crate::limits::{MAX_COMMAND_BYTES, MAX_UNAPPLIED_ENTRIES, MAX_UNWRITTEN_BYTES};
 use crate::log_clock::LogClock;
@@ -73,6 +74,9 @@ pub struct Effects {
     /// For the applier, before `apply`: the store is to be loaded from this snapshot, which is
     /// durable here and in the log. What is under way of earlier entries is void.
     pub restore: Option<SnapshotMeta>,
+    /// Damaged entries of the log as others have them, for
+    /// [`LogWriter::repair`](crate::LogWriter::repair) after `write`; then [`Consensus::repaired`].
+    pub repair: Vec<Entry>,
     /// A snapshot to be pulled from a peer, for [`Consensus::installed`] or
     /// [`Consensus::install_failed`].
     pub install: Option<InstallWanted>,
@@ -320,6 +324,14 @@ impl Consensus {
         Ok(())
     }
 
+    /// What [`Effects::repair`] gave was written back, or not.
+    pub fn repaired(&mut self, now: Instant, repaired: &Repaired) {
+        self.raft.repaired(now, &repaired.still);
+        if repaired.failed.is_some() {
+            self.raft.repair_failed(now);
+        }
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) {
         self.raft.tick(now);
@@ -429,6 +441,7 @@ impl Consensus {
         self.note_unwritten();
         self.effects.apply.extend(ready.committed);
         self.effects.fetch.extend(ready.fetch);
+        self.effects.repair.extend(ready.repair);
     }
 
     fn restore(&mut self, index: LogIndex) {
@@ -551,6 +564,7 @@ impl Effects {
             && self.apply.is_empty()
             && self.grant.is_empty()
             && self.fetch.is_empty()
+            && self.repair.is_empty()
             && self.restore.is_none()
             && self.install.is_none()
             && self.changes.is_empty()

@@ -28,6 +28,7 @@
 mod applier;
 mod cluster_version;
 mod consensus;
+mod damage;
 mod duplicates;
 mod entry_format;
 mod error;
@@ -46,6 +47,7 @@ pub mod wire;
 pub use applier::{Answer, Applier, Progress};
 pub use cluster_version::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
 pub use consensus::{Consensus, ConsensusSettings, ConsensusStatus, Effects, WriteRequest};
+pub use damage::Repaired;
 pub use entry_format::EntryError;
 pub use error::{ApplyError, OpenError, RequestError, SnapshotContentError};
 pub use identity::{ClusterIdentity, MemberSeed, identify};

@@ -7,15 +7,17 @@
 
 use quorate_disk::Disk;
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
-use quorate_raft::{LogIndex, Write, WriteId};
+use quorate_raft::{Entry, LogIndex, Write, WriteId};
 use quorate_wal::{Batch, WalError, Writer};
 
+use crate::damage::{Repaired, Repairs};
 use crate::entry_format::entry_parts;
 use crate::limits::{MAX_LOG_BATCH_BYTES, SEGMENTS_RELEASED_AT_ONCE};
 
 /// Writes groups to the write-ahead log.
 pub struct LogWriter<D: Disk> {
     writer: Writer<D>,
+    repairs: Repairs,
     /// The last index that consensus does not ask for any more, as its durable marks say.
     forgotten_to: LogIndex,
 }
@@ -24,6 +26,7 @@ impl<D: Disk> LogWriter<D> {
     pub(crate) fn new(writer: Writer<D>) -> LogWriter<D> {
         LogWriter {
             writer,
+            repairs: Repairs::default(),
             forgotten_to: LogIndex::ZERO,
         }
     }
@@ -46,6 +49,16 @@ impl<D: Disk> LogWriter<D> {
             self.forgotten_to = self.forgotten_to.max(first.previous());
         }
         Ok(Some(last))
+    }
+
+    /// Writes entries back that were damaged, as other members have them, after every write that was
+    /// asked for before; as far as all that is damaged in a file has come by now. Reads and writes
+    /// a whole segment for each file.
+    ///
+    /// # Errors
+    /// Any error is final for the process.
+    pub fn repair(&mut self, entries: Vec<Entry>) -> Result<Repaired, WalError> {
+        self.repairs.write_back(&mut self.writer, entries)
     }
 
     /// Lets go of some of the log up to this index, and says whether there may be more to let go
@@ -146,7 +159,7 @@ fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use quorate_raft::{Entry, HardState, LogIndex, NodeId, Payload, SnapshotMark, Term};
+    use quorate_raft::{HardState, LogIndex, NodeId, Payload, SnapshotMark, Term};
 
     use super::*;
 

@@ -8,10 +8,11 @@ use quorate_raft::{
     Config, HardState, Instant, LogIndex, Membership, NodeId, Payload, Raft, Restored, Term,
 };
 use quorate_wal::snapshot::SnapshotFiles;
-use quorate_wal::{Identity, Note, Options, Preparer, Reader, SnapshotMark, WalError};
+use quorate_wal::{Damage, Identity, Note, Options, Preparer, Reader, SnapshotMark, WalError};
 
 use crate::applier::Applier;
 use crate::consensus::{Consensus, ConsensusSettings, table_of};
+use crate::damage::{begin_after_covered, check_somebody_has_it, damaged, term_runs};
 use crate::entry_format::entry_payload;
 use crate::error::{OpenError, SnapshotContentError};
 use crate::limits::{MAX_LOG_BATCH_BYTES, REQUEST_TIMEOUT_BASE};
@@ -69,6 +70,9 @@ pub struct Node<D: Disk> {
     pub members: MemberTable,
     /// What recovery found that a person may want to know.
     pub notes: Vec<Note>,
+    /// Entries of the log that recovery could not read back. The node fetches what it needs of
+    /// them from the others.
+    pub damaged: Vec<Damage>,
     /// How long a request may take.
     pub request_timeout: Duration,
 }
@@ -97,6 +101,10 @@ impl<D: Disk> Node<D> {
         let mut options = Options::new(identity);
         // No client can know it in advance, so no value it stores can pass for a batch of the log.
         options.salt = u64::from(settings.boot_nonce);
+        // Who began alone has nobody to ask, for all that is known before the log is read; it is
+        // refused with nothing changed.
+        let founders = settings.founders.iter().map(|(id, _)| id);
+        options.tolerate_damage = !founders.eq([member_id]);
         if let Some(bytes) = settings.segment_bytes {
             options.segment_bytes = bytes;
         }
@@ -123,11 +131,13 @@ impl<D: Disk> Node<D> {
         if let Some(loaded) = begun.loaded {
             let meta = loaded.head.meta();
             restored.applied = meta.index;
+            begin_after_covered(&mut restored, &meta);
             restored.snapshot = Some(meta);
             store = loaded.store;
             applier.restore(loaded.head, loaded.bytes);
         }
         let raft = Raft::new(config, restored, now)?;
+        check_somebody_has_it(&opened.recovered.damaged, &raft.status())?;
         for mark in begun.refused {
             snapshots.remove(mark)?;
         }
@@ -153,6 +163,7 @@ impl<D: Disk> Node<D> {
             applier,
             store,
             notes,
+            damaged: opened.recovered.damaged,
             request_timeout,
         })
     }
@@ -205,7 +216,6 @@ fn raft_config(settings: &NodeSettings) -> Config {
 
 fn restored(recovered: &quorate_wal::Recovered) -> Restored {
     let state = recovered.hard_state;
-    let term_runs = recovered.term_runs.iter();
     Restored {
         snapshot: None,
         hard_state: HardState {
@@ -214,9 +224,8 @@ fn restored(recovered: &quorate_wal::Recovered) -> Restored {
         },
         first_index: LogIndex(recovered.first_index),
         last_index: LogIndex(recovered.last_index),
-        term_runs: term_runs
-            .map(|(index, term)| (LogIndex(*index), Term(*term)))
-            .collect(),
+        term_runs: term_runs(recovered),
+        damaged: damaged(&recovered.damaged),
         memberships: Vec::new(),
         applied: LogIndex::ZERO,
     }
@@ -228,7 +237,8 @@ struct ChangesOfMembers {
 }
 
 /// The memberships in the log. They are in force before anything is applied, so consensus has to
-/// be told of them at its start: the log is read once for this, in pieces.
+/// be told of them at its start: the log is read once for this, in pieces, and what is damaged is
+/// passed over.
 fn changes_of_members<D: Disk>(
     reader: &Reader<D>,
     recovered: &quorate_wal::Recovered,
@@ -239,7 +249,14 @@ fn changes_of_members<D: Disk>(
     };
     let mut next = recovered.first_index;
     while next <= recovered.last_index {
-        for entry in reader.read(next, recovered.last_index, MAX_LOG_BATCH_BYTES)? {
+        let mut damages = recovered.damaged.iter();
+        let damage = damages.find(|damage| damage.last_index >= next);
+        if let Some(damage) = damage.filter(|damage| damage.first_index <= next) {
+            next = damage.last_index + 1;
+            continue;
+        }
+        let last = damage.map_or(recovered.last_index, |damage| damage.first_index - 1);
+        for entry in reader.read(next, last, MAX_LOG_BATCH_BYTES)? {
             let index = entry.index;
             let payload = entry_payload(u32::from(entry.kind), entry.data)
                 .map_err(|reason| OpenError::Entry { index, reason })?;

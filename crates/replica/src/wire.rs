@@ -312,6 +312,32 @@ fn raft_to_wire(message: Message) -> Body {
             snapshot_term: snapshot_term.0,
             round,
         }),
+        Message::EntryWanted {
+            term,
+            first,
+            last,
+            anchor_index,
+            anchor_term,
+        } => Body::EntryWanted(peer::EntryWanted {
+            term: term.0,
+            first: first.0,
+            last: last.0,
+            anchor_index: anchor_index.0,
+            anchor_term: anchor_term.0,
+        }),
+        Message::EntryFound {
+            term,
+            first,
+            anchor_index,
+            anchor_term,
+            entries,
+        } => Body::EntryFound(peer::EntryFound {
+            term: term.0,
+            first: first.0,
+            anchor_index: anchor_index.0,
+            anchor_term: anchor_term.0,
+            entries: entries.into_iter().map(entry_to_wire).collect(),
+        }),
         Message::TimeoutNow { term } => Body::TimeoutNow(peer::TimeoutNow { term: term.0 }),
         Message::ReadIndexRequest { term, sequence } => {
             Body::ReadIndexRequest(peer::ReadIndexRequest {
@@ -428,6 +454,20 @@ fn raft_from_wire(body: Body) -> Result<Message, WireError> {
             snapshot_term: term(m.snapshot_term)?,
             round: number(m.round)?,
         },
+        Body::EntryWanted(m) => Message::EntryWanted {
+            term: term(m.term)?,
+            first: index(m.first)?,
+            last: index(m.last)?,
+            anchor_index: index(m.anchor_index)?,
+            anchor_term: term(m.anchor_term)?,
+        },
+        Body::EntryFound(m) => Message::EntryFound {
+            term: term(m.term)?,
+            first: index(m.first)?,
+            anchor_index: index(m.anchor_index)?,
+            anchor_term: term(m.anchor_term)?,
+            entries: entries_from_wire(m.first, m.entries)?,
+        },
         Body::TimeoutNow(m) => Message::TimeoutNow {
             term: term(m.term)?,
         },
@@ -446,20 +486,7 @@ fn raft_from_wire(body: Body) -> Result<Message, WireError> {
 
 fn append_from_wire(append: peer::Append) -> Result<Message, WireError> {
     let previous_index = index(append.previous_index)?;
-    let count = append.entries.len() as u64;
-    let indexes = (previous_index.0 + 1..).take(append.entries.len());
-    number(previous_index.0 + count)?;
-    let entries = indexes
-        .zip(append.entries)
-        .map(|(at, entry)| {
-            let payload = entry_payload(entry.kind, entry.data)?;
-            Ok(Entry {
-                index: LogIndex(at),
-                term: term(entry.term)?,
-                payload,
-            })
-        })
-        .collect::<Result<_, WireError>>()?;
+    let entries = entries_from_wire(previous_index.0 + 1, append.entries)?;
     Ok(Message::Append {
         term: term(append.term)?,
         previous_index,
@@ -468,6 +495,23 @@ fn append_from_wire(append: peer::Append) -> Result<Message, WireError> {
         entries,
         round: number(append.round)?,
     })
+}
+
+/// Entries in a row, the first of which is at `first`.
+fn entries_from_wire(first: u64, entries: Vec<peer::Entry>) -> Result<Vec<Entry>, WireError> {
+    number(first)?;
+    number(first + entries.len() as u64)?;
+    let indexed = (first..).zip(entries);
+    indexed
+        .map(|(at, entry)| {
+            let payload = entry_payload(entry.kind, entry.data)?;
+            Ok(Entry {
+                index: LogIndex(at),
+                term: term(entry.term)?,
+                payload,
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub(crate) enum ConsensusInput {
     },
     SnapshotTaken(SnapshotMeta),
     Installed(SnapshotMeta),
+    /// Damaged entries were written back to the log, or not.
+    Repaired(quorate_replica::Repaired),
     InstallFailed(InstallWanted),
     Transfer {
         to: NodeId,

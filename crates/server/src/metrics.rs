@@ -60,6 +60,8 @@ pub(crate) struct Metrics {
     keys: Gauge,
     resident_bytes: Gauge,
     messages_refused: Gauge,
+    damaged_entries: Gauge,
+    repaired_entries: Gauge,
     clock_readings_refused: Gauge,
     peer_up: Family<PeerLabels, Gauge>,
     peer_dropped: Family<PeerLabels, Gauge>,
@@ -95,6 +97,8 @@ impl Metrics {
             keys: Gauge::default(),
             resident_bytes: Gauge::default(),
             messages_refused: Gauge::default(),
+            damaged_entries: Gauge::default(),
+            repaired_entries: Gauge::default(),
             clock_readings_refused: Gauge::default(),
             peer_up: Family::default(),
             peer_dropped: Family::default(),
@@ -221,6 +225,16 @@ impl Metrics {
             "Illegal consensus messages from peers",
             self.messages_refused.clone(),
         );
+        r.register(
+            "quorate_wal_damaged_entries",
+            "Entries of the log that are damaged on this disk and not repaired yet",
+            self.damaged_entries.clone(),
+        );
+        r.register(
+            "quorate_wal_repaired_entries",
+            "Damaged entries that were repaired from other members since the start",
+            self.repaired_entries.clone(),
+        );
     }
 
     fn register_peers(&mut self) {
@@ -286,6 +300,10 @@ impl Metrics {
         self.resident_bytes.set(number(resident_bytes()));
         if let Some(status) = core.consensus_status() {
             self.messages_refused.set(number(status.refused_messages));
+            self.damaged_entries
+                .set(number(status.raft.damaged_entries));
+            self.repaired_entries
+                .set(number(status.raft.repaired_entries));
             self.clock_readings_refused
                 .set(number(status.refused_clock_readings));
         }

@@ -66,6 +66,9 @@ impl Server {
         for note in &node.notes {
             tracing::warn!("{note}");
         }
+        for damage in &node.damaged {
+            tracing::error!("{damage}; what is needed of it is fetched from the other members");
+        }
         let members = Members::new(identity.member_id, origin.founders, origin.contacts);
         members.set_durable(node.members.clone());
         members.set_appended(std::mem::take(&mut node.members));

@@ -56,6 +56,7 @@ counters! {
         DiskStalled = "disk stalled",
         ApplierStalled = "applier stalled",
         ClockJumped = "wall clock jumped",
+        BitRot = "bit of a log flipped at rest",
         ChunkDamaged = "chunk of a snapshot damaged on its way",
     }
 }
@@ -84,6 +85,7 @@ counters! {
         SnapshotTaken = "snapshot taken",
         SnapshotInstalled = "snapshot of a peer's installed",
         PullWentOn = "half-pulled snapshot gone on with",
+        EntryRepaired = "damaged entry repaired from another member",
         ChunkRefused = "damaged chunk refused and asked for again",
         MemberJoined = "member joined",
         MemberRemoved = "member removed",

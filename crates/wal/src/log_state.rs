@@ -153,6 +153,8 @@ impl LogState {
             first_index: gap.first,
             last_index: gap.last,
             term: self.gap_term(gap),
+            least_term: self.term_range(gap).0,
+            greatest_term: self.term_range(gap).1,
             file: gap.place.file.clone(),
             offset: gap.place.offset,
             batch: BatchNumber(gap.place.batch),

@@ -121,6 +121,10 @@ pub struct Damage {
     pub last_index: u64,
     /// Their term, if there is only one that they can have.
     pub term: Option<u64>,
+    /// None of them is of an earlier term.
+    pub least_term: u64,
+    /// None of them is of a later term; `None` if nothing after them tells.
+    pub greatest_term: Option<u64>,
     /// The segment.
     pub file: String,
     /// Where in it, in bytes, the damaged part begins.

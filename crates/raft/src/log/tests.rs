@@ -17,7 +17,7 @@ fn entry(index: u64, term: u64) -> Entry {
 /// A log that keeps 500 bytes in memory, with entries 1 to `last` of term 1, none written.
 fn log(last: u64) -> Log {
     let terms = TermRuns::restore(START, Vec::new(), LogIndex::ZERO).unwrap();
-    let mut log = Log::restore(terms, 500);
+    let mut log = Log::restore(terms, Gaps::default(), 500);
     for index in 1..=last {
         log.append(entry(index, 1));
     }
@@ -106,7 +106,7 @@ fn a_log_is_compared_by_last_term_and_then_by_length() {
 #[test]
 fn everything_of_a_restored_log_is_read_back() {
     let terms = TermRuns::restore(START, vec![(LogIndex(1), Term(1))], LogIndex(4)).unwrap();
-    let mut log = Log::restore(terms, 500);
+    let mut log = Log::restore(terms, Gaps::default(), 500);
     assert_eq!(log.durable(), LogIndex(4));
     assert_eq!(log.slice(LogIndex(4), LogIndex(4), 1000), None);
     log.append(entry(5, 2));

@@ -18,6 +18,7 @@ fn restored(snapshot: (u64, u64)) -> Restored {
         first_index: LogIndex(5),
         last_index: LogIndex(9),
         term_runs: vec![(LogIndex(5), Term(2)), (LogIndex(7), Term(3))],
+        damaged: Vec::new(),
         memberships: Vec::new(),
         applied: LogIndex(snapshot.0),
     }
@@ -32,14 +33,14 @@ fn the_snapshots_membership_goes_on_with_those_after_it() {
     let of = |ids: &[u64]| Membership::of_voters(ids.iter().copied().map(NodeId).collect());
     let mut covered = restored((7, 3));
     covered.memberships = vec![(LogIndex(6), of(&[1, 2]))];
-    let (memberships, _) = covered.into_parts(of(&[9])).unwrap();
+    let (memberships, _, _) = covered.into_parts(of(&[9])).unwrap();
     assert_eq!(
         (memberships.in_force(), memberships.in_force_index()),
         (&of(&[1]), LogIndex(7))
     );
     let mut later = restored((7, 3));
     later.memberships = vec![(LogIndex(6), of(&[1, 2])), (LogIndex(8), of(&[1, 3]))];
-    let (memberships, _) = later.into_parts(of(&[9])).unwrap();
+    let (memberships, _, _) = later.into_parts(of(&[9])).unwrap();
     assert_eq!(memberships.in_force(), &of(&[1, 3]));
 }
 

@@ -1,10 +1,11 @@
 //! What lies on a node's disk, as a write-ahead log with snapshot marks keeps it.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use quorate_raft::{
-    Entry, Fetch, HardState, LogIndex, Membership, Payload, Restored, SnapshotMark, SnapshotMeta,
-    Term, Write,
+    Damaged, Entry, Fetch, HardState, LogIndex, Membership, Payload, Restored, SnapshotMark,
+    SnapshotMeta, Term, Write,
 };
 
 /// A log with a term and a vote, as on a disk (or as in memory, once all writes are done).
@@ -20,6 +21,8 @@ pub(crate) struct Image {
     pub(crate) log: Vec<Entry>,
     /// Entries are released by so many at once, as whole segments are.
     release_grain: u64,
+    /// Entries that cannot be read back, and whether their terms can.
+    pub(crate) damaged: BTreeMap<LogIndex, bool>,
 }
 
 impl Default for Image {
@@ -31,6 +34,7 @@ impl Default for Image {
             before_first: LogIndex::ZERO,
             log: Vec::new(),
             release_grain: 1,
+            damaged: BTreeMap::new(),
         }
     }
 }
@@ -59,6 +63,7 @@ impl Image {
                 "a cut after {after} into what a snapshot covers through {covered}"
             );
             self.log.truncate((after.0 - self.before_first.0) as usize);
+            self.damaged.retain(|index, _| *index <= after);
         }
         if let Some(mark) = write.snapshot {
             self.note(mark);
@@ -84,6 +89,7 @@ impl Image {
         self.mark = Some(mark);
         if !held {
             self.log.clear();
+            self.damaged.clear();
             self.before_first = mark.index;
         }
         assert!(mark.release_before <= mark.index.next());
@@ -91,6 +97,56 @@ impl Image {
         let gone = whole.saturating_sub(self.before_first.0);
         self.log.drain(..gone as usize);
         self.before_first = LogIndex(self.before_first.0 + gone);
+        let before_first = self.before_first;
+        self.damaged.retain(|index, _| *index > before_first);
+    }
+
+    /// The entry's content is lost, and its term if `term_too`.
+    pub(crate) fn damage(&mut self, index: LogIndex, term_too: bool) {
+        assert!(self.get(index).is_some(), "{index} is not there");
+        self.damaged.insert(index, !term_too);
+    }
+
+    /// Writes entries back that were damaged; gives what still is. What is not damaged (any more)
+    /// is passed over.
+    pub(crate) fn repair(&mut self, entries: Vec<Entry>) -> Vec<RangeInclusive<LogIndex>> {
+        for entry in entries {
+            if self.damaged.contains_key(&entry.index) {
+                let (least, greatest) = self.terms_of(entry.index);
+                assert!(
+                    least <= entry.term && greatest.is_none_or(|most| entry.term <= most),
+                    "{entry:?} cannot be what was lost"
+                );
+                self.damaged.remove(&entry.index);
+                let place = (entry.index.0 - self.before_first.0 - 1) as usize;
+                let lost = &self.log[place];
+                assert!(
+                    lost.term != entry.term || *lost == entry,
+                    "{entry:?} in the place of {lost:?}"
+                );
+                self.log[place] = entry;
+            }
+        }
+        self.damaged.keys().map(|index| *index..=*index).collect()
+    }
+
+    /// The least and greatest term of a damaged entry, by what is left.
+    fn terms_of(&self, index: LogIndex) -> (Term, Option<Term>) {
+        let of = |index: LogIndex| self.get(index).map(|entry| entry.term);
+        match self.damaged.get(&index) {
+            Some(false) => {
+                let before = index.previous();
+                let least = if before == self.before_first {
+                    self.term(before).unwrap_or(Term(1))
+                } else {
+                    self.terms_of(before).0
+                };
+                let next = index.next();
+                let lost = self.damaged.get(&next) == Some(&false);
+                (least, of(next).filter(|_| !lost))
+            }
+            _ => (of(index).unwrap_or(Term(1)), of(index)),
+        }
     }
 
     pub(crate) fn last_index(&self) -> LogIndex {
@@ -140,6 +196,8 @@ impl Image {
         let mut bytes = 0;
         let mut entries = Vec::new();
         let mut index = fetch.first;
+        let hit = |index: &&LogIndex| fetch.first <= **index && **index <= fetch.last;
+        assert_eq!(self.damaged.keys().find(hit), None, "{fetch:?}");
         while let Some(entry) = self.get(index).filter(|entry| entry.index <= fetch.last) {
             if !entries.is_empty() && bytes >= fetch.max_bytes {
                 break;
@@ -154,12 +212,30 @@ impl Image {
     /// What a node that starts from this disk is told.
     pub(crate) fn restored(&self) -> Restored {
         let mut term_runs: Vec<(LogIndex, Term)> = Vec::new();
-        for entry in &self.log {
-            if term_runs.last().is_none_or(|(_, term)| *term < entry.term) {
-                term_runs.push((entry.index, entry.term));
+        // What is damaged and covered by the snapshot is not needed, nor what comes before it.
+        let covered = self.mark.map_or(LogIndex::ZERO, |mark| mark.index);
+        let covered = self.damaged.keys().rfind(|index| **index <= covered);
+        let before_first = covered.map_or(self.before_first, |index| *index);
+        for entry in self.log.iter().filter(|entry| entry.index > before_first) {
+            let least = self.terms_of(entry.index).0;
+            if term_runs.last().is_none_or(|(_, term)| *term < least) {
+                term_runs.push((entry.index, least));
             }
         }
-        let of_entry = |entry: &Entry| Some((entry.index, membership_of(entry)?.clone()));
+        let damaged = self.damaged.keys().map(|index| {
+            let (least_term, greatest_term) = self.terms_of(*index);
+            Damaged {
+                first: *index,
+                last: *index,
+                least_term,
+                greatest_term,
+            }
+        });
+        let of_entry = |entry: &Entry| {
+            let membership = membership_of(entry)?.clone();
+            let intact = !self.damaged.contains_key(&entry.index);
+            intact.then_some((entry.index, membership))
+        };
         let memberships: Vec<_> = self.log.iter().filter_map(of_entry).collect();
         let snapshot = self.mark.map(|mark| SnapshotMeta {
             index: mark.index,
@@ -170,9 +246,10 @@ impl Image {
             hard_state: self.hard_state,
             applied: snapshot.as_ref().map_or(LogIndex::ZERO, |meta| meta.index),
             snapshot,
-            first_index: self.before_first.next(),
+            first_index: before_first.next(),
             last_index: self.last_index(),
             term_runs,
+            damaged: damaged.collect(),
             memberships,
         }
     }

@@ -20,6 +20,24 @@ fn every_kind_of_message() -> Vec<PeerMessage> {
             transfer: true,
         },
         Message::TimeoutNow { term: Term(3) },
+        Message::EntryWanted {
+            term: Term(3),
+            first: LogIndex(4),
+            last: LogIndex(6),
+            anchor_index: LogIndex(7),
+            anchor_term: Term(2),
+        },
+        Message::EntryFound {
+            term: Term(3),
+            first: LogIndex(4),
+            anchor_index: LogIndex(7),
+            anchor_term: Term(2),
+            entries: vec![Entry {
+                index: LogIndex(4),
+                term: Term(2),
+                payload: Payload::Command(Bytes::from_static(b"lost")),
+            }],
+        },
         Message::Vote {
             term: Term(3),
             granted: true,

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod applying;
+mod damage_matrix;
 mod forwarding;
 mod limits;
 mod members;

@@ -163,7 +163,9 @@ impl Stream for Outgoing {
 
 fn size_of_message(message: &PeerMessage) -> usize {
     let payload = match message {
-        PeerMessage::Raft(Message::Append { entries, .. }) => {
+        PeerMessage::Raft(
+            Message::Append { entries, .. } | Message::EntryFound { entries, .. },
+        ) => {
             let overhead = entries.len() * PEER_MESSAGE_OVERHEAD_BYTES;
             overhead
                 + entries

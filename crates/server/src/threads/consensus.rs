@@ -120,6 +120,7 @@ fn feed(core: &Core, consensus: &mut Consensus, input: ConsensusInput) {
         ConsensusInput::Wrote(id) => consensus.wrote(now, id),
         ConsensusInput::Fetched { first, entries } => consensus.fetched(now, first, entries),
         ConsensusInput::SnapshotTaken(meta) => consensus.snapshot_taken(now, meta),
+        ConsensusInput::Repaired(repaired) => consensus.repaired(now, &repaired),
         ConsensusInput::InstallFailed(wanted) => consensus.install_failed(now, wanted),
         ConsensusInput::Propose(_)
         | ConsensusInput::ReadsWait
@@ -164,6 +165,9 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
     }
     if let Some(request) = effects.write {
         queues.log.push(LogInput::Write(request));
+    }
+    if !effects.repair.is_empty() {
+        queues.log.push(LogInput::Repair(effects.repair));
     }
     if let Some(meta) = effects.restore {
         core.applier.push(ApplyInput::Restore(meta));

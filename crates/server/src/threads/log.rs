@@ -58,7 +58,7 @@ pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, mut writer: LogWriter<D
 fn released_by(inputs: &[LogInput]) -> Option<u64> {
     let released = inputs.iter().filter_map(|input| match input {
         LogInput::Release(up_to) => Some(*up_to),
-        LogInput::Write(_) | LogInput::Stop => None,
+        LogInput::Write(_) | LogInput::Repair(_) | LogInput::Stop => None,
     });
     released.max()
 }
@@ -96,15 +96,24 @@ fn write<D: Disk>(
 ) -> Result<(), quorate_wal::WalError> {
     let mut writes = Vec::with_capacity(inputs.len());
     let mut then_send = Vec::new();
+    let mut repairs = Vec::new();
     for input in inputs.drain(..) {
-        if let LogInput::Write(request) = input {
-            writes.push(request.write);
-            then_send.extend(request.then_send);
+        match input {
+            LogInput::Write(request) => {
+                writes.push(request.write);
+                then_send.extend(request.then_send);
+            }
+            LogInput::Repair(entries) => repairs.extend(entries),
+            LogInput::Release(_) | LogInput::Stop => {}
         }
     }
     let mark = writes.iter().rev().find_map(|write| write.snapshot);
     let started = Instant::now();
-    let Some(last) = writer.write(writes)? else {
+    let written = writer.write(writes)?;
+    if !repairs.is_empty() {
+        repair(core, writer, repairs)?;
+    }
+    let Some(last) = written else {
         return Ok(());
     };
     core.metrics
@@ -119,6 +128,29 @@ fn write<D: Disk>(
     for (peer, message) in then_send {
         core.peers.send(peer, message);
     }
+    Ok(())
+}
+
+/// Writes back what was damaged, and says so: someone will want to know that the disk rots.
+fn repair<D: Disk>(
+    core: &Core,
+    writer: &mut LogWriter<D>,
+    entries: Vec<quorate_raft::Entry>,
+) -> Result<(), quorate_wal::WalError> {
+    let repaired = writer.repair(entries)?;
+    for damage in &repaired.healed {
+        tracing::warn!(
+            file = damage.file,
+            offset = damage.offset,
+            first = damage.first_index,
+            last = damage.last_index,
+            "damaged entries of the log are repaired from another member; check this disk"
+        );
+    }
+    if let Some(error) = &repaired.failed {
+        tracing::error!(%error, "damaged entries of the log cannot be written back yet");
+    }
+    core.consensus.push(ConsensusInput::Repaired(repaired));
     Ok(())
 }
 

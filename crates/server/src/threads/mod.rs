@@ -34,6 +34,8 @@ use crate::inbox::Inbox;
 /// What the log's writer is told.
 pub(crate) enum LogInput {
     Write(WriteRequest),
+    /// Damaged entries as others have them.
+    Repair(Vec<quorate_raft::Entry>),
     /// The log up to this index is no longer needed: two snapshots that cover it are verified.
     Release(u64),
     Stop,

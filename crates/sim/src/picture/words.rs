@@ -95,6 +95,25 @@ fn of_raft_message(message: &Message) -> (&'static str, Option<u64>, String) {
             let words = format!("pull my snapshot through {index} (term {snapshot_term})");
             ("SnapshotOffer", term, words)
         }
+        Message::EntryWanted {
+            term, first, last, ..
+        } => {
+            let words = format!("my entries {first} to {last} are damaged, what are yours?");
+            ("EntryWanted", term, words)
+        }
+        Message::EntryFound {
+            term,
+            first,
+            entries,
+            ..
+        } => {
+            let words = match entries.len() {
+                0 => format!("I cannot say what {first} was"),
+                1 => format!("here is {first}"),
+                many => format!("here are {many} entries from {first} on"),
+            };
+            ("EntryFound", term, words)
+        }
         Message::TimeoutNow { term } => ("TimeoutNow", term, "lead in my place".to_owned()),
         Message::ReadIndexRequest { term, .. } => {
             ("ReadIndex", term, "from where may I read?".to_owned())

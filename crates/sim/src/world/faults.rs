@@ -37,7 +37,7 @@ impl World {
         let node = self.random.below(nodes) as usize;
         let other = self.random.below(nodes) as usize;
         let lasts = self.random.micros(20_000, 1_500_000);
-        match self.random.below(12) {
+        match self.random.below(13) {
             0 => self.cut_power(node, lasts),
             1 => {
                 self.inject(Fault::ProcessKilled, Some(node));
@@ -70,6 +70,7 @@ impl World {
                 let label = format!("its wall clock jumps to {skew:+} ms");
                 self.draw_struck(FaultKind::Clock, node, &label);
             }
+            11 => self.rot(node, lasts),
             _ => {
                 if self.random.percent(30) {
                     self.cut_power_of_all();
@@ -78,7 +79,7 @@ impl World {
         }
     }
 
-    fn inject(&mut self, fault: Fault, node: Option<usize>) {
+    pub(super) fn inject(&mut self, fault: Fault, node: Option<usize>) {
         self.tally.injected(fault);
         let whom = node.map_or("all".to_owned(), |node| format!("n{}", node + 1));
         self.note(|_| format!("fault, {whom}: {}", fault.label()));

@@ -43,6 +43,11 @@ impl Judge {
         self.leaders.last_key_value().map(|(term, _)| *term)
     }
 
+    /// Entries through here were applied somewhere.
+    pub(super) fn committed(&self) -> u64 {
+        self.states.last_key_value().map_or(0, |(index, _)| *index)
+    }
+
     pub(super) fn started(&mut self, node: usize) {
         self.seen.insert(node, 0);
     }
@@ -142,7 +147,9 @@ impl World {
         let first = self.process(present[0]).applied.index;
         let equal = present.iter().all(|node| {
             let process = self.process(*node);
-            process.applied.index == first && process.consensus.status().cluster_version == 1
+            let status = process.consensus.status();
+            let whole = status.raft.damaged_entries == 0;
+            whole && process.applied.index == first && status.cluster_version == 1
         });
         let ids = present.iter().map(|node| self.members[*node].id.0);
         let members = self.table(present[0]).iter().map(|(id, _)| id);

@@ -91,6 +91,7 @@ impl World {
                     let installed = consensus.installed(now, meta);
                     installed.expect("what members take is what the log made");
                 }
+                Input::Repaired(repaired) => consensus.repaired(now, &repaired),
                 Input::InstallFailed(wanted) => consensus.install_failed(now, wanted),
             }
         }
@@ -121,16 +122,18 @@ impl World {
         for (peer, message) in effects.send {
             self.send(node, peer, message);
         }
+        let has_work = effects.write.is_some() || !effects.repair.is_empty();
         if let Some(request) = effects.write {
             let cuts = request.write.truncate_after.is_some();
             sometimes!(self.tally, Rare::SuffixTruncated, cuts);
-            let process = self.process_mut(node);
-            process.log_queue.push(request);
-            if !process.log_busy {
-                process.log_busy = true;
-                let delay = self.random.micros(0, 100);
-                self.after(delay, Event::LogBegin { node, life });
-            }
+            self.process_mut(node).log_queue.push(request);
+        }
+        let process = self.process_mut(node);
+        process.repair_queue.extend(effects.repair);
+        if has_work && !process.log_busy {
+            process.log_busy = true;
+            let delay = self.random.micros(0, 100);
+            self.after(delay, Event::LogBegin { node, life });
         }
         if let Some(meta) = effects.restore {
             self.tell_applier(node, ApplyInput::Restore(meta));
@@ -218,7 +221,7 @@ impl World {
         let Some(process) = self.alive(node, life) else {
             return;
         };
-        if process.log_queue.is_empty() {
+        if process.log_queue.is_empty() && process.repair_queue.is_empty() {
             process.log_busy = false;
             return;
         }
@@ -242,7 +245,14 @@ impl World {
             index: mark.index.0,
             term: mark.term.0,
         });
-        match process.log_writer.write(writes) {
+        let repairs = std::mem::take(&mut process.repair_queue);
+        let written = process.log_writer.write(writes).and_then(|last| {
+            if !repairs.is_empty() {
+                process.repaired = Some(process.log_writer.repair(repairs)?);
+            }
+            Ok(last)
+        });
+        match written {
             Ok(last) => {
                 process.log_group = Some(Group {
                     last,
@@ -277,6 +287,9 @@ impl World {
         if let Some(last) = last {
             self.tell(node, Input::Wrote(last));
         }
+        if let Some(repaired) = self.process_mut(node).repaired.take() {
+            self.tell(node, Input::Repaired(repaired));
+        }
         for (peer, message) in then_send {
             self.send(node, peer, message);
         }
@@ -285,7 +298,7 @@ impl World {
             self.after(delay, Event::SnapshotMarked { node, life, mark });
         }
         let process = self.process_mut(node);
-        process.log_busy = !process.log_queue.is_empty();
+        process.log_busy = !process.log_queue.is_empty() || !process.repair_queue.is_empty();
         if process.log_busy {
             self.after(Duration::ZERO, Event::LogBegin { node, life });
         } else if process.log_writer.needs_cover() {

@@ -7,7 +7,7 @@
 //! - `network`: links between members; `links` runs them.
 //! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
-//! - `faults`: what goes wrong.
+//! - `faults`: what goes wrong; `rot`: on disks at rest.
 //! - `judge`: what must be true of the nodes.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
@@ -24,6 +24,7 @@ mod network;
 mod node;
 mod picture;
 mod plan;
+mod rot;
 mod snapshots;
 mod trace;
 
@@ -76,6 +77,8 @@ pub struct World {
     /// What was asked so far, and what became of it.
     pub ops: Vec<Op>,
     pub(crate) judge: judge::Judge,
+    /// Whose log was damaged last, until it has everything again.
+    pub(crate) rotten: Option<usize>,
     /// Whether things still go wrong.
     pub(crate) chaos: bool,
     /// Whether the clients still ask.
@@ -168,6 +171,7 @@ impl World {
             network: Network::default(),
             ops: Vec::new(),
             judge: judge::Judge::default(),
+            rotten: None,
             chaos,
             load: chaos,
             events: 0,

@@ -14,7 +14,7 @@ use quorate_raft::{
 };
 use quorate_replica::{
     Applier, Consensus, LogWriter, MemberTable, Node, NodeSettings, OpenError, PeerMessage,
-    Proposal, WriteRequest,
+    Proposal, Repaired, WriteRequest,
 };
 use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{Note, Preparer, SnapshotMark};
@@ -38,6 +38,8 @@ pub enum Input {
     Wrote(WriteId),
     /// Entries from this index on were read back from the log.
     Fetched(LogIndex, Vec<Entry>),
+    /// Damaged entries were written back, or not.
+    Repaired(Repaired),
     /// A snapshot of this node's own is durable.
     SnapshotTaken(SnapshotMeta),
     /// A snapshot that was wanted is durable here.
@@ -93,6 +95,9 @@ pub struct Process {
     /// Whether the log's thread is at work; for ever, if a test says so.
     pub log_busy: bool,
     pub(crate) log_group: Option<Group>,
+    /// Damaged entries that are to be written back, and what became of the last ones.
+    pub(crate) repair_queue: Vec<Entry>,
+    pub(crate) repaired: Option<Repaired>,
     pub(crate) fetch_queue: VecDeque<Fetch>,
     pub(crate) apply_inbox: Vec<ApplyInput>,
     pub(crate) apply_busy: bool,
@@ -180,6 +185,8 @@ impl Process {
             log_queue: Vec::new(),
             log_busy: false,
             log_group: None,
+            repair_queue: Vec::new(),
+            repaired: None,
             fetch_queue: VecDeque::new(),
             apply_inbox: Vec::new(),
             apply_busy: false,

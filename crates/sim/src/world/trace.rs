@@ -119,6 +119,11 @@ fn words_of_input(input: &Input) -> String {
         }
         Input::SnapshotTaken(meta) => format!("snapshot at {} taken", meta.index),
         Input::Installed(meta) => format!("snapshot at {} pulled", meta.index),
+        Input::Repaired(repaired) => format!(
+            "{} of damage repaired, {} left",
+            count(repaired.healed.len(), "place"),
+            repaired.still.len()
+        ),
         Input::InstallFailed(_) => "the snapshot could not be had".to_owned(),
     }
 }

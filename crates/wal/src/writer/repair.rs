@@ -65,6 +65,12 @@ impl<D: Disk> Writer<D> {
         Ok(self.shared.lock().log.damages())
     }
 
+    /// What is damaged now: what was named at the start, less what has been repaired, cut or
+    /// released since.
+    pub fn damages(&self) -> Vec<Damage> {
+        self.shared.lock().log.damages()
+    }
+
     /// The segments all of whose damaged entries are there and can be what was lost.
     fn complete_segments(
         &self,

@@ -28,6 +28,7 @@
 //! | `installed n3`, `install-failed n3` | n3 has the snapshot that it wants, or cannot have it |
 //! | `link-lost n1 n2` | tells n1 that its link to n2 was lost |
 //! | `crash n1`, `restart n1` | loses all that is not on disk; starts from it |
+//! | `damage n1 3`, `damage n1 3 term` | an entry on n1's disk is damaged; its term is lost too |
 //! | `forge n2>n1 AppendAccepted term=1 matched=9` | delivers a made-up message |
 //! | `show` | prints where each node stands |
 //! | `quietly …` | any of these without its trace |
@@ -180,6 +181,11 @@ impl Cluster {
                 node.writes.clear();
                 node.fetches.clear();
                 node.applying.clear();
+            }
+            "damage" => {
+                let index = LogIndex(number(rest.first(), 0)?);
+                let term_too = rest.get(1) == Some(&"term");
+                self.node(id)?.disk.damage(index, term_too);
             }
             "restart" => self.start(id)?,
             "transfer" => self.transfer(id, rest)?,
@@ -427,6 +433,9 @@ impl Cluster {
         if let Some(write) = &ready.write {
             say(format!("writes {}", print::write(write)));
         }
+        if !ready.repair.is_empty() {
+            say(format!("writes back {}", print::entries(&ready.repair)));
+        }
         self.send(id, ready.send_now);
         let node = self.node(id)?;
         node.fetches.extend(ready.fetch);
@@ -449,6 +458,11 @@ impl Cluster {
         let (disk, fetch, apply) = (!node.slow_disk, !node.slow_fetch, !node.slow_apply);
         while disk && !self.node(id)?.writes.is_empty() {
             self.wrote(id, 1)?;
+        }
+        if !ready.repair.is_empty() {
+            let node = self.node(id)?;
+            let (still, now) = (node.disk.repair(ready.repair), node.now);
+            self.raft(id)?.repaired(now, &still);
         }
         while fetch && !self.node(id)?.fetches.is_empty() {
             self.fetched(id)?;
@@ -496,6 +510,10 @@ impl Cluster {
                 status.durable_index,
                 print::disk(&node.disk)
             ));
+            if let Some(first) = status.first_damaged {
+                let count = status.damaged_entries;
+                self.trace.push(format!("   lacks {count} from {first} on"));
+            }
             for peer in &status.peers {
                 self.trace.push(format!(
                     "   of n{}: {} matched={} next={} under way: {} Appends of {} bytes",

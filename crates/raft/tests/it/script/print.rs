@@ -51,7 +51,15 @@ pub(super) fn entries(entries: &[Entry]) -> String {
 
 /// The log on a disk, and the snapshot beside it.
 pub(super) fn disk(image: &Image) -> String {
-    let log = entries(&image.log);
+    let each = image
+        .log
+        .iter()
+        .map(|one| match image.damaged.get(&one.index) {
+            None => entry(one),
+            Some(true) => format!("{}@{} damaged", one.index, one.term),
+            Some(false) => format!("{} damaged", one.index),
+        });
+    let log = format!("[{}]", each.collect::<Vec<_>>().join(", "));
     match image.mark {
         Some(mark) => format!("{log} snapshot={}@{}", mark.index, mark.term),
         None => log,
@@ -120,6 +128,26 @@ pub(super) fn message(message: &Message) -> String {
             snapshot_term,
             round,
         } => format!("SnapshotOffer term={term} snapshot={index}@{snapshot_term} round={round}"),
+        Message::EntryWanted {
+            first,
+            last,
+            anchor_index,
+            anchor_term,
+            ..
+        } => format!("EntryWanted {first}..={last} anchor={anchor_index}@{anchor_term}"),
+        Message::EntryFound {
+            first,
+            anchor_index,
+            anchor_term,
+            entries: found,
+            ..
+        } => {
+            let what = match found.as_slice() {
+                [] => format!("no {first}"),
+                found => entries(found),
+            };
+            format!("EntryFound {what} anchor={anchor_index}@{anchor_term}")
+        }
         Message::TimeoutNow { term } => format!("TimeoutNow term={term}"),
         Message::ReadIndexRequest { term, .. } => format!("ReadIndexRequest term={term}"),
         Message::ReadIndexResponse {

@@ -102,6 +102,20 @@ pub(super) fn forged(words: &[&str]) -> Result<Message, String> {
             snapshot_term: Term(value("snapshot_term")),
             round: value("round"),
         },
+        "EntryWanted" => Message::EntryWanted {
+            term,
+            first: LogIndex(value("first")),
+            last: LogIndex(value("last")),
+            anchor_index: LogIndex(value("anchor")),
+            anchor_term: Term(value("anchor_term")),
+        },
+        "EntryFound" => Message::EntryFound {
+            term,
+            first: LogIndex(value("prev") + 1),
+            anchor_index: LogIndex(value("anchor")),
+            anchor_term: Term(value("anchor_term")),
+            entries: (0..value("entries")).map(entry).collect(),
+        },
         "TimeoutNow" => Message::TimeoutNow { term },
         "ReadIndexResponse" => Message::ReadIndexResponse {
             term,

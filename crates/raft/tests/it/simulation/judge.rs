@@ -131,6 +131,8 @@ impl Judge {
                 );
                 *term
             }
+            // It counts on nothing but its log.
+            Message::EntryWanted { .. } => return,
             Message::SnapshotOffer {
                 term,
                 index,
@@ -147,6 +149,7 @@ impl Judge {
             }
             Message::Append { term, .. }
             | Message::TimeoutNow { term }
+            | Message::EntryFound { term, .. }
             | Message::AppendRejected { term, .. }
             | Message::ReadIndexRequest { term, .. }
             | Message::ReadIndexResponse { term, .. } => *term,
@@ -260,6 +263,7 @@ pub(super) fn is_empty(ready: &Ready) -> bool {
         && ready.transfer.is_none()
         && ready.committed.is_empty()
         && ready.fetch.is_empty()
+        && ready.repair.is_empty()
         && ready.reads.is_empty()
         && ready.dropped.is_empty()
         && ready.state.is_none()

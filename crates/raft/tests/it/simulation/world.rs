@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use quorate_raft::{
-    Config, Envelope, Fetch, InstallWanted, LogIndex, Membership, Message, NodeId, Raft, ReadId,
-    Role, Write, WriteId,
+    Config, Entry, Envelope, Fetch, InstallWanted, LogIndex, Membership, Message, NodeId, Raft,
+    ReadId, Role, Write, WriteId,
 };
 
 use super::judge::Judge;
@@ -66,6 +66,12 @@ enum Event {
         node: NodeId,
         life: u64,
         wanted: InstallWanted,
+    },
+    /// Damaged entries are written back.
+    Repair {
+        node: NodeId,
+        life: u64,
+        entries: Vec<Entry>,
     },
     Client,
     /// A read that waited for its node.
@@ -155,6 +161,7 @@ impl World {
                 stall_percent: 0,
                 snapshot_every: None,
                 spares,
+                rot_percent: 0,
                 leases: false,
             },
             config: Config::new(NodeId(1), voters.clone()),
@@ -363,7 +370,13 @@ impl World {
             } if self.is_up(id, Some(life)) => {
                 self.pulled(id, wanted);
             }
+            Event::Repair {
+                node: id,
+                life,
+                entries,
+            } if self.is_up(id, Some(life)) => self.repair(id, entries),
             Event::WriteDone { .. }
+            | Event::Repair { .. }
             | Event::Fetched { .. }
             | Event::Applied { .. }
             | Event::SnapshotTaken { .. }

@@ -23,6 +23,20 @@ impl World {
         self.carry_out(id);
     }
 
+    /// Damaged entries are written back, now and then not all of them.
+    pub(super) fn repair(&mut self, id: NodeId, entries: Vec<Entry>) {
+        let now = self.local(id);
+        if self.happens(10) {
+            self.machine(id).repair_failed(now);
+        } else {
+            let node = self.nodes.get_mut(&id).unwrap();
+            let still = node.disk.repair(entries);
+            self.seen.note("repaired an entry");
+            self.machine(id).repaired(now, &still);
+        }
+        self.carry_out(id);
+    }
+
     pub(super) fn read_back(&mut self, id: NodeId, fetch: Fetch) -> Vec<Entry> {
         let mut entries = self.nodes[&id].disk.read(fetch);
         if self.happens(20) {
@@ -104,6 +118,20 @@ impl World {
             node.writes.push_back((write, ready.send_after));
             node.write_times.push_back(self.now);
             self.schedule(delay, done);
+        }
+        if !ready.repair.is_empty() {
+            let delay = self.disk_delay();
+            let node = self.nodes.get_mut(&id).unwrap();
+            node.memory.repair(ready.repair.clone());
+            let entries = ready.repair;
+            self.schedule(
+                delay,
+                Event::Repair {
+                    node: id,
+                    life,
+                    entries,
+                },
+            );
         }
         if let Some(outcome) = ready.transfer {
             self.transferred(id, outcome);

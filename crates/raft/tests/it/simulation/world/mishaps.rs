@@ -135,5 +135,32 @@ impl World {
         for term in (durable.0 + 1..=reached.0).map(Term) {
             self.judge.forgets(id, term, &others);
         }
+        if self.nature.rot_percent > 0 && self.happens(self.nature.rot_percent) {
+            self.rot(id);
+        }
+    }
+
+    /// Some entries on the disk of a node that is down can be read no more. Of each, another disk
+    /// has a good copy: so it is never an excuse that there was none.
+    fn rot(&mut self, id: NodeId) {
+        for _ in 0..1 + self.below(3) {
+            let count = self.nodes[&id].disk.log.len() as u64;
+            if count == 0 {
+                return;
+            }
+            // Near the end of the log, where it matters.
+            let back = self.below(count.min(8));
+            let entry = self.nodes[&id].disk.log[(count - 1 - back) as usize].clone();
+            let has_copy = |(other, node): (&NodeId, &super::Node)| {
+                let intact = !node.disk.damaged.contains_key(&entry.index);
+                *other != id && intact && node.disk.get(entry.index) == Some(&entry)
+            };
+            if self.nodes.iter().any(has_copy) {
+                let term_too = self.happens(25);
+                let node = self.nodes.get_mut(&id).unwrap();
+                node.disk.damage(entry.index, term_too);
+                self.seen.note("damaged an entry");
+            }
+        }
     }
 }

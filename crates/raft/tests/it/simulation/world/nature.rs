@@ -17,6 +17,8 @@ pub(super) struct Nature {
     pub(super) snapshot_every: Option<u64>,
     /// Nodes that are there to join, and so whether the membership changes.
     pub(super) spares: u64,
+    /// How often a crash leaves damaged entries behind.
+    pub(super) rot_percent: u64,
     /// Whether leaders hold leases, and everything is arranged so that they ought not to.
     pub(super) leases: bool,
 }
@@ -52,6 +54,13 @@ impl World {
         if self.below(2) == 0 {
             self.config.max_memory_log_bytes = 500;
         }
+    }
+
+    /// Disks rot here.
+    pub(in super::super) fn with_rot(seed: u64, count: u64) -> World {
+        let mut world = World::new(seed, count);
+        world.nature.rot_percent = 60;
+        world
     }
 
     /// Leaders hold leases here, in the worst of circumstances: see `clocks.rs`.

@@ -22,13 +22,21 @@ const RARE: [&str; 16] = [
     "gave way because the disk stalled",
 ];
 
+/// Those of worlds in which disks rot.
+const RARE_WITH_ROT: [&str; 3] = [
+    "damaged an entry",
+    "repaired an entry",
+    "installed in the place of damaged entries",
+];
+
 /// How often each of them happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Seen(BTreeMap<&'static str, u64>);
 
 impl Seen {
     pub(super) fn note(&mut self, what: &'static str) {
-        assert!(RARE.contains(&what), "{what} is not on the list");
+        let listed = RARE.contains(&what) || RARE_WITH_ROT.contains(&what);
+        assert!(listed, "{what} is not on the list");
         *self.0.entry(what).or_default() += 1;
     }
 
@@ -40,6 +48,12 @@ impl Seen {
 
     pub(in super::super) fn count(&self, what: &str) -> u64 {
         self.0.get(what).copied().unwrap_or_default()
+    }
+
+    pub(in super::super) fn missing_with_rot(&self) -> Vec<&'static str> {
+        let mut rare = RARE_WITH_ROT.to_vec();
+        rare.retain(|what| self.count(what) == 0);
+        rare
     }
 
     pub(in super::super) fn missing(&self) -> Vec<&'static str> {

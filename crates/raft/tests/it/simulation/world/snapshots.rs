@@ -102,7 +102,11 @@ impl World {
                     return;
                 }
                 let joint = meta.membership.is_joint();
-                let joins = self.machine(id).status().membership.voters.is_empty();
+                let before = self.machine(id).status();
+                let joins = before.membership.voters.is_empty();
+                if before.first_damaged.is_some_and(|first| first <= index) {
+                    self.seen.note("installed in the place of damaged entries");
+                }
                 let result = self.machine(id).installed(now, meta);
                 assert_eq!(result, Ok(()), "{id} refuses {wanted:?}");
                 self.seen.note("installed a snapshot");
