@@ -46,6 +46,15 @@ pub struct Config {
     /// counts on votes being withheld for a whole election timeout.
     pub doubt_leader_on_lost_link: bool,
 
+    /// A leader serves reads without a round of contact while a quorum has heard it lately (Raft
+    /// thesis §6.4.1). Counts on clocks: on time handed to this machine being monotonic, read
+    /// after the input that it comes with arrived, and running at nearly the same speed
+    /// everywhere ([`limits::LEASE_MARGIN_DIVISOR`]). Where that does not hold, reads may be
+    /// stale; off, they never are. All members must be set alike. Needs `check_quorum`, and
+    /// `doubt_leader_on_lost_link` to be off; a node that starts gives no vote for an election
+    /// timeout.
+    pub lease_reads: bool,
+
     /// Whether a new leader appends an empty entry, which lets it commit what came before
     /// without waiting for a proposal (Raft §8). Off, log indexes hold commands only, for
     /// embedders that need them dense; but then earlier entries stay uncommitted, and
@@ -98,6 +107,7 @@ impl Config {
             pre_vote: true,
             check_quorum: true,
             doubt_leader_on_lost_link: true,
+            lease_reads: false,
             empty_entry_on_election: true,
             max_append_bytes: limits::DEFAULT_MAX_APPEND_BYTES,
             max_inflight_bytes: limits::DEFAULT_MAX_INFLIGHT_BYTES,
@@ -146,6 +156,12 @@ impl Config {
         if self.pre_vote && !self.check_quorum {
             return Err(ConfigError::PreVoteWithoutCheckQuorum);
         }
+        if self.lease_reads && !self.check_quorum {
+            return Err(ConfigError::LeaseReadsWithoutCheckQuorum);
+        }
+        if self.lease_reads && self.doubt_leader_on_lost_link {
+            return Err(ConfigError::LeaseReadsWithDoubt);
+        }
         let positive = [
             ("max_append_bytes", self.max_append_bytes),
             ("max_inflight_bytes", self.max_inflight_bytes),
@@ -162,5 +178,32 @@ impl Config {
             Some((name, _)) => Err(ConfigError::ZeroLimit { name }),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lease_counts_on_cannot_be_off() {
+        let mut config = Config::new(NodeId(1), vec![NodeId(1)]);
+        config.lease_reads = true;
+        assert_eq!(config.check(), Err(ConfigError::LeaseReadsWithDoubt));
+        config.doubt_leader_on_lost_link = false;
+        assert_eq!(config.check(), Ok(()));
+        (config.pre_vote, config.check_quorum) = (false, false);
+        let expected = Err(ConfigError::LeaseReadsWithoutCheckQuorum);
+        assert_eq!(config.check(), expected);
+    }
+
+    #[test]
+    fn a_node_joins_without_voters_or_is_one_of_them() {
+        assert_eq!(Config::joining(NodeId(4)).check(), Ok(()));
+        let config = Config::new(NodeId(4), vec![NodeId(1)]);
+        assert_eq!(
+            config.check(),
+            Err(ConfigError::NotAVoter { id: NodeId(4) })
+        );
     }
 }

@@ -50,19 +50,23 @@ impl Raft {
         self.disk_stalls_at().is_some_and(|at| at <= self.now)
     }
 
+    /// Whether another should lead, because the disk has stalled.
+    pub(crate) fn is_hindered(&self) -> bool {
+        let me = self.config.id;
+        self.disk_is_stalled() && !self.configuration.is_quorum(|id| id == me)
+    }
+
     /// When this leader is to step down, if its disk does nothing until then.
     pub(crate) fn gives_way_at(&self) -> Option<Instant> {
         let me = self.config.id;
-        let is_led_by_us = matches!(self.role, RoleState::Leader(_));
-        if !is_led_by_us || self.configuration.is_quorum(|id| id == me) {
-            return None;
-        }
+        let leads = matches!(self.role, RoleState::Leader(_));
         self.disk_stalls_at()
+            .filter(|_| leads && !self.configuration.is_quorum(|id| id == me))
     }
 
     /// Steps down if it leads and its disk has stalled.
     pub(crate) fn give_way_if_stalled(&mut self) {
-        if self.gives_way_at().is_some_and(|at| at <= self.now) {
+        if matches!(self.role, RoleState::Leader(_)) && self.is_hindered() {
             self.become_follower(self.persistent.term(), None);
         }
     }

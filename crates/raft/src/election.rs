@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::lease::Lease;
 use crate::message::Message;
 use crate::progress::Progress;
 use crate::quorum::Tally;
@@ -29,13 +30,15 @@ pub(crate) struct VoteRequest {
     pub(crate) term: Term,
     pub(crate) last_index: LogIndex,
     pub(crate) last_term: Term,
+    /// On the wish of the leader itself, to whom a promise not to vote was made.
+    pub(crate) transfer: bool,
 }
 
 impl Raft {
-    /// Whether this node may ask for votes: learners, nodes that were removed and nodes that do
-    /// not know the members yet have none to win, and would only disturb.
+    /// Whether this node may ask for votes: learners, nodes that know of their removal and nodes
+    /// that do not know the members yet have none to win, and would only disturb.
     pub(crate) fn may_campaign(&self) -> bool {
-        self.configuration.is_voter(self.config.id)
+        self.memberships.may_campaign(self.config.id)
     }
 
     /// The election timer fired.
@@ -46,7 +49,7 @@ impl Raft {
         } else if self.config.pre_vote {
             self.become_pre_candidate();
         } else {
-            self.become_candidate();
+            self.become_candidate(false);
         }
     }
 
@@ -54,19 +57,20 @@ impl Raft {
         let campaign = self.new_campaign();
         self.change_role(RoleState::PreCandidate(campaign));
         // It would campaign in the next term, but has not entered it: nothing to make durable.
-        let request = self.vote_request(self.persistent.term().next(), true);
+        let request = self.vote_request(self.persistent.term().next(), true, false);
         for peer in self.configuration.voters_except(self.config.id) {
             self.outbox.say_freely(peer, request.clone());
         }
         self.count_votes();
     }
 
-    fn become_candidate(&mut self) {
+    /// Campaigns in a new term; on the leader's own wish if `transfer`.
+    pub(crate) fn become_candidate(&mut self, transfer: bool) {
         self.persistent.enter_term(self.persistent.term().next());
         self.persistent.vote_for(self.config.id);
         let campaign = self.new_campaign();
         self.change_role(RoleState::Candidate(campaign));
-        let request = self.vote_request(self.persistent.term(), false);
+        let request = self.vote_request(self.persistent.term(), false, transfer);
         for peer in self.configuration.voters_except(self.config.id) {
             self.outbox
                 .say(peer, request.clone(), &self.persistent, &self.log.disk);
@@ -81,13 +85,14 @@ impl Raft {
         }
     }
 
-    fn vote_request(&self, term: Term, pre: bool) -> Message {
+    fn vote_request(&self, term: Term, pre: bool, transfer: bool) -> Message {
         let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
         Message::RequestVote {
             term,
             last_index,
             last_term,
             pre,
+            transfer,
         }
     }
 
@@ -102,8 +107,12 @@ impl Raft {
             .tally(|id| campaign.votes.get(&id).copied());
         match (tally, &self.role) {
             (Tally::Open, _) => {}
+            // A leader would give way at once.
+            (Tally::Won, _) if self.is_hindered() => {
+                self.become_follower(self.persistent.term(), None);
+            }
             (Tally::Lost, _) => self.become_follower(self.persistent.term(), None),
-            (Tally::Won, RoleState::PreCandidate(_)) => self.become_candidate(),
+            (Tally::Won, RoleState::PreCandidate(_)) => self.become_candidate(false),
             (Tally::Won, _) => self.become_leader(),
         }
     }
@@ -126,6 +135,7 @@ impl Raft {
             uncommitted: VecDeque::new(),
             uncommitted_bytes: 0,
             reads: LeaderReads::default(),
+            lease: Lease::default(),
         };
         self.change_role(RoleState::Leader(Box::new(leader)));
         if self.config.empty_entry_on_election {
@@ -141,6 +151,9 @@ impl Raft {
 
     /// Whether a leader is known to be well, so that no one else should be helped to unseat it.
     pub(crate) fn leader_is_well(&self) -> bool {
+        if self.has_promised_no_vote() {
+            return true; // Whether it is or not, somebody may count on it.
+        }
         match &self.role {
             RoleState::Leader(_) => true, // It steps down by itself when it is not.
             RoleState::Follower(follower) => follower.leader.is_some_and(|(_, heard)| {
@@ -188,6 +201,7 @@ impl Raft {
             None => self.leader().is_none(),
         };
         let granted = free
+            && (request.transfer || !self.has_promised_no_vote())
             && self
                 .log
                 .is_not_ahead_of(request.last_index, request.last_term);

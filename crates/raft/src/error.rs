@@ -45,6 +45,12 @@ pub enum ConfigError {
     /// Pre-vote alone lets a leader that hears no one block every election.
     #[error("pre_vote needs check_quorum")]
     PreVoteWithoutCheckQuorum,
+    /// A lease counts on votes being withheld from whoever asks while the leader is well.
+    #[error("lease_reads needs check_quorum")]
+    LeaseReadsWithoutCheckQuorum,
+    /// A lease counts on votes being withheld for a whole election timeout.
+    #[error("lease_reads needs doubt_leader_on_lost_link to be off")]
+    LeaseReadsWithDoubt,
     /// A limit of zero would let nothing through.
     #[error("{name} must not be zero")]
     ZeroLimit {
@@ -152,6 +158,12 @@ pub enum ProposeError {
         /// The limit.
         limit: usize,
     },
+    /// Leadership is being handed to another node. Try again, there or here, when that has ended.
+    #[error("leadership is being transferred to node {to}")]
+    Transferring {
+        /// The node.
+        to: NodeId,
+    },
     /// A proposal without commands.
     #[error("nothing was proposed")]
     Empty,
@@ -174,6 +186,12 @@ pub enum ChangeError {
     UnderWay {
         /// The entry that is not committed, or that is to be followed by another.
         index: LogIndex,
+    },
+    /// Leadership is being handed over. Try again, with whoever leads then.
+    #[error("leadership is being transferred to node {to}")]
+    Transferring {
+        /// The target.
+        to: NodeId,
     },
     /// Zero is no one's id.
     #[error("node id 0 is reserved; ids start at 1")]
@@ -245,6 +263,32 @@ pub enum ChangeError {
     ContextTooLarge {
         /// Its size.
         bytes: usize,
+    },
+}
+
+/// A transfer of leadership that was not begun.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TransferError {
+    /// Only the leader can hand over.
+    #[error("not the leader{}", leader.map(|id| format!("; node {id} is")).unwrap_or_default())]
+    NotLeader {
+        /// Who is, if known.
+        leader: Option<NodeId>,
+    },
+    /// The target is this node.
+    #[error("this node leads already")]
+    LeadsAlready,
+    /// The target cannot lead.
+    #[error("node {to} is not a voter")]
+    NotAVoter {
+        /// The target.
+        to: NodeId,
+    },
+    /// One at a time. Try again when its outcome is known.
+    #[error("leadership is being transferred to node {to} already")]
+    UnderWay {
+        /// The other transfer's target.
+        to: NodeId,
     },
 }
 

@@ -67,6 +67,7 @@ impl Raft {
 
     /// Follows the leader of this term, which was just heard.
     pub(crate) fn follow(&mut self, leader: NodeId) {
+        self.promise_no_vote();
         let deadline = self.now + self.random.jittered(self.config.election_timeout);
         match &mut self.role {
             RoleState::Follower(follower) => {

@@ -61,7 +61,7 @@
 //!   where it stands; and whichever of two neighbouring memberships nodes go by, their majorities
 //!   meet (`membership.rs`, `reconfiguration.rs`).
 //! - **Linearizable reads**: a read is granted at an index that covers all that was committed
-//!   before it was asked (`read_index.rs`, with the proof).
+//!   before it was asked (`read_index.rs`, with the proof; `lease.rs`, which counts on clocks).
 //!
 //! These are `assert!`ed where one node can see them, in release builds too: a node that finds
 //! itself in a state that cannot be must not go on. What comes from outside is never asserted: an
@@ -78,8 +78,8 @@
 //!
 //! `raft.rs` has the inputs and the dispatch of messages, `output.rs` has `ready`; `role.rs` says
 //! what each role knows; then `election.rs`, `follower.rs`, `replication.rs` (with `progress.rs`)
-//! `read_index.rs`, `snapshot.rs` and `disk_stall.rs`; who the members are, and how that changes, are `membership.rs`,
-//! `quorum.rs` and `reconfiguration.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
+//! `read_index.rs`, `snapshot.rs`, `transfer.rs` and `disk_stall.rs`; who the members are, and how that changes, are
+//! `membership.rs`, `quorum.rs` and `reconfiguration.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
 //! `fetcher.rs`. The scripts in `tests/scripts` show each behaviour as a trace.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -91,6 +91,7 @@ mod election;
 mod error;
 mod fetcher;
 mod follower;
+mod lease;
 pub mod limits;
 mod log;
 mod membership;
@@ -110,11 +111,14 @@ mod role;
 mod snapshot;
 mod status;
 mod terms;
+mod transfer;
 mod types;
 mod validate;
 
 pub use config::Config;
-pub use error::{ChangeError, ConfigError, InstallError, MessageError, ProposeError, ReadError};
+pub use error::{
+    ChangeError, ConfigError, InstallError, MessageError, ProposeError, ReadError, TransferError,
+};
 pub use membership::Membership;
 pub use message::{Envelope, Message};
 pub use raft::{Accepted, Raft};
@@ -123,4 +127,5 @@ pub use reconfiguration::MembershipChange;
 pub use restored::Restored;
 pub use snapshot::{InstallWanted, SnapshotMark, SnapshotMeta};
 pub use status::{PeerStatus, RefusedMessages, Status};
+pub use transfer::TransferOutcome;
 pub use types::{Entry, HardState, Instant, LogIndex, NodeId, Payload, ReadId, Term, WriteId};

@@ -171,6 +171,19 @@ impl Memberships {
         self.history[self.history.len() - 1].0
     }
 
+    /// Whether this node should ask for votes: it is a voter, or it was one until an entry that
+    /// is not known to be committed. Of a node that goes, no one else may have that entry, and
+    /// then no one else can win: {1, 2} becomes {2}, and 1 dies before 2 has the last entry. 2
+    /// still needs the vote of 1, whose log is ahead. So 1 must lead once more, by the vote of 2
+    /// (thesis §4.2.2; its own vote does not count).
+    pub(crate) fn may_campaign(&self, id: NodeId) -> bool {
+        let goes = match self.history.as_slice() {
+            [.., (_, before), _] => before.is_joint() && before.is_voter(id),
+            _ => false,
+        };
+        self.in_force().is_voter(id) || goes
+    }
+
     /// An entry with a membership was appended.
     pub(crate) fn push(&mut self, index: LogIndex, membership: Membership) {
         assert!(

@@ -24,6 +24,9 @@ pub enum Message {
         last_term: Term,
         /// Whether this only asks.
         pre: bool,
+        /// Whether the leader itself wants this election: then that it is well is no reason to
+        /// withhold the vote (thesis §4.2.3). Never with `pre`.
+        transfer: bool,
     },
     /// The answer to `RequestVote`.
     Vote {
@@ -85,6 +88,11 @@ pub enum Message {
         snapshot_term: Term,
         /// As in `Append`.
         round: u64,
+    },
+    /// "Campaign now, and lead in my place" (thesis §3.10).
+    TimeoutNow {
+        /// The leader's term.
+        term: Term,
     },
     /// A follower asks the leader for an index at which a batch of reads is linearizable.
     ReadIndexRequest {

@@ -49,6 +49,7 @@ impl Raft {
         match &self.role {
             RoleState::Leader(_) => {
                 self.send_to_peers();
+                self.invite_candidate();
                 self.leave_office_if_removed();
             }
             RoleState::Follower(_) => {
@@ -71,6 +72,7 @@ impl Raft {
             install: self.take_install(),
             reads: std::mem::take(&mut self.reads.granted),
             dropped: std::mem::take(&mut self.reads.dropped),
+            transfer: self.take_transfer_outcome(),
             state: self.take_state(),
             membership: self.take_membership(),
         };
@@ -92,6 +94,8 @@ impl Raft {
             || self.leadership() != self.state_told
             || *self.memberships.in_force() != self.membership_told
             || self.has_something_for_peers()
+            || self.candidate_to_invite().is_some()
+            || self.has_transfer_outcome()
             || self.owes_answer()
             || self.may_ask_leader()
             || self.has_restore()

@@ -21,16 +21,17 @@ use crate::restored::Restored;
 use crate::role::{Follower, RoleState};
 use crate::snapshot::Snapshots;
 use crate::status::RefusedMessages;
+use crate::transfer::Transfers;
 use crate::types::{Entry, Instant, LogIndex, NodeId, Payload, Term, WriteId};
 use crate::validate::term_of;
 
 /// One node of a Raft cluster, as a state machine without I/O.
 ///
 /// Feed it what happens ([`receive`](Raft::receive), [`propose`](Raft::propose),
-/// [`change_membership`](Raft::change_membership), [`read`](Raft::read), [`wrote`](Raft::wrote),
-/// [`fetched`](Raft::fetched), [`applied`](Raft::applied),
-/// [`snapshot_taken`](Raft::snapshot_taken), [`installed`](Raft::installed),
-/// [`link_lost`](Raft::link_lost), [`tick`](Raft::tick)), then carry
+/// [`change_membership`](Raft::change_membership), [`read`](Raft::read),
+/// [`transfer`](Raft::transfer), [`wrote`](Raft::wrote), [`fetched`](Raft::fetched),
+/// [`applied`](Raft::applied), [`snapshot_taken`](Raft::snapshot_taken),
+/// [`installed`](Raft::installed), [`link_lost`](Raft::link_lost), [`tick`](Raft::tick)), then carry
 /// out what [`ready`](Raft::ready) returns. Times that are handed in must not go back; one that
 /// does is taken for the latest before it.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct Raft {
     pub(crate) membership_told: Membership,
     pub(crate) random: Random,
     pub(crate) now: Instant,
+    /// Until when this node has promised to give no vote; always past unless leaders hold leases.
+    pub(crate) no_vote_before: Instant,
     pub(crate) persistent: Persistent,
     pub(crate) role: RoleState,
     pub(crate) log: Log,
@@ -54,6 +57,7 @@ pub struct Raft {
     pub(crate) unapplied: Unapplied,
     pub(crate) reads: Reads,
     pub(crate) snapshots: Snapshots,
+    pub(crate) transfers: Transfers,
     pub(crate) outbox: Outbox,
     /// What `Ready::state` said last.
     pub(crate) state_told: LeadershipState,
@@ -96,6 +100,7 @@ impl Raft {
             unapplied: Unapplied::new(applied),
             reads: Reads::new(first_sequence),
             snapshots: Snapshots::new(snapshot),
+            transfers: Transfers::default(),
             outbox: Outbox::default(),
             state_told: LeadershipState {
                 role: Role::Follower,
@@ -109,8 +114,14 @@ impl Raft {
             membership_told: initial,
             random,
             now,
+            no_vote_before: Instant::ZERO,
         };
-        if alone {
+        // Alone by a change, it may have been one of others a moment ago, and have promised.
+        let may_have_promised = raft.config.lease_reads
+            && (!alone || raft.memberships.in_force_index() > LogIndex::ZERO);
+        if may_have_promised {
+            raft.promise_no_vote();
+        } else if alone {
             raft.campaign();
         }
         Ok(raft)
@@ -126,16 +137,19 @@ impl Raft {
                 .min(),
             role => role.election_deadline().filter(|_| self.may_campaign()),
         };
-        [of_role, self.read_deadline(), self.gives_way_at()]
-            .into_iter()
-            .flatten()
-            .min()
+        let others = [
+            self.read_deadline(),
+            self.gives_way_at(),
+            self.transfer_deadline(),
+        ];
+        others.into_iter().chain([of_role]).flatten().min()
     }
 
     /// Time passed. Does whatever is due.
     pub fn tick(&mut self, now: Instant) {
         self.advance_clock(now);
         self.expire_reads();
+        self.expire_transfer();
         self.give_way_if_stalled();
         if let RoleState::Leader(_) = self.role {
             self.tick_leader();
@@ -179,6 +193,7 @@ impl Raft {
     ) -> Result<Accepted, ProposeError> {
         self.advance_clock(now);
         let known_leader = self.leader();
+        let handed_to = self.transferring_to();
         let RoleState::Leader(leader) = &mut self.role else {
             return Err(ProposeError::NotLeader {
                 leader: known_leader,
@@ -186,6 +201,9 @@ impl Raft {
         };
         if commands.is_empty() {
             return Err(ProposeError::Empty);
+        }
+        if let Some(to) = handed_to {
+            return Err(ProposeError::Transferring { to });
         }
         let (pending, limit) = (leader.uncommitted_bytes, self.config.max_uncommitted_bytes);
         let bytes: usize = commands
@@ -291,6 +309,7 @@ impl Raft {
             last_index,
             last_term,
             pre: true,
+            ..
         } = message
         {
             // Says what would be, not what is: no term is adopted from it.
@@ -300,6 +319,7 @@ impl Raft {
                     term,
                     last_index,
                     last_term,
+                    transfer: false,
                 },
             );
             return Ok(());
@@ -313,13 +333,19 @@ impl Raft {
             }
         );
         if term_of(&message) > self.persistent.term() && !promised {
-            let disturbs = matches!(message, Message::RequestVote { .. });
+            let disturbs = matches!(
+                message,
+                Message::RequestVote {
+                    transfer: false,
+                    ..
+                }
+            );
             if disturbs && self.config.check_quorum && self.leader_is_well() {
                 return Ok(()); // Raft thesis §4.2.3. If it cannot follow, it will say so.
             }
             let leads = matches!(
                 message,
-                Message::Append { .. } | Message::SnapshotOffer { .. }
+                Message::Append { .. } | Message::SnapshotOffer { .. } | Message::TimeoutNow { .. }
             );
             let leader = leads.then_some(from);
             self.become_follower(term_of(&message), leader);
@@ -338,6 +364,7 @@ impl Raft {
                 term,
                 last_index,
                 last_term,
+                transfer,
                 ..
             } => {
                 self.on_vote_request(
@@ -346,6 +373,7 @@ impl Raft {
                         term,
                         last_index,
                         last_term,
+                        transfer,
                     },
                 );
             }
@@ -379,6 +407,7 @@ impl Raft {
                 snapshot_term,
                 round,
             } => return self.on_snapshot_offer(from, term, (index, snapshot_term), round),
+            Message::TimeoutNow { term } => return self.on_timeout_now(from, term),
             Message::ReadIndexRequest { sequence, .. } => self.on_read_request(from, sequence),
             Message::ReadIndexResponse {
                 sequence, index, ..
@@ -440,6 +469,7 @@ impl Raft {
             Message::Vote { .. }
             | Message::AppendAccepted { .. }
             | Message::AppendRejected { .. }
+            | Message::TimeoutNow { .. }
             | Message::ReadIndexResponse { .. } => {}
         }
     }

@@ -20,7 +20,18 @@
 //! before its commit index, by condition 1. In a cluster of three, L and F already are a quorum,
 //! and no round is needed.
 //!
-//! Nothing here depends on clocks; time only decides when to give a read up.
+//! **Changing memberships.** A round is confirmed by a quorum of the membership C in force on the
+//! leader, and the claim holds all the same. Let U be the first term above T in which someone was
+//! elected before r was asked, by membership D; its entry is of T or earlier. Let P be the newest
+//! membership that both logs have. Each step from P, in either log, is joint with P's voters or
+//! leaves them alone, and a second step is taken only when the first is committed. If C and D are
+//! within a step of P, a quorum of each holds a majority of P's voters, so they meet. If C is
+//! further, the first step was committed by a quorum that meets D's, and those voters gave no
+//! vote in U to a log without it. And D is not further: its first step would have been committed
+//! in T or earlier, and be in L's log too.
+//!
+//! Nothing here depends on clocks, unless reads on a lease are wanted (`lease.rs`); time only
+//! decides when to give a read up.
 
 use std::collections::VecDeque;
 
@@ -308,7 +319,7 @@ impl Raft {
             .front()
             .is_some_and(|read| self.is_confirmed_by(read.peer));
         let waiting = !self.reads.waiting.is_empty() || !leader.reads.remote_waiting.is_empty();
-        self.commit_is_complete() && waiting && (room || own_request_suffices)
+        self.commit_is_complete() && waiting && (room || own_request_suffices || self.holds_lease())
     }
 
     /// Whether this leader and `peer` alone are a quorum.
@@ -325,19 +336,23 @@ impl Raft {
         self.answer_confirmed_requests();
         let me = self.config.id;
         let alone = self.configuration.is_quorum(|id| id == me);
+        let needs_no_round = alone || self.holds_lease();
         let index = self.commit;
         let RoleState::Leader(leader) = &mut self.role else {
             return;
         };
-        if alone {
+        if needs_no_round {
             self.reads.grant_waiting(index);
+            for read in std::mem::take(&mut leader.reads.remote_waiting) {
+                self.answer_request(read, index);
+            }
             return;
         }
         let none_wait = self.reads.waiting.is_empty() && leader.reads.remote_waiting.is_empty();
         if none_wait || leader.reads.rounds.len() >= MAX_READ_ROUNDS_IN_FLIGHT {
             return;
         }
-        leader.round += 1;
+        leader.begin_round(self.now, &self.config);
         leader.reads.rounds.push_back(ReadRound {
             number: leader.round,
             index,

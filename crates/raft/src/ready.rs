@@ -7,7 +7,7 @@
 
 use crate::{
     Entry, Envelope, HardState, InstallWanted, LogIndex, Membership, NodeId, ReadId, SnapshotMark,
-    Term, WriteId,
+    Term, TransferOutcome, WriteId,
 };
 
 /// Everything the machine asks for since the last call.
@@ -36,6 +36,8 @@ pub struct Ready {
     pub reads: Vec<ReadGrant>,
     /// Proposals and reads that this node no longer answers for.
     pub dropped: Vec<Dropped>,
+    /// How the transfer of leadership that `Raft::transfer` began has ended.
+    pub transfer: Option<TransferOutcome>,
     /// Role, term or leader, when any of them changed since the last call. A node starts as a
     /// follower without a leader in its restored term; that is not told.
     pub state: Option<LeadershipState>,

@@ -20,16 +20,17 @@
 //! settlements do by the joint one between them, which holds a majority of each.
 //!
 //! **Who is heard.** A leader may be one that this node's log does not know yet: a node that
-//! joins knows nobody, and one that lags knows only members of the past. So Appends are taken
-//! from anyone, with the usual checks; and votes are given to any candidate whose log is not
+//! joins knows nobody, and one that lags knows only members of the past. So what leaders say
+//! (Appends, offers of snapshots, and that it is time to take over) is taken from anyone, with
+//! the usual checks; and votes are given to any candidate whose log is not
 //! behind, because it may be a voter by an entry that is not here yet (thesis §4.1, §4.2). Both
 //! rest on ids that can be believed: the transport's handshake says which member of *this*
 //! cluster is speaking. Answers, and what is asked of a leader, come only from members of the
 //! leader's own log: from anyone else they are refused, and without effect on the term.
 //!
 //! **Who was removed.** It may not know, since its leader stops sending to it; it is told the
-//! log for an election timeout longer, so that it usually does. If not, it asks for votes for
-//! ever. Nobody whose leader is well answers with more than a refusal, and no term rises
+//! log for an election timeout longer, so that it usually does. If not, or if it forgot in a
+//! restart that its removal was committed, it asks for votes for ever. Nobody whose leader is well answers with more than a refusal, and no term rises
 //! ([`Config::pre_vote`](crate::Config::pre_vote) and
 //! [`Config::check_quorum`](crate::Config::check_quorum); thesis §4.2.3).
 
@@ -173,6 +174,9 @@ impl Raft {
         let index = self.memberships.in_force_index();
         if index > self.commit || current.is_joint() {
             return Err(ChangeError::UnderWay { index });
+        }
+        if let Some(to) = self.transferring_to() {
+            return Err(ChangeError::Transferring { to });
         }
         let bytes = context.len();
         if bytes > MAX_MEMBERSHIP_CONTEXT_BYTES {
@@ -325,7 +329,7 @@ impl Raft {
         if current.is_joint() {
             let settled = current.settled();
             self.append_membership(settled, Bytes::new());
-        } else if !self.may_campaign()
+        } else if !self.configuration.is_voter(self.config.id)
             && let RoleState::Leader(leader) = &mut self.role
         {
             leader.hurry_heartbeats();
@@ -335,7 +339,7 @@ impl Raft {
     /// A leader that is not in the committed membership has done its last duty (thesis §4.2.2).
     pub(crate) fn leave_office_if_removed(&mut self) {
         let is_committed = self.memberships.in_force_index() <= self.commit;
-        if is_committed && !self.may_campaign() {
+        if is_committed && !self.configuration.is_voter(self.config.id) {
             self.become_follower(self.persistent.term(), None);
         }
     }
@@ -361,7 +365,10 @@ impl Raft {
         }
         let from_anyone = matches!(
             message,
-            Message::Append { .. } | Message::RequestVote { .. }
+            Message::Append { .. }
+                | Message::SnapshotOffer { .. }
+                | Message::TimeoutNow { .. }
+                | Message::RequestVote { .. }
         );
         let mut heard = Heard::Yes;
         if !from_anyone && !self.configuration.contains(from) {

@@ -43,7 +43,7 @@ impl Raft {
         }
         if leader.heartbeat_at.is_some_and(|at| at <= now) {
             leader.heartbeat_at = Some(now + self.config.heartbeat_interval);
-            leader.round += 1;
+            leader.begin_round(now, &self.config);
             self.forget_departed();
             let RoleState::Leader(leader) = &mut self.role else {
                 return;
@@ -155,7 +155,7 @@ impl Raft {
         };
         if leader.peers.values().any(tells_commit_only) {
             // A round of its own, so that the answer to this notice can be told from others.
-            leader.round += 1;
+            leader.begin_round(self.now, &self.config);
         }
         let frame = Frame {
             term: self.persistent.term(),

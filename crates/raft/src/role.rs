@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::lease::Lease;
 use crate::message::Message;
 use crate::progress::Progress;
 use crate::raft::Raft;
@@ -89,6 +90,7 @@ pub(crate) struct Leader {
     /// Their bytes.
     pub(crate) uncommitted_bytes: usize,
     pub(crate) reads: LeaderReads,
+    pub(crate) lease: Lease,
 }
 
 impl RoleState {

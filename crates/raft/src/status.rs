@@ -44,6 +44,10 @@ pub struct Status {
     pub memory_log_bytes: usize,
     /// Bytes proposed here and not committed (leader only).
     pub uncommitted_bytes: usize,
+    /// To whom this node, which leads, is handing leadership over.
+    pub transferring_to: Option<NodeId>,
+    /// Whether this node, as leader, would serve a read on its lease now.
+    pub holds_lease: bool,
     /// Reads that wait on this node.
     pub pending_reads: usize,
     /// What the leader knows of each peer, by id; empty on other nodes. Learners are among
@@ -138,6 +142,8 @@ impl Raft {
             durable_index: self.log.durable(),
             memory_log_bytes: self.log.memory_bytes(),
             uncommitted_bytes,
+            transferring_to: self.transferring_to(),
+            holds_lease: self.holds_lease(),
             pending_reads: self.reads.pending,
             peers,
             refused: self.refused,

@@ -19,8 +19,12 @@ pub(crate) fn check_shape(from: NodeId, message: &Message) -> Result<(), Message
             last_index,
             last_term,
             term,
-            ..
+            pre,
+            transfer,
         } => {
+            if *pre && *transfer {
+                return wrong("a transfer that only asks");
+            }
             if *last_index > LogIndex(MAX_NUMBER) {
                 return wrong("index beyond the limit");
             }
@@ -85,7 +89,7 @@ pub(crate) fn check_shape(from: NodeId, message: &Message) -> Result<(), Message
                 return wrong("index beyond the limit");
             }
         }
-        Message::Vote { .. } | Message::ReadIndexRequest { .. } => {}
+        Message::Vote { .. } | Message::TimeoutNow { .. } | Message::ReadIndexRequest { .. } => {}
     }
     Ok(())
 }
@@ -133,6 +137,7 @@ pub(crate) fn term_of(message: &Message) -> Term {
         | Message::AppendAccepted { term, .. }
         | Message::AppendRejected { term, .. }
         | Message::SnapshotOffer { term, .. }
+        | Message::TimeoutNow { term }
         | Message::ReadIndexRequest { term, .. }
         | Message::ReadIndexResponse { term, .. } => *term,
     }

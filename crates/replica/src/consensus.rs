@@ -347,6 +347,7 @@ impl Consensus {
         for dropped in ready.dropped {
             self.dropped(now, dropped);
         }
+        // No transfer of leadership is ever begun here, so `ready.transfer` is never set.
         if let Some(index) = ready.restore {
             self.restore(index);
         }

@@ -217,11 +217,13 @@ fn raft_to_wire(message: Message) -> Body {
             last_index,
             last_term,
             pre,
+            transfer,
         } => Body::RequestVote(peer::RequestVote {
             term: term.0,
             last_index: last_index.0,
             last_term: last_term.0,
             pre,
+            transfer,
         }),
         Message::Vote { term, granted, pre } => Body::Vote(peer::Vote {
             term: term.0,
@@ -276,6 +278,7 @@ fn raft_to_wire(message: Message) -> Body {
             snapshot_term: snapshot_term.0,
             round,
         }),
+        Message::TimeoutNow { term } => Body::TimeoutNow(peer::TimeoutNow { term: term.0 }),
         Message::ReadIndexRequest { term, sequence } => {
             Body::ReadIndexRequest(peer::ReadIndexRequest {
                 term: term.0,
@@ -367,6 +370,7 @@ fn raft_from_wire(body: Body) -> Result<Message, WireError> {
             last_index: index(m.last_index)?,
             last_term: term(m.last_term)?,
             pre: m.pre,
+            transfer: m.transfer,
         },
         Body::Vote(m) => Message::Vote {
             term: term(m.term)?,
@@ -391,6 +395,9 @@ fn raft_from_wire(body: Body) -> Result<Message, WireError> {
             index: index(m.index)?,
             snapshot_term: term(m.snapshot_term)?,
             round: number(m.round)?,
+        },
+        Body::TimeoutNow(m) => Message::TimeoutNow {
+            term: term(m.term)?,
         },
         Body::ReadIndexRequest(m) => Message::ReadIndexRequest {
             term: term(m.term)?,

@@ -1,8 +1,10 @@
 //! What lies on a node's disk, as a write-ahead log with snapshot marks keeps it.
 
+use std::collections::BTreeMap;
+
 use quorate_raft::{
-    Entry, Fetch, HardState, LogIndex, Membership, NodeId, Payload, Restored, SnapshotMark,
-    SnapshotMeta, Term, Write,
+    Entry, Fetch, HardState, LogIndex, Membership, Payload, Restored, SnapshotMark, SnapshotMeta,
+    Term, Write,
 };
 
 /// A log with a term and a vote, as on a disk (or as in memory, once all writes are done).
@@ -11,6 +13,8 @@ pub(crate) struct Image {
     pub(crate) hard_state: HardState,
     /// The newest snapshot that the log knows of.
     pub(crate) mark: Option<SnapshotMark>,
+    /// The files of snapshots: the membership in force at each one's index.
+    pub(crate) snapshots: BTreeMap<LogIndex, Membership>,
     /// Index of the entry before the first.
     before_first: LogIndex,
     pub(crate) log: Vec<Entry>,
@@ -23,6 +27,7 @@ impl Default for Image {
         Image {
             hard_state: HardState::default(),
             mark: None,
+            snapshots: BTreeMap::new(),
             before_first: LogIndex::ZERO,
             log: Vec::new(),
             release_grain: 1,
@@ -92,7 +97,7 @@ impl Image {
         LogIndex(self.before_first.0 + self.log.len() as u64)
     }
 
-    fn get(&self, index: LogIndex) -> Option<&Entry> {
+    pub(crate) fn get(&self, index: LogIndex) -> Option<&Entry> {
         let place = index.0.checked_sub(self.before_first.0 + 1)?;
         self.log.get(place as usize)
     }
@@ -114,6 +119,22 @@ impl Image {
         index <= self.before_first
     }
 
+    /// The membership in force at `index`; `None` if it is the one that the node began with.
+    pub(crate) fn membership_at(&self, index: LogIndex) -> Option<&Membership> {
+        let mut entries = self.log.iter().rev();
+        let of_log = entries.find_map(|entry| {
+            let membership = membership_of(entry)?;
+            (entry.index <= index).then_some((entry.index, membership))
+        });
+        let of_snapshot = self.mark.filter(|mark| mark.index <= index);
+        match (of_log, of_snapshot) {
+            (Some((at, membership)), mark) if mark.is_none_or(|mark| mark.index < at) => {
+                Some(membership)
+            }
+            (_, mark) => mark.map(|mark| &self.snapshots[&mark.index]),
+        }
+    }
+
     /// What a log reader finds: nothing, if the start of the range is released or beyond the end.
     pub(crate) fn read(&self, fetch: Fetch) -> Vec<Entry> {
         let mut bytes = 0;
@@ -131,27 +152,19 @@ impl Image {
     }
 
     /// What a node that starts from this disk is told.
-    pub(crate) fn restored(&self, voters: &[NodeId]) -> Restored {
+    pub(crate) fn restored(&self) -> Restored {
         let mut term_runs: Vec<(LogIndex, Term)> = Vec::new();
         for entry in &self.log {
             if term_runs.last().is_none_or(|(_, term)| *term < entry.term) {
                 term_runs.push((entry.index, entry.term));
             }
         }
-        let of_entry = |entry: &Entry| match &entry.payload {
-            Payload::Membership { membership, .. } => Some((entry.index, (**membership).clone())),
-            Payload::Empty | Payload::Command(_) => None,
-        };
+        let of_entry = |entry: &Entry| Some((entry.index, membership_of(entry)?.clone()));
         let memberships: Vec<_> = self.log.iter().filter_map(of_entry).collect();
-        let snapshot = self.mark.map(|mark| {
-            let mut before = memberships.iter().rev();
-            let newest = before.find(|(index, _)| *index <= mark.index);
-            let membership = newest.map(|(_, membership)| membership.clone());
-            SnapshotMeta {
-                index: mark.index,
-                term: mark.term,
-                membership: membership.unwrap_or_else(|| Membership::of_voters(voters.to_vec())),
-            }
+        let snapshot = self.mark.map(|mark| SnapshotMeta {
+            index: mark.index,
+            term: mark.term,
+            membership: self.snapshots[&mark.index].clone(),
         });
         Restored {
             hard_state: self.hard_state,
@@ -162,5 +175,13 @@ impl Image {
             term_runs,
             memberships,
         }
+    }
+}
+
+/// The membership that an entry carries.
+pub(crate) fn membership_of(entry: &Entry) -> Option<&Membership> {
+    match &entry.payload {
+        Payload::Membership { membership, .. } => Some(membership),
+        Payload::Empty | Payload::Command(_) => None,
     }
 }

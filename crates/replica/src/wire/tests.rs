@@ -10,7 +10,16 @@ fn every_kind_of_message() -> Vec<PeerMessage> {
             last_index: LogIndex(9),
             last_term: Term(2),
             pre: true,
+            transfer: false,
         },
+        Message::RequestVote {
+            term: Term(3),
+            last_index: LogIndex(9),
+            last_term: Term(2),
+            pre: false,
+            transfer: true,
+        },
+        Message::TimeoutNow { term: Term(3) },
         Message::Vote {
             term: Term(3),
             granted: true,
@@ -262,6 +271,7 @@ fn numbers_that_nobody_reaches_are_refused_before_anyone_counts_on_from_them() {
             term: most,
             ..Default::default()
         }),
+        Body::TimeoutNow(peer::TimeoutNow { term: most }),
         Body::SnapshotOffer(peer::SnapshotOffer {
             index: most,
             ..Default::default()

@@ -128,6 +128,7 @@ fn a_vote_outlives_a_power_cut() {
         last_index: LogIndex::ZERO,
         last_term: Term::ZERO,
         pre: false,
+        transfer: false,
     };
     let candidate = world.members[1].id;
     world.tell(0, Input::Received(candidate, vec![PeerMessage::Raft(asks)]));

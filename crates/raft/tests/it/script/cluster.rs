@@ -23,6 +23,7 @@
 //! | `slow-disk n1`, `fast-disk n1` | writes wait for `wrote n1 2` (two of them; by default one) |
 //! | `slow-fetch n1`, `fetched n1` | the same for ranges read back |
 //! | `slow-apply n1`, `applied n1` | the same for what is handed out |
+//! | `transfer n1 n2` | asks n1 to hand leadership to n2 |
 //! | `snapshot n1 keep=3` | n1 takes a snapshot, and keeps the log from 3 on (by default, none of it) |
 //! | `installed n3`, `install-failed n3` | n3 has the snapshot that it wants, or cannot have it |
 //! | `link-lost n1 n2` | tells n1 that its link to n2 was lost |
@@ -31,7 +32,9 @@
 //! | `show` | prints where each node stands |
 //! | `quietly …` | any of these without its trace |
 
+mod members;
 mod snapshots;
+mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -43,7 +46,7 @@ use quorate_raft::{
 };
 
 use super::print;
-use super::words::{Link, forged, link, membership_change, node_id, number};
+use super::words::{Link, forged, link, node_id, number};
 use crate::image::Image;
 
 #[derive(Default)]
@@ -179,6 +182,7 @@ impl Cluster {
                 node.applying.clear();
             }
             "restart" => self.start(id)?,
+            "transfer" => self.transfer(id, rest)?,
             "snapshot" => self.take_snapshot(id, rest)?,
             "installed" => self.installed(id, rest)?,
             "install-failed" => self.install_failed(id)?,
@@ -223,6 +227,10 @@ impl Cluster {
             match key {
                 "pre_vote" => config.pre_vote = value == "on",
                 "check_quorum" => config.check_quorum = value == "on",
+                "lease_reads" => {
+                    config.lease_reads = value == "on";
+                    config.doubt_leader_on_lost_link &= value != "on";
+                }
                 "empty_entry_on_election" => config.empty_entry_on_election = value == "on",
                 "max_append_bytes" => config.max_append_bytes = bytes,
                 "max_inflight_bytes" => config.max_inflight_bytes = bytes,
@@ -251,50 +259,13 @@ impl Cluster {
             config.voters.clear();
         }
         config.seed = node.now.as_nanos();
-        let restored = node.disk.restored(&config.voters);
+        let restored = node.disk.restored();
         node.wanted = None;
         let mark = node.disk.mark;
         node.applied = mark.map_or_else(Default::default, |mark| (mark.index, mark.term));
         let raft = Raft::new(config, restored, node.now).map_err(|error| error.to_string())?;
         node.raft = Some(raft);
         self.carry_out(id)
-    }
-
-    fn join(&mut self, id: NodeId) -> Result<(), String> {
-        let node = Node {
-            joined: true,
-            ..Node::default()
-        };
-        self.nodes.insert(id, node);
-        self.start(id)
-    }
-
-    fn change(&mut self, id: NodeId, words: &[&str]) -> Result<(), String> {
-        let change = membership_change(words)?;
-        let now = self.node(id)?.now;
-        let context = Bytes::new();
-        let line = match self.raft(id)?.change_membership(now, change, context) {
-            Ok(accepted) => format!(
-                "n{id} begins the change at {} in term {}",
-                accepted.first, accepted.term
-            ),
-            Err(error) => format!("n{id} refuses: {error}"),
-        };
-        self.trace.push(line);
-        self.carry_out(id)
-    }
-
-    fn show_members(&mut self) -> Result<(), String> {
-        for (id, node) in &self.nodes {
-            let Some(raft) = &node.raft else { continue };
-            let status = raft.status();
-            self.trace.push(format!(
-                "n{id} members {} by entry {}",
-                print::membership(&status.membership),
-                status.membership_index
-            ));
-        }
-        Ok(())
     }
 
     fn tick(&mut self, id: NodeId) -> Result<(), String> {
@@ -433,6 +404,9 @@ impl Cluster {
             .for_each(|dropped| say(print::dropped(dropped)));
         for grant in &ready.reads {
             say(format!("may serve read {} at {}", grant.id, grant.index));
+        }
+        if let Some(outcome) = &ready.transfer {
+            say(print::transfer(outcome));
         }
         if let Some(index) = ready.restore {
             say(format!("restores the snapshot at {index}"));

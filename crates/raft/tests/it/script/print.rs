@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use quorate_raft::{
-    DropReason, Dropped, Entry, LeadershipState, Membership, Message, NodeId, Payload, Role, Write,
+    DropReason, Dropped, Entry, LeadershipState, Membership, Message, NodeId, Payload, Role,
+    TransferOutcome, Write,
 };
 
 use crate::image::Image;
@@ -64,13 +65,15 @@ pub(super) fn message(message: &Message) -> String {
             last_index,
             last_term,
             pre,
+            transfer,
         } => {
             let kind = if *pre {
                 "RequestPreVote"
             } else {
                 "RequestVote"
             };
-            format!("{kind} term={term} last={last_index}@{last_term}")
+            let wish = if *transfer { " transfer" } else { "" };
+            format!("{kind} term={term} last={last_index}@{last_term}{wish}")
         }
         Message::Vote { term, granted, pre } => {
             let kind = if *pre { "PreVote" } else { "Vote" };
@@ -117,6 +120,7 @@ pub(super) fn message(message: &Message) -> String {
             snapshot_term,
             round,
         } => format!("SnapshotOffer term={term} snapshot={index}@{snapshot_term} round={round}"),
+        Message::TimeoutNow { term } => format!("TimeoutNow term={term}"),
         Message::ReadIndexRequest { term, .. } => format!("ReadIndexRequest term={term}"),
         Message::ReadIndexResponse {
             term,
@@ -182,5 +186,22 @@ pub(super) fn dropped(dropped: &Dropped) -> String {
             )
         }
         Dropped::Read { id, reason } => format!("drops read {id}: {}", because(*reason)),
+    }
+}
+
+pub(super) fn transfer(outcome: &TransferOutcome) -> String {
+    match outcome {
+        TransferOutcome::Done { to } => format!("has handed over to n{to}"),
+        TransferOutcome::Elsewhere { to, leader } => {
+            format!("has not handed over to n{to}: n{leader} leads")
+        }
+        TransferOutcome::TimedOut { to, invited } => {
+            let still = if *invited {
+                ", which may still campaign"
+            } else {
+                ""
+            };
+            format!("gives up handing over to n{to}{still}")
+        }
     }
 }

@@ -69,6 +69,7 @@ pub(super) fn forged(words: &[&str]) -> Result<Message, String> {
             last_index: LogIndex(value("last")),
             last_term: Term(value("last_term")),
             pre: *kind == "RequestPreVote",
+            transfer: value("transfer") == 1,
         },
         "Vote" | "PreVote" => Message::Vote {
             term,
@@ -101,6 +102,7 @@ pub(super) fn forged(words: &[&str]) -> Result<Message, String> {
             snapshot_term: Term(value("snapshot_term")),
             round: value("round"),
         },
+        "TimeoutNow" => Message::TimeoutNow { term },
         "ReadIndexResponse" => Message::ReadIndexResponse {
             term,
             sequence: value("sequence"),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use quorate_raft::{Entry, HardState, LogIndex, Message, NodeId, Payload, Ready, Term, Write};
+use quorate_raft::{
+    Entry, HardState, LogIndex, Membership, Message, NodeId, Payload, Ready, Term, Write,
+};
 
-use crate::image::Image;
+use crate::image::{Image, membership_of};
 
 /// The state of a state machine that has applied `entry` after `state`: a hash of all that it was
 /// given, in order (FNV-1a).
@@ -22,6 +24,17 @@ pub(super) fn state_after(state: u64, entry: &Entry) -> u64 {
     })
 }
 
+/// Counted anew, with no help from the machine: whether those for which `holds` is true are a
+/// majority of the voters, and if the membership is joint, of the outgoing ones too.
+fn is_quorum(membership: &Membership, holds: impl Fn(NodeId) -> bool) -> bool {
+    let majority = |voters: &[NodeId]| {
+        let count = voters.iter().filter(|id| holds(**id)).count();
+        2 * count > voters.len()
+    };
+    majority(&membership.voters)
+        && (membership.voters_outgoing.is_empty() || majority(&membership.voters_outgoing))
+}
+
 /// Remembers what happened and compares.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
@@ -31,11 +44,14 @@ pub(super) struct Judge {
     entries: BTreeMap<(LogIndex, Term), (Payload, Term)>,
     /// The committed log.
     pub(super) committed: Vec<Entry>,
-    /// For each entry of it, the term of the node that was first handed it: a leader of that
-    /// term, or of an earlier one, committed it.
+    /// For each entry of it, the term of the leader that committed it.
     committed_by: Vec<Term>,
     /// The state after each entry of it.
     states: Vec<u64>,
+    /// The newest membership in it, and the index and term of its entry.
+    membership: Option<(Membership, LogIndex, Term)>,
+    /// Joint memberships that another leader settled than the one that began them.
+    pub(super) completed_by_another: u64,
 }
 
 impl Judge {
@@ -115,6 +131,7 @@ impl Judge {
                 *term
             }
             Message::Append { term, .. }
+            | Message::TimeoutNow { term }
             | Message::AppendRejected { term, .. }
             | Message::ReadIndexRequest { term, .. }
             | Message::ReadIndexResponse { term, .. } => *term,
@@ -123,6 +140,12 @@ impl Judge {
             asserted <= durable.term,
             "{from} asserts term {asserted} with {durable:?}"
         );
+    }
+
+    /// The membership in force at `index` of the committed log; `None` for the first members.
+    pub(super) fn membership_at(&self, index: LogIndex) -> Option<&Membership> {
+        let through = &self.committed[..index.0 as usize];
+        through.iter().rev().find_map(membership_of)
     }
 
     /// State Machine Safety, as states: whoever stands at `index` has this one.
@@ -145,15 +168,61 @@ impl Judge {
         );
     }
 
-    /// State Machine Safety: all nodes are handed the same entries, in order, and only those
-    /// that a quorum has on disk.
-    pub(super) fn handed_out(
+    /// A leader's commit index is at `commit`: what is new below it must be on the disks of a
+    /// quorum of the membership that it goes by, and memberships must follow one another as they
+    /// should. Called before anyone else can know of it.
+    pub(super) fn leader_commits(
         &mut self,
-        (node, term): (NodeId, Term),
-        entry: &Entry,
-        disks: &[&Image],
-        own: &Image,
+        (leader, term): (NodeId, Term),
+        membership: &Membership,
+        commit: LogIndex,
+        log: &Image,
+        disks: &BTreeMap<NodeId, &Image>,
     ) {
+        for place in self.committed.len()..commit.0 as usize {
+            let index = LogIndex(place as u64 + 1);
+            let entry = log
+                .get(index)
+                .expect("what is not committed is not released");
+            let holds = |id: NodeId| disks.get(&id).is_some_and(|disk| disk.holds(entry));
+            assert!(
+                is_quorum(membership, holds),
+                "{leader} commits {entry:?} by {membership:?}, it is on {:?}",
+                disks.keys().filter(|id| holds(**id)).collect::<Vec<_>>()
+            );
+            if let Some(next) = membership_of(entry) {
+                self.membership_commits(next, entry);
+            }
+            self.committed.push(entry.clone());
+            self.committed_by.push(term);
+            let state = self.states.last().copied().unwrap_or_default();
+            self.states.push(state_after(state, entry));
+        }
+    }
+
+    /// Two memberships in a row are neighbours: the voters change through a joint one only.
+    fn membership_commits(&mut self, next: &Membership, entry: &Entry) {
+        if let Some((before, at, term)) = &self.membership {
+            let is_neighbour = if before.is_joint() {
+                *next == before.settled()
+            } else if next.is_joint() {
+                next.voters_outgoing == before.voters
+            } else {
+                next.voters == before.voters
+            };
+            assert!(
+                is_neighbour,
+                "{next:?} at {} after {before:?} at {at}",
+                entry.index
+            );
+            self.completed_by_another += u64::from(before.is_joint() && *term != entry.term);
+        }
+        self.membership = Some((next.clone(), entry.index, entry.term));
+    }
+
+    /// State Machine Safety: all nodes are handed the same entries, in order, and only those
+    /// that a leader committed.
+    pub(super) fn handed_out(&mut self, node: NodeId, entry: &Entry, own: &Image) {
         assert!(
             own.holds(entry),
             "{node} is handed {entry:?}, which is not on its disk"
@@ -161,22 +230,7 @@ impl Judge {
         let place = entry.index.0 as usize - 1;
         match self.committed.get(place) {
             Some(committed) => assert_eq!(committed, entry, "{node} is handed another entry"),
-            None => {
-                assert_eq!(
-                    place,
-                    self.committed.len(),
-                    "{node} is handed an entry beyond a gap"
-                );
-                let holders = disks.iter().filter(|disk| disk.holds(entry)).count();
-                assert!(
-                    holders > disks.len() / 2,
-                    "{entry:?} committed on {holders} disks"
-                );
-                self.committed.push(entry.clone());
-                self.committed_by.push(term);
-                let state = self.states.last().copied().unwrap_or_default();
-                self.states.push(state_after(state, entry));
-            }
+            None => panic!("{node} is handed {entry:?}, which no leader committed"),
         }
     }
 }
@@ -188,9 +242,11 @@ pub(super) fn is_empty(ready: &Ready) -> bool {
         && ready.send_after.is_empty()
         && ready.restore.is_none()
         && ready.install.is_none()
+        && ready.transfer.is_none()
         && ready.committed.is_empty()
         && ready.fetch.is_empty()
         && ready.reads.is_empty()
         && ready.dropped.is_empty()
         && ready.state.is_none()
+        && ready.membership.is_none()
 }

@@ -1,27 +1,34 @@
 //! The world: virtual time, a network, disks, and a seed that decides.
 
+mod carry_out;
+mod clocks;
+mod healing;
+mod members;
 mod mishaps;
+mod nature;
+mod seen;
 mod snapshots;
+mod transfers;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use quorate_raft::{
-    Config, Dropped, Entry, Envelope, Fetch, InstallWanted, Instant, LogIndex, Message, NodeId,
-    Raft, ReadId, Ready, Role, Write, WriteId,
+    Config, Envelope, Fetch, InstallWanted, LogIndex, Membership, Message, NodeId, Raft, ReadId,
+    Role, Write, WriteId,
 };
 
-use super::judge::{Judge, is_empty, state_after};
+use super::judge::Judge;
 use crate::image::Image;
+use nature::Nature;
+pub(super) use seen::Seen;
 use snapshots::{File, Files};
 
 const MILLISECOND: u64 = 1_000_000;
 const ELECTION_TIMEOUT: Duration = Duration::from_millis(150);
 /// How long the faults last, in virtual time.
 const FAULTY_NANOS: u64 = 4_000 * MILLISECOND;
-/// Within what time a healed world must elect, commit and answer.
-const HEALED_NANOS: u64 = 20 * 150 * MILLISECOND;
 
 #[derive(Debug)]
 enum Event {
@@ -61,12 +68,29 @@ enum Event {
         wanted: InstallWanted,
     },
     Client,
+    /// A read that waited for its node.
+    ReadBy(NodeId),
     Fault,
+    /// Somebody changes the membership.
+    Change,
+    /// A leader that was cut from one node is cut from the others, which start anew.
+    Ambush {
+        leader: NodeId,
+        spared: NodeId,
+    },
+    /// Somebody switches off nodes that were removed.
+    Sweep,
 }
 
 struct Node {
     raft: Option<Raft>,
+    /// Not one of the first members.
+    joins: bool,
     life: u64,
+    /// Until when it stands still.
+    paused_until: u64,
+    /// What its clock counts in a million nanoseconds.
+    clock_per_million: u64,
     disk: Image,
     /// The log as the machine sees it: the disk once all writes are done.
     memory: Image,
@@ -74,21 +98,16 @@ struct Node {
     /// When each of them began.
     write_times: VecDeque<u64>,
     handed_out: LogIndex,
-    /// The state machine's state there.
+    /// The state machine's state there, and the membership.
     state: u64,
+    membership: Membership,
     /// Its snapshots, durable, and where the last was begun.
     files: Files,
     snapshot_begun: LogIndex,
-}
-
-/// What this world is like.
-struct Nature {
-    loss_percent: u64,
-    repeat_percent: u64,
-    slow_percent: u64,
-    stall_percent: u64,
-    /// After how many entries a node takes a snapshot.
-    snapshot_every: Option<u64>,
+    /// To whom it is handing leadership, and since when.
+    transfer: Option<(NodeId, u64)>,
+    /// Of the membership that it was last told.
+    membership_index: LogIndex,
 }
 
 pub(super) struct World {
@@ -107,16 +126,19 @@ pub(super) struct World {
     next_read: u64,
     next_command: u64,
     granted: u64,
-    /// Snapshots taken, installed, and restored because the log was void.
-    taken: u64,
-    installed: u64,
-    restored: u64,
     healed: bool,
     steps: u64,
+    pub(super) seen: Seen,
 }
 
 impl World {
+    /// A world of members that never change.
     pub(super) fn new(seed: u64, count: u64) -> World {
+        World::with_spares(seed, count, 0)
+    }
+
+    /// A world of `count` members, and `spares` nodes that may join them.
+    pub(super) fn with_spares(seed: u64, count: u64, spares: u64) -> World {
         let voters: Vec<NodeId> = (1..=count).map(NodeId).collect();
         let mut world = World {
             now: 0,
@@ -132,6 +154,8 @@ impl World {
                 slow_percent: 0,
                 stall_percent: 0,
                 snapshot_every: None,
+                spares,
+                leases: false,
             },
             config: Config::new(NodeId(1), voters.clone()),
             judge: Judge::default(),
@@ -139,62 +163,44 @@ impl World {
             next_read: 0,
             next_command: 0,
             granted: 0,
-            taken: 0,
-            installed: 0,
-            restored: 0,
             healed: false,
             steps: 0,
+            seen: Seen::default(),
         };
         world.draw_nature();
         let release_grain = [1, 1, 7, 20][world.below(4) as usize];
-        for id in voters {
+        for id in (1..=count + spares).map(NodeId) {
             let disk = Image::with_release_grain(release_grain);
             let node = Node {
                 raft: None,
+                joins: id.0 > count,
                 life: 0,
                 memory: disk.clone(),
                 disk,
+                paused_until: 0,
+                clock_per_million: 1_000_000,
                 writes: VecDeque::new(),
                 write_times: VecDeque::new(),
                 handed_out: LogIndex::ZERO,
                 state: 0,
+                membership: Membership::default(),
                 files: Files::default(),
                 snapshot_begun: LogIndex::ZERO,
+                transfer: None,
+                membership_index: LogIndex::ZERO,
             };
             world.nodes.insert(id, node);
+        }
+        world.draw_clocks();
+        for id in (1..=count + spares).map(NodeId) {
             world.start(id);
         }
         world.schedule(0, Event::Client);
         world.schedule(50 * MILLISECOND, Event::Fault);
+        if spares > 0 {
+            world.schedule(50 * MILLISECOND, Event::Change);
+        }
         world
-    }
-
-    /// Draws what goes wrong in this world, and how its nodes are set up.
-    fn draw_nature(&mut self) {
-        self.nature = Nature {
-            loss_percent: [0, 0, 5, 20][self.below(4) as usize],
-            repeat_percent: [0, 0, 10][self.below(3) as usize],
-            slow_percent: [0, 5, 30][self.below(3) as usize],
-            stall_percent: [0, 2, 10][self.below(3) as usize],
-            snapshot_every: [None, Some(3), Some(20), Some(100)][self.below(4) as usize],
-        };
-        self.config.election_timeout = ELECTION_TIMEOUT;
-        self.config.heartbeat_interval = Duration::from_millis(30);
-        self.config.check_quorum = self.below(4) > 0;
-        self.config.pre_vote = self.config.check_quorum && self.below(4) > 0;
-        self.config.empty_entry_on_election = self.below(5) > 0;
-        if self.below(2) == 0 {
-            self.config.max_append_bytes = 300;
-            self.config.max_inflight_bytes = 1000;
-            self.config.max_inflight_appends = 3;
-            self.config.max_uncommitted_bytes = 4000;
-            self.config.max_committed_bytes_per_ready = 500;
-            self.config.max_unapplied_bytes = 1500;
-            self.config.max_pending_reads = 10;
-        }
-        if self.below(2) == 0 {
-            self.config.max_memory_log_bytes = 500;
-        }
     }
 
     fn random(&mut self) -> u64 {
@@ -225,17 +231,31 @@ impl World {
         let mut config = self.config.clone();
         config.id = id;
         config.seed = self.random();
-        let now = Instant::from_nanos(self.now);
+        let now = self.local(id);
         let node = self.nodes.get_mut(&id).unwrap();
+        if node.joins {
+            config.voters.clear();
+        }
         node.life += 1;
         node.memory = node.disk.clone();
-        let restored = node.disk.restored(&config.voters);
+        let restored = node.disk.restored();
         node.handed_out = restored.applied;
         node.snapshot_begun = restored.applied;
         let file = node.files.get(&restored.applied);
         node.state = file.map_or(0, |file| file.state);
+        let first = Membership::of_voters(config.voters.clone());
+        node.membership = file.map_or(first, |file| file.membership.clone());
+        node.membership_index = LogIndex::ZERO;
         node.raft = Some(Raft::new(config, restored, now).unwrap());
         self.carry_out(id);
+    }
+
+    /// Of a node that has none in its log.
+    fn first_membership(&self, id: NodeId) -> Membership {
+        if self.nodes[&id].joins {
+            return Membership::default();
+        }
+        Membership::of_voters(self.config.voters.clone())
     }
 
     pub(super) fn run_with_faults(&mut self) {
@@ -251,26 +271,30 @@ impl World {
                 .map_or(u64::MAX, |Reverse((at, _, _))| *at);
             let timer = self.next_timer();
             match timer {
-                Some((at, id)) if at <= of_event => {
+                // What waited for a node that stood still may be handled before its timers.
+                Some((at, id)) if at < of_event || at == of_event && self.below(2) == 0 => {
                     self.now = self.now.max(at);
-                    let now = Instant::from_nanos(self.now);
+                    let now = self.local(id);
+                    let led = self.machine(id).status().role == Role::Leader;
                     self.machine(id).tick(now);
+                    let leads = self.machine(id).status().role == Role::Leader;
+                    let limit = ELECTION_TIMEOUT.as_nanos() as u64 * 9 / 10;
+                    let oldest = self.nodes[&id].write_times.front();
+                    if led && !leads && oldest.is_some_and(|began| self.now > began + limit) {
+                        self.seen.note("gave way because the disk stalled");
+                    }
                     self.carry_out(id);
                 }
                 _ => {
                     let Reverse((at, _, key)) = self.events.pop().unwrap();
                     self.now = at;
                     let event = self.bodies.remove(&key).unwrap();
-                    self.handle(event);
+                    if let Some(event) = self.put_off(event) {
+                        self.handle(event);
+                    }
                 }
             }
         }
-    }
-
-    fn next_timer(&self) -> Option<(u64, NodeId)> {
-        let deadline =
-            |(id, node): (&NodeId, &Node)| Some((node.raft.as_ref()?.deadline()?.as_nanos(), *id));
-        self.nodes.iter().filter_map(deadline).min()
     }
 
     fn machine(&mut self, id: NodeId) -> &mut Raft {
@@ -283,17 +307,18 @@ impl World {
     }
 
     fn handle(&mut self, event: Event) {
-        let now = Instant::from_nanos(self.now);
         match event {
             Event::Deliver { from, to, message } => {
                 if self.is_up(to, None) && !self.cut.contains(&(from, to)) {
+                    let now = self.local(to);
                     let result = self.machine(to).receive(now, from, message.clone());
-                    assert_eq!(result, Ok(()), "{to} refuses {message:?} of {from}");
+                    self.judge_refusal(to, from, &message, &result);
                     self.carry_out(to);
                 }
             }
             Event::LinkLost { node, peer } => {
                 if self.is_up(node, None) {
+                    let now = self.local(node);
                     self.machine(node).link_lost(now, peer);
                     self.carry_out(node);
                 }
@@ -311,6 +336,7 @@ impl World {
                 fetch,
             } if self.is_up(id, Some(life)) => {
                 let entries = self.read_back(id, fetch);
+                let now = self.local(id);
                 self.machine(id).fetched(now, fetch.first, entries);
                 self.carry_out(id);
             }
@@ -343,237 +369,12 @@ impl World {
             | Event::SnapshotTaken { .. }
             | Event::Pulled { .. } => {}
             Event::Client => self.client(),
+            Event::ReadBy(id) => self.read_by(id),
             Event::Fault => self.fault(),
+            Event::Change => self.change_membership(),
+            Event::Sweep => self.sweep(),
+            Event::Ambush { leader, spared } => self.spring_ambush(leader, spared),
         }
-    }
-
-    fn write_done(&mut self, id: NodeId, through: WriteId) {
-        let now = Instant::from_nanos(self.now);
-        let node = self.nodes.get_mut(&id).unwrap();
-        let mut leaving = Vec::new();
-        while let Some((write, messages)) = node.writes.pop_front_if(|(w, _)| w.id <= through) {
-            node.disk.apply(&write);
-            node.write_times.pop_front();
-            leaving.extend(messages);
-        }
-        for envelope in leaving {
-            self.send(id, envelope);
-        }
-        self.machine(id).wrote(now, through);
-        self.carry_out(id);
-    }
-
-    fn read_back(&mut self, id: NodeId, fetch: Fetch) -> Vec<Entry> {
-        let mut entries = self.nodes[&id].disk.read(fetch);
-        if self.happens(20) {
-            entries.truncate(1);
-        }
-        entries
-    }
-
-    /// Does what the machine wants, and judges it.
-    fn carry_out(&mut self, id: NodeId) {
-        for round in 0.. {
-            assert!(
-                round < 10_000,
-                "node {id} is never done: {:?}",
-                self.machine(id).status()
-            );
-            let promised = self.machine(id).has_ready();
-            let ready = self.machine(id).ready();
-            assert!(
-                promised || is_empty(&ready),
-                "has_ready of {id} hid {ready:?}"
-            );
-            if !promised {
-                break;
-            }
-            self.carry_out_one(id, ready);
-        }
-        let status = self.machine(id).status();
-        assert!(status.commit <= status.last_index && status.handed_out <= status.durable_index);
-        let memory = &self.nodes[&id].memory;
-        assert_eq!(status.last_index, memory.last_index());
-        assert!(status.first_index <= status.snapshot_index.next());
-        if status.role == Role::Leader {
-            let alone = self.nodes.len() == 1;
-            assert!(
-                alone || !self.disk_is_stalled(id),
-                "{id} leads with a stalled disk"
-            );
-            self.judge.leads(id, status.term, &self.nodes[&id].memory);
-        }
-    }
-
-    fn carry_out_one(&mut self, id: NodeId, ready: Ready) {
-        let life = self.nodes[&id].life;
-        for envelope in ready.send_now {
-            self.send(id, envelope);
-        }
-        for fetch in ready.fetch {
-            let delay = 1 + self.below(5 * MILLISECOND);
-            self.schedule(
-                delay,
-                Event::Fetched {
-                    node: id,
-                    life,
-                    fetch,
-                },
-            );
-        }
-        if let Some(write) = ready.write {
-            let delay = self.disk_delay();
-            let node = self.nodes.get_mut(&id).unwrap();
-            node.memory.apply(&write);
-            self.judge.appended(&node.memory, &write);
-            let done = Event::WriteDone {
-                node: id,
-                life,
-                id: write.id,
-            };
-            node.writes.push_back((write, ready.send_after));
-            node.write_times.push_back(self.now);
-            self.schedule(delay, done);
-        }
-        if let Some(index) = ready.restore {
-            self.restore(id, index);
-        }
-        if let Some(wanted) = ready.install {
-            self.pull(id, wanted);
-        }
-        let term = self.machine(id).status().term;
-        for entry in &ready.committed {
-            let disks: Vec<&Image> = self.nodes.values().map(|node| &node.disk).collect();
-            let own = &self.nodes[&id];
-            let by = (id, term);
-            assert_eq!(
-                entry.index,
-                own.handed_out.next(),
-                "{id} is handed entries out of order"
-            );
-            self.judge.handed_out(by, entry, &disks, &own.disk);
-            let node = self.nodes.get_mut(&id).unwrap();
-            node.handed_out = entry.index;
-            node.state = state_after(node.state, entry);
-            let state = node.state;
-            self.judge.state_is(entry.index, state);
-            self.consider_snapshot(id, entry.index, entry.term);
-        }
-        let last = ready.committed.last().map(|entry| entry.index);
-        if let Some(index) = last.or(ready.restore) {
-            let delay = 1 + self.below(3 * MILLISECOND);
-            self.schedule(
-                delay,
-                Event::Applied {
-                    node: id,
-                    life,
-                    index,
-                },
-            );
-        }
-        for grant in ready.reads {
-            let floor = self
-                .reads
-                .remove(&(id, life, grant.id))
-                .expect("a read that was asked");
-            assert!(
-                grant.index.0 >= floor,
-                "stale read: {} granted, {floor} before",
-                grant.index
-            );
-            self.granted += 1;
-        }
-        for dropped in ready.dropped {
-            if let Dropped::Read { id: read, .. } = dropped {
-                assert!(
-                    self.reads.remove(&(id, life, read)).is_some(),
-                    "a read that was asked"
-                );
-            }
-        }
-    }
-
-    fn disk_delay(&mut self) -> u64 {
-        if self.happens(self.nature.stall_percent) {
-            self.below(400 * MILLISECOND)
-        } else {
-            1 + self.below(5 * MILLISECOND)
-        }
-    }
-
-    /// Whether a write has been under way for longer than an election timeout.
-    fn disk_is_stalled(&self, id: NodeId) -> bool {
-        let oldest = self.nodes[&id].write_times.front();
-        let limit = ELECTION_TIMEOUT.as_nanos() as u64;
-        oldest.is_some_and(|began| self.now > began + limit)
-    }
-
-    fn send(&mut self, from: NodeId, envelope: Envelope) {
-        let Envelope { to, message } = envelope;
-        let campaigns = matches!(message, Message::RequestVote { pre: true, .. });
-        assert!(
-            !(campaigns && self.disk_is_stalled(from)),
-            "{from} campaigns with a stalled disk"
-        );
-        self.judge
-            .leaves(from, to, &message, &self.nodes[&from].disk);
-        let copies = 1 + u64::from(self.happens(self.nature.repeat_percent));
-        for _ in 0..copies {
-            if self.happens(self.nature.loss_percent) {
-                continue;
-            }
-            let slow = self.happens(self.nature.slow_percent);
-            let most = if slow { 300 } else { 4 };
-            let delay = 1 + self.below(most * MILLISECOND);
-            self.schedule(
-                delay,
-                Event::Deliver {
-                    from,
-                    to,
-                    message: message.clone(),
-                },
-            );
-        }
-    }
-
-    /// Mends everything; then a leader must be elected, proposals committed everywhere, and
-    /// reads granted on every node, in bounded time.
-    pub(super) fn heal_and_expect_progress(&mut self) {
-        self.healed = true;
-        self.cut.clear();
-        let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
-        for id in &ids {
-            if !self.is_up(*id, None) {
-                self.start(*id);
-            }
-        }
-        let proposals_before = self.judge.committed.len();
-        let granted_before = self.granted;
-        let deadline = self.now + HEALED_NANOS;
-        self.run_until(deadline, |world| {
-            world.judge.committed.len() > proposals_before + 50
-                && world.granted > granted_before + 20
-                && world.everyone_is_at(proposals_before + 50)
-        });
-        assert!(
-            self.now < deadline,
-            "no progress after healing: {:#?}",
-            self.nodes
-                .values()
-                .map(|node| node.raft.as_ref().unwrap().status())
-                .collect::<Vec<_>>()
-        );
-    }
-
-    fn everyone_is_at(&self, index: usize) -> bool {
-        self.nodes
-            .values()
-            .all(|node| node.handed_out.0 >= index as u64)
-    }
-
-    /// Snapshots taken, installed, and restored from because the log was void.
-    pub(super) fn snapshots(&self) -> (u64, u64, u64) {
-        (self.taken, self.installed, self.restored)
     }
 
     pub(super) fn fingerprint(&self) -> (u64, u64, usize) {

@@ -13,7 +13,9 @@ impl Cluster {
         let ((index, term), now) = (node.applied, node.now);
         let keep = words.first().and_then(|word| word.strip_prefix("keep="));
         let keep_from = LogIndex(number(keep.as_ref(), index.0 + 1)?);
-        let meta = self.meta(index, term)?;
+        let before = self.node(id)?.disk.membership_at(index).cloned();
+        let membership = before.map_or_else(|| self.first_members(), Ok)?;
+        let meta = self.keep(id, index, term, membership)?;
         self.raft(id)?.snapshot_taken(now, meta, keep_from);
         self.carry_out(id)
     }
@@ -31,7 +33,11 @@ impl Cluster {
                 (wanted.index.0, wanted.term.0)
             }
         };
-        let meta = self.meta(LogIndex(index), Term(term))?;
+        let (index, term) = (LogIndex(index), Term(term));
+        let mut disks = self.nodes.values().map(|node| &node.disk);
+        let pulled = disks.find_map(|disk| disk.snapshots.get(&index)).cloned();
+        let membership = pulled.map_or_else(|| self.first_members(), Ok)?;
+        let meta = self.keep(id, index, term, membership)?;
         if let Err(error) = self.raft(id)?.installed(now, meta) {
             self.trace.push(format!("n{id} refuses: {error}"));
         }
@@ -44,12 +50,24 @@ impl Cluster {
         self.carry_out(id)
     }
 
-    fn meta(&self, index: LogIndex, term: Term) -> Result<SnapshotMeta, String> {
+    fn first_members(&self) -> Result<Membership, String> {
         let voters = self.config.as_ref().ok_or("no cluster")?.voters.clone();
+        Ok(Membership::of_voters(voters))
+    }
+
+    fn keep(
+        &mut self,
+        id: NodeId,
+        index: LogIndex,
+        term: Term,
+        membership: Membership,
+    ) -> Result<SnapshotMeta, String> {
+        let disk = &mut self.node(id)?.disk;
+        disk.snapshots.insert(index, membership.clone());
         Ok(SnapshotMeta {
             index,
             term,
-            membership: Membership::of_voters(voters),
+            membership,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What comes from outside: clients that ask, and things that break.
 
 use bytes::Bytes;
-use quorate_raft::{Instant, NodeId, ReadId};
+use quorate_raft::{NodeId, ReadId, Role};
 
 use super::{Event, MILLISECOND, World};
 
@@ -10,19 +10,19 @@ impl World {
     pub(super) fn client(&mut self) {
         let pause = self.below(8 * MILLISECOND);
         self.schedule(1 + pause, Event::Client);
-        let id = NodeId(1 + self.below(self.nodes.len() as u64));
+        let id = self.draw_node_to_ask();
+        if self.is_paused(id) {
+            // What it is asked meanwhile, it reads when it wakes.
+            let wakes = self.nodes[&id].paused_until - self.now;
+            self.schedule(wakes, Event::ReadBy(id));
+            return;
+        }
         if !self.is_up(id, None) {
             return;
         }
-        let now = Instant::from_nanos(self.now);
+        let now = self.local(id);
         if self.below(3) == 0 {
-            self.next_read += 1;
-            let read = ReadId(self.next_read);
-            let floor = self.judge.committed.len() as u64;
-            let life = self.nodes[&id].life;
-            if self.machine(id).read(now, read).is_ok() {
-                self.reads.insert((id, life, read), floor);
-            }
+            self.read_by(id);
         } else {
             let count = 1 + self.below(4);
             let commands: Vec<Bytes> = (0..count).map(|_| self.command()).collect();
@@ -31,6 +31,31 @@ impl World {
                 assert_eq!(accepted.first, before.next());
                 assert_eq!(accepted.last.0, before.0 + count);
             }
+            self.carry_out(id);
+        }
+        if self.nature.leases {
+            let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
+            for id in ids {
+                let raft = self.nodes[&id].raft.as_ref();
+                let leads = raft.is_some_and(|raft| raft.status().role == Role::Leader);
+                if leads && !self.is_paused(id) {
+                    self.read_by(id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn read_by(&mut self, id: NodeId) {
+        if !self.is_up(id, None) {
+            return;
+        }
+        let now = self.local(id);
+        self.next_read += 1;
+        let read = ReadId(self.next_read);
+        let floor = self.judge.committed.len() as u64;
+        let life = self.nodes[&id].life;
+        if self.machine(id).read(now, read).is_ok() {
+            self.reads.insert((id, life, read), floor);
         }
         self.carry_out(id);
     }
@@ -49,7 +74,16 @@ impl World {
         let pause = 20 + self.below(300);
         self.schedule(pause * MILLISECOND, Event::Fault);
         let id = NodeId(1 + self.below(self.nodes.len() as u64));
-        match self.below(8) {
+        if self.nature.leases {
+            match self.below(5) {
+                0 => self.pause(id),
+                1 => self.cut.clear(),
+                2 => self.transfer(),
+                _ => self.lay_ambush(),
+            }
+            return;
+        }
+        match self.below(11) {
             0 | 1 if self.is_up(id, None) => self.crash(id),
             0..=2 if !self.is_up(id, None) => self.start(id),
             3 => self.cut.clear(),
@@ -63,6 +97,8 @@ impl World {
                 let peer = NodeId(1 + self.below(self.nodes.len() as u64));
                 self.schedule(1, Event::LinkLost { node: id, peer });
             }
+            7 | 8 => self.transfer(),
+            9 => self.pause(id),
             _ => {}
         }
     }
@@ -84,11 +120,13 @@ impl World {
         let survivors = self.below(3);
         let node = self.nodes.get_mut(&id).unwrap();
         node.raft = None;
+        node.paused_until = 0;
         for (write, _) in node.writes.drain(..).take(survivors as usize) {
             node.disk.apply(&write);
         }
         node.writes.clear();
         node.write_times.clear();
+        node.transfer = None;
         self.reads.retain(|(node, _, _), _| *node != id);
     }
 }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use quorate_raft::{InstallWanted, Instant, LogIndex, Membership, NodeId, SnapshotMeta, Term};
+use quorate_raft::{InstallWanted, LogIndex, Membership, NodeId, SnapshotMeta, Term};
 
 use super::{Event, MILLISECOND, World};
 
-/// What is in a snapshot's file, which is durable: the term at its index, and the state there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is in a snapshot's file, which is durable: the term at its index, and the state and the
+/// membership there.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct File {
     term: Term,
     pub(super) state: u64,
+    pub(super) membership: Membership,
 }
 
 /// The files of a node, by the index that they cover.
@@ -23,12 +25,19 @@ impl World {
             return;
         };
         let node = self.nodes.get_mut(&id).unwrap();
-        if index.0 < node.snapshot_begun.0 + every {
+        // Who joined knows nobody before the first change that stands in its log.
+        let knows_members = !node.membership.voters.is_empty();
+        if index.0 < node.snapshot_begun.0 + every || !knows_members {
             return;
         }
         node.snapshot_begun = index;
         let (life, state) = (node.life, node.state);
-        let file = File { term, state };
+        let membership = node.membership.clone();
+        let file = File {
+            term,
+            state,
+            membership,
+        };
         let delay = self.below(50 * MILLISECOND);
         self.schedule(
             delay,
@@ -51,10 +60,12 @@ impl World {
             1 => index.next(),
             _ => LogIndex(1 + self.below(index.0 + 1)),
         };
-        self.keep_file(id, index, file);
-        let meta = self.meta(index, file.term);
-        let now = Instant::from_nanos(self.now);
-        self.taken += 1;
+        if file.membership.is_joint() {
+            self.seen.note("took a snapshot of a joint membership");
+        }
+        let meta = self.keep_file(id, index, file);
+        let now = self.local(id);
+        self.seen.note("took a snapshot");
         self.machine(id).snapshot_taken(now, meta, keep_from);
         self.carry_out(id);
     }
@@ -78,22 +89,29 @@ impl World {
     /// The pull is over, well or not.
     pub(super) fn pulled(&mut self, id: NodeId, wanted: InstallWanted) {
         let InstallWanted { from, index, term } = wanted;
-        let now = Instant::from_nanos(self.now);
+        let now = self.local(id);
         let reachable = !self.cut.contains(&(from, id)) && !self.cut.contains(&(id, from));
-        let found = self.nodes[&from].files.get(&index).copied();
-        match found.filter(|_| reachable && self.is_up(from, None)) {
+        let found = self.nodes[&from].files.get(&index).cloned();
+        match found.filter(|_| reachable && self.is_up(from, None) && !self.is_paused(from)) {
             Some(file) if !self.happens(20) => {
                 assert_eq!(file.term, term, "another snapshot at {index} than offered");
                 self.judge.state_is(index, file.state);
-                self.keep_file(id, index, file);
+                let meta = self.keep_file(id, index, file);
                 if self.happens(10) {
                     self.crash(id); // The file is there, and nothing else knows of it.
                     return;
                 }
-                let meta = self.meta(index, term);
+                let joint = meta.membership.is_joint();
+                let joins = self.machine(id).status().membership.voters.is_empty();
                 let result = self.machine(id).installed(now, meta);
                 assert_eq!(result, Ok(()), "{id} refuses {wanted:?}");
-                self.installed += 1;
+                self.seen.note("installed a snapshot");
+                if joint {
+                    self.seen.note("installed a snapshot of a joint membership");
+                }
+                if joins {
+                    self.seen.note("joined by a snapshot");
+                }
             }
             _ => self.machine(id).install_failed(now),
         }
@@ -113,14 +131,27 @@ impl World {
         node.handed_out = index;
         node.snapshot_begun = node.snapshot_begun.max(index);
         node.state = node.files[&index].state;
+        node.membership = node.files[&index].membership.clone();
         let state = node.state;
         self.judge.state_is(index, state);
-        self.restored += 1;
+        self.seen.note("restored from a snapshot");
     }
 
     /// Keeps a file, the one before it, and the one that the disk's log goes with.
-    fn keep_file(&mut self, id: NodeId, index: LogIndex, file: File) {
+    fn keep_file(&mut self, id: NodeId, index: LogIndex, file: File) -> SnapshotMeta {
+        let membership = file.membership.clone();
+        let first = Membership::of_voters(self.config.voters.clone());
+        let expected = self.judge.membership_at(index).unwrap_or(&first);
+        assert_eq!(membership, *expected, "of {id}'s snapshot at {index}");
+        let meta = SnapshotMeta {
+            index,
+            term: file.term,
+            membership,
+        };
         let node = self.nodes.get_mut(&id).unwrap();
+        for image in [&mut node.disk, &mut node.memory] {
+            image.snapshots.insert(index, meta.membership.clone());
+        }
         node.files.insert(index, file);
         let oldest = node.files.keys().rev().nth(1).copied();
         let marked = node.disk.mark.map(|mark| mark.index);
@@ -132,13 +163,6 @@ impl World {
             .min();
         node.files
             .retain(|index, _| oldest.is_none_or(|oldest| *index >= oldest));
-    }
-
-    fn meta(&self, index: LogIndex, term: Term) -> SnapshotMeta {
-        SnapshotMeta {
-            index,
-            term,
-            membership: Membership::of_voters(self.config.voters.clone()),
-        }
+        meta
     }
 }
