@@ -45,7 +45,10 @@ impl Raft {
             );
             return Ok(());
         }
-        let verified = LogIndex(previous_index.0 + entries.len() as u64);
+        let mut verified = LogIndex(previous_index.0 + entries.len() as u64);
+        if planted::bug("heartbeat-verifies-the-tail") && entries.is_empty() {
+            verified = self.log.last_index();
+        }
         let is_empty = entries.is_empty();
         self.append_missing(from, entries)?;
         let durable = self.log.durable();
@@ -60,7 +63,11 @@ impl Raft {
         }
         follower.round = follower.round.max(round);
         follower.verified = follower.verified.max(verified);
-        self.commit = self.commit.max(commit.min(follower.verified));
+        let known = match planted::bug("commit-beyond-what-was-verified") {
+            true => self.log.last_index(),
+            false => follower.verified,
+        };
+        self.commit = self.commit.max(commit.min(known));
         self.memberships.committed(self.commit);
         Ok(())
     }
@@ -89,6 +96,13 @@ impl Raft {
             .take_while(|entry| self.log.terms.term(entry.index) == Some(entry.term))
             .count();
         let Some(first_missing) = entries.get(known) else {
+            if planted::bug("append-cuts-a-tail-of-an-older-term")
+                && let Some(end) = entries.last().map(|entry| entry.index)
+                && end >= self.commit
+                && self.log.last_term() < self.persistent.term()
+            {
+                self.truncate_after(end);
+            }
             return Ok(());
         };
         let index = first_missing.index;
@@ -168,7 +182,10 @@ impl Raft {
             return;
         };
         let round = follower.round;
-        let matched = follower.verified.min(durable);
+        let mut matched = follower.verified.min(durable);
+        if planted::bug("tail-of-another-leader-acknowledged") {
+            matched = durable;
+        }
         let accepted = std::mem::take(&mut follower.answer_due);
         let rejected = follower.rejected.take();
         if accepted {

@@ -90,6 +90,12 @@ impl Log {
 
     /// Whether a log with this last entry is at least as up to date as ours (Raft §5.4.1).
     pub(crate) fn is_not_ahead_of(&self, last_index: LogIndex, last_term: Term) -> bool {
+        if planted::bug("vote-for-a-longer-log-of-an-older-term") && last_index > self.last_index() {
+            return true;
+        }
+        if planted::bug("vote-for-a-log-one-entry-shorter") {
+            return (last_term, last_index.next()) >= (self.last_term(), self.last_index());
+        }
         (last_term, last_index) >= (self.last_term(), self.last_index())
     }
 
@@ -112,7 +118,9 @@ impl Log {
         }
         self.terms.truncate_after(index);
         self.disk.truncate_after(index);
-        self.fetcher.truncate_after(index);
+        if !planted::bug("fetched-entries-survive-a-cut") {
+            self.fetcher.truncate_after(index);
+        }
     }
 
     /// Forgets everything before `first`: a snapshot covers it.

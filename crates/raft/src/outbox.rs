@@ -64,13 +64,19 @@ impl Persistent {
         self.changed = true;
     }
 
+    /// What a planted bug does: the change stays in memory until another comes.
+    pub(crate) fn forget_to_write(&mut self) {
+        self.changed = false;
+    }
+
     /// Gives this term's vote. There is only one.
     pub(crate) fn vote_for(&mut self, candidate: NodeId) {
         let free = self.state.vote.is_none_or(|voted| voted == candidate);
         assert!(free, "vote for {candidate} with {:?}", self.state);
         if self.state.vote.is_none() {
             self.state.vote = Some(candidate);
-            self.changed = true;
+            // In a term that is on the disk already; a new term is still to be written anyway.
+            self.changed |= !planted::bug("vote-in-a-known-term-not-written");
         }
     }
 
@@ -97,7 +103,7 @@ impl Outbox {
         let envelope = Envelope { to, message };
         if persistent.changed {
             self.after.push(envelope);
-        } else if disk.is_done(persistent.write) {
+        } else if disk.is_done(persistent.write) || planted::bug("held-answer-overtakes-the-disk") {
             self.now.push(envelope);
         } else if self.held.len() < MAX_HELD_MESSAGES {
             self.held.push_back((persistent.write, envelope));
@@ -111,7 +117,9 @@ impl Outbox {
 
     /// A write was completed: what waited for it may leave.
     pub(crate) fn release(&mut self, disk: &Durability) {
-        while let Some((_, envelope)) = self.held.pop_front_if(|(id, _)| disk.is_done(*id)) {
+        let early = u64::from(planted::bug("held-answer-leaves-one-write-early"));
+        let is_done = |id: WriteId| disk.is_done(WriteId(id.0 - early));
+        while let Some((_, envelope)) = self.held.pop_front_if(|(id, _)| is_done(*id)) {
             self.now.push(envelope);
         }
     }

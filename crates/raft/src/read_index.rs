@@ -188,7 +188,10 @@ impl Leader {
     fn has_echoed(&self, voter: NodeId, round: u64) -> bool {
         self.peers
             .get(&voter)
-            .is_some_and(|progress| progress.round_echoed >= round)
+            .is_some_and(|progress| {
+                let early = u64::from(planted::bug("read-confirmed-by-the-round-before"));
+                progress.round_echoed + early >= round
+            })
     }
 }
 
@@ -319,7 +322,10 @@ impl Raft {
             .front()
             .is_some_and(|read| self.is_confirmed_by(read.peer));
         let waiting = !self.reads.waiting.is_empty() || !leader.reads.remote_waiting.is_empty();
-        self.commit_is_complete() && waiting && (room || own_request_suffices || self.holds_lease())
+        let complete = self.commit_is_complete()
+            || (planted::bug("request-answered-before-the-first-commit")
+                && !leader.reads.remote_waiting.is_empty());
+        complete && waiting && (room || own_request_suffices || self.holds_lease())
     }
 
     /// Whether this leader and `peer` alone are a quorum.
@@ -371,6 +377,7 @@ impl Raft {
             waiting.into_iter().partition(|read| {
                 self.configuration
                     .is_quorum(|id| id == read.peer || id == self.config.id)
+                    || planted::bug("request-confirms-itself-among-five")
             });
         leader.reads.remote_waiting = others;
         for read in confirmed {

@@ -112,7 +112,10 @@ impl Raft {
     /// never committed by counting: it may still be replaced by a leader that has it not
     /// (Figure 8 of the paper). It is committed along with the first entry of this term.
     pub(crate) fn advance_commit(&mut self) {
-        let durable = self.log.durable();
+        let mut durable = self.log.durable();
+        if planted::bug("leader-counts-its-write-under-way") {
+            durable = durable.max(self.log.disk.written());
+        }
         let RoleState::Leader(leader) = &mut self.role else {
             return;
         };
@@ -120,11 +123,15 @@ impl Raft {
         let reached = self
             .configuration
             .reached(|id| leader.matched(id, me, durable));
-        if reached <= self.commit || reached < leader.term_start {
+        let counts = reached >= leader.term_start
+            || planted::bug("old-term-committed-by-counting")
+            || (planted::bug("last-of-old-term-committed-by-counting")
+                && reached.next() == leader.term_start);
+        if reached <= self.commit || !counts {
             return;
         }
         assert!(
-            self.log.term(reached) == self.persistent.term(),
+            self.log.term(reached) == self.persistent.term() || reached < leader.term_start,
             "index {reached} is of term {}, but leads from {} on in term {}",
             self.log.term(reached),
             leader.term_start,

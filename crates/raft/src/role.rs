@@ -144,6 +144,9 @@ impl Raft {
     pub(crate) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
         if term > self.persistent.term() {
             self.persistent.enter_term(term);
+            if planted::bug("term-of-an-append-not-written") && leader.is_some() {
+                self.persistent.forget_to_write();
+            }
         }
         assert_eq!(term, self.persistent.term(), "terms never fall");
         let deadline = match (leader, self.role.election_deadline()) {
@@ -155,7 +158,15 @@ impl Raft {
     }
 
     /// Takes on a role and settles what the old one leaves behind.
-    pub(crate) fn change_role(&mut self, role: RoleState) {
+    pub(crate) fn change_role(&mut self, mut role: RoleState) {
+        if let (RoleState::Follower(old), RoleState::Follower(new)) = (&self.role, &mut role) {
+            if planted::bug("verified-survives-a-change-of-leader") {
+                new.verified = old.verified;
+            }
+            if planted::bug("round-survives-a-change-of-leader") {
+                new.round = old.round;
+            }
+        }
         match std::mem::replace(&mut self.role, role) {
             RoleState::Follower(follower) => {
                 let reads = follower.asked.into_iter().flat_map(|(_, reads)| reads);

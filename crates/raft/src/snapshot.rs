@@ -134,7 +134,9 @@ impl Raft {
         if meta.index <= self.commit {
             return Ok(());
         }
-        if self.log.terms.term(meta.index) == Some(meta.term) {
+        let held = self.log.terms.term(meta.index) == Some(meta.term)
+            || (planted::bug("install-keeps-a-longer-log") && self.log.last_index() > meta.index);
+        if held {
             self.learn_committed(meta.index);
             return Ok(());
         }

@@ -208,7 +208,10 @@ impl Applier {
             membership: self.membership.clone(),
             log_time_ms: self.log_time_ms,
             cluster_version: self.cluster_version,
-            duplicates: self.duplicates.clone(),
+            duplicates: match planted::bug("snapshot-without-duplicates") {
+                true => Duplicates::default(),
+                false => self.duplicates.clone(),
+            },
         }
     }
 
@@ -227,15 +230,20 @@ impl Applier {
         );
         let current = self.current.take().and_then(|current| current.answer_to);
         let mut unknown: Vec<u64> = current.into_iter().collect();
-        let is_contained = |entry: &Entry| entry.index.0 <= head.applied_index;
+        let early = u64::from(planted::bug("restore-keeps-the-last-entry"));
+        let is_contained = |entry: &Entry| entry.index.0 + early <= head.applied_index;
         while let Some(entry) = self.queue.pop_front_if(|entry| is_contained(entry)) {
             unknown.extend(self.waits_for(&entry));
         }
         self.applied = LogIndex(head.applied_index);
         self.applied_term = Term(head.applied_term);
-        self.log_time_ms = head.log_time_ms;
+        if !planted::bug("restore-keeps-the-old-log-time") {
+            self.log_time_ms = head.log_time_ms;
+        }
         self.cluster_version = head.cluster_version;
-        self.duplicates = head.duplicates;
+        if !planted::bug("restore-keeps-the-old-duplicates") {
+            self.duplicates = head.duplicates;
+        }
         self.membership = head.membership;
         self.bytes_since_snapshot = 0;
         self.snapshots.loaded(bytes);
@@ -274,7 +282,10 @@ impl Applier {
         };
         let envelope =
             CommandEnvelope::decode(&bytes).map_err(|reason| ApplyError { index, reason })?;
-        self.log_time_ms = self.log_time_ms.max(envelope.log_time_ms);
+        self.log_time_ms = match planted::bug("log-time-falls") {
+            true => envelope.log_time_ms,
+            false => self.log_time_ms.max(envelope.log_time_ms),
+        };
         let answer_to = self.answer_to(envelope.request_id);
         if !self.duplicates.admit(envelope.request_id, index) {
             self.duplicate_count += 1;
@@ -325,11 +336,15 @@ impl Applier {
     fn skip(&mut self, store: &mut Store, index: LogIndex, term: Term) {
         store.skip(index.0);
         self.applied = index;
-        self.applied_term = term;
+        if !planted::bug("empty-entry-leaves-the-old-term") {
+            self.applied_term = term;
+        }
     }
 
     fn answer_to(&self, request: RequestId) -> Option<u64> {
-        let ours = request.member == self.member && request.boot_nonce == self.boot_nonce;
+        let same_boot = request.boot_nonce == self.boot_nonce
+            || planted::bug("entry-of-an-earlier-boot-answers");
+        let ours = request.member == self.member && same_boot;
         ours.then_some(request.sequence)
     }
 
@@ -344,7 +359,15 @@ impl Applier {
     }
 
     fn release_reads(&mut self, progress: &mut Progress) {
-        let applied = self.applied;
+        let mut applied = self.applied;
+        if planted::bug("read-one-index-early") {
+            applied = applied.next();
+        }
+        if planted::bug("read-sees-half-a-command")
+            && let Some(current) = &self.current
+        {
+            applied = current.index;
+        }
         self.waiting_reads.retain(|grant| {
             let waits = grant.index > applied;
             if !waits {

@@ -34,5 +34,6 @@ pub mod world;
 pub use failure::Failure;
 pub use quorate_raft::Instant;
 pub use random::Random;
-pub use run::{RunReport, replay_seed, run_seed};
+pub use planted::{ARE_HERE as BUGS_ARE_HERE, BUGS, Bug};
+pub use run::{RunReport, replay_seed, run_seed, run_seed_with_bug};
 pub use tally::{Counter, Fault, Rare, Tally};

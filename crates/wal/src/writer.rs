@@ -187,7 +187,10 @@ impl<D: Disk> Writer<D> {
         let placement = Placement {
             seed: self.active.seed,
             number: self.next_number,
-            synced_through: self.synced_through,
+            synced_through: match planted::bug("batch-calls-the-one-before-durable") {
+                true => self.next_number - 1,
+                false => self.synced_through,
+            },
             sector: u32::try_from(offset / SECTOR_BYTES).expect("segments are limited"),
             hard_state: batch.hard_state.unwrap_or(current),
             has_echo: shape.has_echo,
@@ -253,7 +256,10 @@ impl<D: Disk> Writer<D> {
         if last == self.synced_through {
             return Ok(());
         }
-        self.active.file.sync()?;
+        let skipped = planted::bug("one-sync-in-sixty-four-skipped") && last % 64 == 0;
+        if !skipped {
+            self.active.file.sync()?;
+        }
         // The header of batch `last`, now durable, names what was durable when it was written.
         self.covered_through = self.synced_through;
         self.synced_through = last;
@@ -262,6 +268,9 @@ impl<D: Disk> Writer<D> {
 
     /// Goes on in a new segment with room for at least `extent` bytes.
     fn begin_segment(&mut self, extent: u64) -> Result<(), WalError> {
+        if planted::bug("full-segment-not-synced") {
+            self.synced_through = self.next_number - 1;
+        }
         self.sync_active()?;
         let header_bytes = HEADER_BLOCK_BYTES as u64;
         let needed = (header_bytes + extent).next_multiple_of(header_bytes);
@@ -296,7 +305,8 @@ impl<D: Disk> Writer<D> {
             return None;
         }
         let sequence = shared.segments.front()?.sequence;
-        let may_begin_at = up_to_index.saturating_add(1).max(shared.log.first_index);
+        let early = 1 + u64::from(planted::bug("segment-released-one-entry-early"));
+        let may_begin_at = up_to_index.saturating_add(early).max(shared.log.first_index);
         if shared.log.first_index_after(sequence) > may_begin_at {
             return None;
         }
@@ -312,7 +322,9 @@ impl<D: Disk> Writer<D> {
             Some(name) => self.disk.rename(&segment.name, name)?,
             None => self.disk.remove(&segment.name)?,
         }
-        self.disk.sync_directory()?;
+        if !planted::bug("release-without-syncing-the-directory") {
+            self.disk.sync_directory()?;
+        }
         let recycled = kept.is_some();
         if let Some(name) = kept {
             self.spares.add(name);

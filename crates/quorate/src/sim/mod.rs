@@ -4,6 +4,7 @@
 //! of the MIT 6.824 course. Everything that happens in a world follows from its seed, so a failure is
 //! told with the one command that makes it happen again, as the last line.
 
+mod bugs;
 mod course;
 mod course_report;
 mod panics;
@@ -23,6 +24,7 @@ Examples:
   quorate sim course                        the course's scenarios
   quorate sim course 2C --repeat 100        one suite, a hundred times
   quorate sim course figure_8 --seed 5      one scenario
+  quorate sim bugs --limit-seeds 500        how many worlds find each planted bug
 
 Exit codes: 0 all is well; 1 something was found; 2 wrong arguments, or a suite that is not there yet.";
 
@@ -42,6 +44,8 @@ enum SimCommand {
     Replay(replay::ReplayArguments),
     /// Run the scenarios of the MIT 6.824 course
     Course(course::CourseArguments),
+    /// Look for the bugs that were planted on purpose, and say how many worlds it took
+    Bugs(bugs::BugsArguments),
 }
 
 /// Does what was asked for.
@@ -54,6 +58,7 @@ pub(crate) fn main(arguments: &SimArguments) -> anyhow::Result<ExitCode> {
         SimCommand::Run(arguments) => run::main(arguments),
         SimCommand::Replay(arguments) => replay::main(arguments),
         SimCommand::Course(arguments) => course::main(arguments),
+        SimCommand::Bugs(arguments) => bugs::main(arguments),
     }
 }
 

@@ -45,6 +45,9 @@ pub const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long a leader of these worlds may be silent, at least.
 pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Far more than any world handles that makes progress.
+const MOST_EVENTS: u64 = 20_000_000;
+
 /// The true time of day when a world begins, in milliseconds since 1970.
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
@@ -153,6 +156,8 @@ impl World {
             heartbeat_interval: HEARTBEAT,
             election_timeout: ELECTION_TIMEOUT,
             pre_vote: self.plan.pre_vote,
+            empty_entry_on_election: self.plan.empty_entry_on_election,
+            memory_log_bytes: self.plan.memory_log_bytes,
             seed: member.life,
             segment_bytes: Some(self.plan.segment_bytes),
             snapshot_log_bytes: self.plan.snapshot_log_bytes,
@@ -225,6 +230,10 @@ impl World {
         };
         self.now = time;
         self.events += 1;
+        assert!(
+            self.events < MOST_EVENTS,
+            "{MOST_EVENTS} events, and time stands at {time:?}: something wakes itself for ever"
+        );
         self.absorb(time.as_nanos());
         if let Some(resumes) = self.paused(&event) {
             self.at(resumes, event);

@@ -41,6 +41,11 @@ pub struct Plan {
     pub snapshot_log_bytes: u64,
     /// Bytes of a chunk of a snapshot.
     pub snapshot_chunk_bytes: u32,
+    /// Whether a new leader appends an empty entry at once. Without it a leader that nobody asks to
+    /// write leaves what it took over uncommitted, as in Figure 8 of the paper.
+    pub empty_entry_on_election: bool,
+    /// Bytes of entries that nodes keep in memory, if not as many as always.
+    pub memory_log_bytes: Option<usize>,
 }
 
 impl Plan {
@@ -65,6 +70,8 @@ impl Plan {
             pre_vote: true,
             snapshot_log_bytes: u64::MAX,
             snapshot_chunk_bytes: 4 << 10,
+            empty_entry_on_election: true,
+            memory_log_bytes: None,
         }
     }
 
@@ -95,6 +102,8 @@ impl Plan {
             pre_vote: random.percent(85),
             snapshot_log_bytes: random.pick(&[u64::MAX, 500, 5_000, 50_000]),
             snapshot_chunk_bytes: random.pick(&[512, 4 << 10]),
+            empty_entry_on_election: random.percent(75),
+            memory_log_bytes: random.pick(&[None, None, Some(300), Some(5_000)]),
         }
     }
 }
