@@ -14,6 +14,8 @@ mod urls;
 
 use std::process::ExitCode;
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use quorate_server::{Member, Server, ServerError, ServerSettings};
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,11 +68,14 @@ fn run(settings: &ServeSettings) -> anyhow::Result<()> {
     serve(settings, &data_dir)
 }
 
+/// How long work that waits for the disk is waited for at the end; nothing of it was promised to anyone.
+const BLOCKING_GRACE: Duration = Duration::from_secs(1);
+
 /// Runs the server until a signal asks it to stop, or until it cannot go on.
 fn serve(settings: &ServeSettings, data_dir: &DataDir) -> anyhow::Result<()> {
     end_process_on_panic();
     let runtime = socket_runtime().context("cannot start the runtime")?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut server = match Server::start(server_settings(settings, data_dir)).await {
@@ -93,7 +98,10 @@ fn serve(settings: &ServeSettings, data_dir: &DataDir) -> anyhow::Result<()> {
         notify::notify(notify::STOPPING);
         server.stop().await;
         failure.map_or(Ok(()), |error| Err(error.into()))
-    })
+    });
+    // A snapshot that is read or written for a peer on a stuck disk must not hold the process.
+    runtime.shutdown_timeout(BLOCKING_GRACE);
+    done
 }
 
 /// Half the cores for sockets; consensus, the log and the applier have threads of their own.

@@ -90,7 +90,8 @@ impl Log {
 
     /// Whether a log with this last entry is at least as up to date as ours (Raft §5.4.1).
     pub(crate) fn is_not_ahead_of(&self, last_index: LogIndex, last_term: Term) -> bool {
-        if planted::bug("vote-for-a-longer-log-of-an-older-term") && last_index > self.last_index() {
+        if planted::bug("vote-for-a-longer-log-of-an-older-term") && last_index > self.last_index()
+        {
             return true;
         }
         if planted::bug("vote-for-a-log-one-entry-shorter") {

@@ -186,12 +186,10 @@ impl LeaderReads {
 impl Leader {
     /// Whether a voter echoed the round with this number, or a later one.
     fn has_echoed(&self, voter: NodeId, round: u64) -> bool {
-        self.peers
-            .get(&voter)
-            .is_some_and(|progress| {
-                let early = u64::from(planted::bug("read-confirmed-by-the-round-before"));
-                progress.round_echoed + early >= round
-            })
+        self.peers.get(&voter).is_some_and(|progress| {
+            let early = u64::from(planted::bug("read-confirmed-by-the-round-before"));
+            progress.round_echoed + early >= round
+        })
     }
 }
 

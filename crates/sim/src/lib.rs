@@ -26,14 +26,15 @@
 
 pub mod course;
 mod failure;
+mod picture;
 mod random;
 mod run;
 mod tally;
 pub mod world;
 
 pub use failure::Failure;
+pub use planted::{ARE_HERE as BUGS_ARE_HERE, BUGS, Bug};
 pub use quorate_raft::Instant;
 pub use random::Random;
-pub use planted::{ARE_HERE as BUGS_ARE_HERE, BUGS, Bug};
-pub use run::{RunReport, replay_seed, run_seed, run_seed_with_bug};
+pub use run::{Ran, RunReport, replay_seed, run_seed, run_seed_with_bug, trace_seed};
 pub use tally::{Counter, Fault, Rare, Tally};

@@ -38,7 +38,7 @@ pub struct RunReport {
 /// # Errors
 /// What was found, if anything was that must never be. A panic of the core is caught and told so.
 pub fn run_seed(seed: u64) -> Result<RunReport, Box<Failure>> {
-    run(seed, make(seed)?, None).map(|(report, _)| report)
+    run(seed, &mut make(seed, World::from_seed)?, None).map(|(report, _)| report)
 }
 
 /// As [`run_seed`], with this planted bug in the core; none of its own if the build has no bugs.
@@ -62,13 +62,30 @@ pub fn replay_seed(
     until: Option<Duration>,
     trace: Trace,
 ) -> Result<Option<RunReport>, Box<Failure>> {
-    let mut world = make(seed)?;
+    let mut world = make(seed, World::from_seed)?;
     world.trace = Some(trace);
-    run(seed, world, until).map(|(report, ended)| ended.then_some(report))
+    run(seed, &mut world, until).map(|(report, ended)| ended.then_some(report))
 }
 
-fn make(seed: u64) -> Result<World, Box<Failure>> {
-    catch_unwind(|| World::from_seed(seed)).map_err(|panic| {
+/// Runs the world of this seed again, as [`run_seed`] or [`replay_seed`] does, with a picture of
+/// all that happens in it; none if it fails before its first event. The run is the same as without.
+pub fn trace_seed(seed: u64, until: Option<Duration>) -> (Ran, Option<quorate_trace::Trace>) {
+    let mut world = match make(seed, World::drawn_from_seed) {
+        Ok(world) => world,
+        Err(failure) => return (Err(failure), None),
+    };
+    let ran = run(seed, &mut world, until).map(|(report, ended)| ended.then_some(report));
+    let failure = ran.as_ref().err().map(|failure| failure.what.as_str());
+    let drawn = world.picture.take();
+    let trace = drawn.map(|drawn| drawn.picture.finish(world.now, failure));
+    (ran, trace)
+}
+
+/// How a world that was to be looked at ended; without a report if it was stopped before its end.
+pub type Ran = Result<Option<RunReport>, Box<Failure>>;
+
+fn make(seed: u64, world: fn(u64) -> World) -> Result<World, Box<Failure>> {
+    catch_unwind(|| world(seed)).map_err(|panic| {
         Box::new(Failure {
             seed,
             at: Duration::ZERO,
@@ -80,7 +97,7 @@ fn make(seed: u64) -> Result<World, Box<Failure>> {
 
 fn run(
     seed: u64,
-    mut world: World,
+    world: &mut World,
     until: Option<Duration>,
 ) -> Result<(RunReport, bool), Box<Failure>> {
     world.stop_at = until.map(|until| Instant::ZERO + until);
@@ -91,7 +108,7 @@ fn run(
         }
     }));
     match ran {
-        Ok(()) => Ok((report(seed, &world), !world.is_stopped())),
+        Ok(()) => Ok((report(seed, world), !world.is_stopped())),
         Err(panic) => Err(Box::new(Failure {
             seed,
             at: world.now.since(Instant::ZERO),

@@ -213,6 +213,9 @@ function start() {
   if (trace.dropped > 0) {
     byId("dropped").textContent = `${trace.dropped} earlier events are not here: there were more than a trace may hold. The picture begins with how things stood then.`;
     byId("dropped").hidden = false;
+  } else if (trace.left_out > 0) {
+    byId("dropped").textContent = `The picture begins after the first ${trace.left_out} events, as was asked, with how things stood then.`;
+    byId("dropped").hidden = false;
   }
   const clicks = {
     previous: () => step(-1), next: () => step(1), play: () => play(), axis: toggleAxis, help: () => select(null),

@@ -314,6 +314,12 @@ function drawShape(role, x, y, fill) {
 // Entries as cells: filled when known to be committed here, dashed when not; the number is the term.
 function drawLog(tail, x, y, room, event) {
   if (!tail) return x;
+  if (tail.cut > 0) {
+    pen.font = BOLD;
+    halo(`✂ ${tail.cut}`, x, y, ink.alarm);
+    const width = pen.measureText(`✂ ${tail.cut}`).width + 6;
+    [x, room] = [x + width, room - width];
+  }
   const cell = 18, word = tail.terms.length ? "" : tail.after ? `▣${tail.after}` : "log empty";
   pen.font = "11px system-ui, sans-serif";
   if (word) { halo(word, x, y, ink.soft); return x + pen.measureText(word).width; }

@@ -139,12 +139,14 @@ function read() {
   servers.forEach((server, s) => follow(lifelines[s], server, -1));
   for (const event of events) {
     if (event.i % CHECKPOINT_EVERY === 0) checkpoints.push(servers.map(copyServer));
+    const what = event.what;
+    if (what.type === "role") event.before = { role: servers[what.server].role, term: servers[what.server].term };
+    const cut = what.type === "log" ? lastIndex(servers[what.server]) - what.keep : 0;
     apply(servers, event);
     join(event, byNumber);
-    const what = event.what;
     if (["log", "commit", "started", "snapshot_taken", "snapshot_installed"].includes(what.type)) {
       const tail = tailOf(servers[what.server]);
-      tails.set(event.i, { ...tail, labels: null });
+      tails.set(event.i, { ...tail, cut, labels: null });
     }
     const touched = what.type === "fault_began" ? what.groups.flat() : [what.server];
     for (const s of touched) if (s != null) follow(lifelines[s], servers[s], event.i);

@@ -112,7 +112,7 @@ function legend() {
   const rows = [
     ["M38 0V26", "stroke-width:2.5", one, "A line is a server. Time runs downwards. Its colour is the server's term: the number of the last election it knows of."],
     ["M38 0V26", "stroke-width:8", two, "★ A thick line is a leader. There is at most one in each term."],
-    ["M38 0V26", "stroke-width:4;stroke-dasharray:5 4", three, "▲ A dashed line is a candidate: it asks the others for their votes."],
+    ["M38 0V26", "stroke-width:4;stroke-dasharray:5 4", three, "▲ A dashed line is a candidate: it asks the others for their votes (△: only whether it could win)."],
     ["M4 4L66 20M66 20l-9 1M66 20l-6-7", "stroke-width:1.5;fill:none", one, "A message, from its sending to its arrival."],
   ].map(([d, style, colour, text]) => legendRow(svg([["path", { d, style, stroke: colour[0] }]]), text));
   const cross = svg([["path", { d: "M4 6L50 18", stroke: one[0], style: "stroke-width:1.5" }], ["path", { d: "M45 13l10 10M45 23l10-10", stroke: ink.alarm, style: "stroke-width:2.4" }]]);
@@ -127,7 +127,7 @@ function legend() {
     make("h2", { text: "How to read this" }),
     make("ul", { class: "legend" }, ...rows,
       legendRow(cross, "A message that never arrives is cut short."),
-      legendRow(entries, "A server's log after a change, the newest entry last: one cell an entry, with its term. Filled: this server knows that it is committed. Dashed: it does not (yet). 20… are 20 entries before these; ▣20 are 20 that only a snapshot holds."),
+      legendRow(entries, "A server's log after a change, the newest entry last: one cell an entry, with its term. Filled: this server knows that it is committed. Dashed: it does not (yet). 20… are 20 entries before these; ▣20 are 20 that only a snapshot holds; ✂ 2: two entries were just cut off."),
       legendRow(wall, "Nothing passes through a wall: the network is cut there."),
       legendRow(down, "A fault, as long as it lasts. Hatched all over: the process is down.")),
     make("p", { class: "keys" }, keys("↑"), keys("↓"), " step  ", keys("space"), " play  ", keys("+"), keys("−"), keys("0"), " or Ctrl and wheel, or two fingers: zoom  ", keys("/"), " search  ", keys("Home"), keys("End"), " ends  ", keys("t"), " true time  ", keys("Esc"), " back here"),

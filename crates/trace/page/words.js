@@ -31,6 +31,14 @@ function sideNames(fault) {
   return fault.groups.map(group => group.map(nameOf).join(" ")).join(" | ");
 }
 
+// A follower that knows no leader: why it has none.
+function leaderless(event) {
+  const { term } = event.what, before = event.before || {};
+  if (before.role === "leader") return `steps down, term ${term}`;
+  if (before.term !== term) return `new term ${term}`;
+  return before.role === "follower" ? "lost its leader" : `gives up, term ${term}`;
+}
+
 // A short label for the picture.
 function labelOf(event) {
   const what = event.what;
@@ -39,8 +47,9 @@ function labelOf(event) {
     case "role":
       if (what.role === "leader") return `leader of term ${what.term}`;
       if (what.role === "candidate") return `candidate, term ${what.term}`;
-      if (what.role === "pre_candidate") return `could I win? (term ${what.term})`;
-      return what.leader == null ? `new term ${what.term}` : `follows ${nameOf(what.leader)}, term ${what.term}`;
+      if (what.role === "pre_candidate") return "could I win?";
+      if (what.leader == null) return leaderless(event);
+      return `follows ${nameOf(what.leader)}, term ${what.term}`;
     case "vote": return `votes for ${nameOf(what.candidate)}`;
     case "commit": return `commit ${what.index}`;
     case "applied": return `applied ${what.index}`;

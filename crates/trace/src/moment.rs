@@ -107,6 +107,17 @@ impl ServerState {
         self.log_after + entries
     }
 
+    /// The term of an entry; none if the log does not hold it.
+    pub fn term_at(&self, index: u64) -> Option<u64> {
+        let mut before = self.log_after;
+        let held = self.log.iter().find(|run| {
+            let begins = before;
+            before += run.count;
+            (begins + 1..=before).contains(&index)
+        });
+        held.map(|run| run.term)
+    }
+
     /// The terms of the last `most` entries, the oldest first, and the index of the first of them.
     pub fn newest_terms(&self, most: usize) -> (u64, Vec<u64>) {
         let backwards = self.log.iter().rev();

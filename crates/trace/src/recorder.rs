@@ -416,6 +416,7 @@ impl Recorder {
             start: self.start,
             events: self.events.into(),
             dropped: self.dropped,
+            left_out: 0,
         }
     }
 

@@ -90,6 +90,11 @@ impl<'a> Columns<'a> {
             let words = format!("{dropped} earlier events are missing: there were too many.");
             self.free_line(&words, Style::ALARM);
         }
+        if self.trace.left_out > 0 {
+            let left_out = self.trace.left_out;
+            let words = format!("Begins after the first {left_out} events, as was asked.");
+            self.free_line(&words, Style::DIM);
+        }
         self.head();
     }
 

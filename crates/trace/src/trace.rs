@@ -19,4 +19,23 @@ pub struct Trace {
     pub events: Vec<Event>,
     /// How many events before `events` were dropped because there were too many.
     pub dropped: u64,
+    /// How many events before `events` were left out because they were not asked for.
+    #[serde(default)]
+    pub left_out: u64,
+}
+
+impl Trace {
+    /// The part from `since` on and before `until`, in nanoseconds. What came before is what it
+    /// starts with.
+    #[must_use]
+    pub fn between(mut self, since: u64, until: u64) -> Trace {
+        let begins = self.events.partition_point(|event| event.at < since);
+        let ends = self.events.partition_point(|event| event.at < until);
+        self.events.truncate(ends.max(begins));
+        for event in self.events.drain(..begins) {
+            self.start.apply(&event);
+        }
+        self.left_out += begins as u64;
+        self
+    }
 }

@@ -306,7 +306,9 @@ impl<D: Disk> Writer<D> {
         }
         let sequence = shared.segments.front()?.sequence;
         let early = 1 + u64::from(planted::bug("segment-released-one-entry-early"));
-        let may_begin_at = up_to_index.saturating_add(early).max(shared.log.first_index);
+        let may_begin_at = up_to_index
+            .saturating_add(early)
+            .max(shared.log.first_index);
         if shared.log.first_index_after(sequence) > may_begin_at {
             return None;
         }

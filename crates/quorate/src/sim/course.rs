@@ -5,9 +5,12 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use quorate_sim::course::{Passed, Scenario, ScenarioFailure, Suite, run_scenario, scenarios};
+use quorate_sim::course::{
+    Passed, Scenario, ScenarioFailure, Suite, run_scenario, scenarios, trace_scenario,
+};
 
 use super::course_report::{Line, print_head, to_json};
+use super::traces::{TraceArguments, seconds};
 use super::{panics, workers};
 
 /// Runs the course's scenarios.
@@ -25,6 +28,11 @@ pub(super) struct CourseArguments {
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trace: TraceArguments,
+    /// End the trace at so many seconds of virtual time
+    #[arg(long, value_name = "T", value_parser = seconds, requires = "trace")]
+    until: Option<Duration>,
 }
 
 /// What was asked for.
@@ -50,6 +58,10 @@ pub(super) fn main(arguments: &CourseArguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(crate::EXIT_USAGE));
         }
     };
+    if arguments.json && arguments.trace.is_text() {
+        eprintln!("quorate sim course: --json and --trace - both want the standard output");
+        return Ok(ExitCode::from(crate::EXIT_USAGE));
+    }
     let mut lines = Vec::new();
     let mut failed = None;
     if !arguments.json && !selection.scenarios.is_empty() {
@@ -68,6 +80,7 @@ pub(super) fn main(arguments: &CourseArguments) -> anyhow::Result<ExitCode> {
     if arguments.json {
         println!("{}", to_json(&lines, &selection.missing)?);
     }
+    draw(arguments, &selection, failed)?;
     for suite in &selection.missing {
         eprintln!(
             "quorate sim course: suite {} is not there yet",
@@ -83,6 +96,27 @@ pub(super) fn main(arguments: &CourseArguments) -> anyhow::Result<ExitCode> {
     } else {
         Ok(ExitCode::from(crate::EXIT_USAGE))
     }
+}
+
+/// Draws the first failure, or the only run. It is run again for that: the others cost nothing for it.
+fn draw(
+    arguments: &CourseArguments,
+    selection: &Selection,
+    failed: Option<(&'static Scenario, u64)>,
+) -> anyhow::Result<()> {
+    if arguments.trace.trace.is_none() {
+        return Ok(());
+    }
+    let only = match selection.scenarios[..] {
+        [scenario] if arguments.repeat == 1 => Some((scenario, arguments.seed)),
+        _ => None,
+    };
+    let Some((scenario, seed)) = failed.or(only) else {
+        eprintln!("No scenario failed, so there is no trace: name one scenario to see it.");
+        return Ok(());
+    };
+    let ((_, trace), _) = panics::in_world(|| trace_scenario(scenario, seed));
+    arguments.trace.draw(trace, arguments.until)
 }
 
 fn select(what: Option<&str>) -> Result<Selection, String> {

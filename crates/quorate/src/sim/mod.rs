@@ -2,7 +2,8 @@
 //!
 //! `run` makes worlds from seeds and judges them, `replay` shows one again, `course` runs the scenarios
 //! of the MIT 6.824 course. Everything that happens in a world follows from its seed, so a failure is
-//! told with the one command that makes it happen again, as the last line.
+//! told with the one command that makes it happen again, as the last line. Each of them takes `--trace`
+//! and draws what happened: `run` and `course` the first failure, or the one run they were asked for.
 
 mod bugs;
 mod course;
@@ -11,6 +12,7 @@ mod panics;
 mod replay;
 mod run;
 mod run_report;
+mod traces;
 mod workers;
 
 use std::process::ExitCode;
@@ -24,6 +26,8 @@ Examples:
   quorate sim course                        the course's scenarios
   quorate sim course 2C --repeat 100        one suite, a hundred times
   quorate sim course figure_8 --seed 5      one scenario
+  quorate sim replay --seed 17 --trace a.html           a page to look at in a browser
+  quorate sim replay --seed 17 --since 2 --until 3 --trace -  columns of text, of one second
   quorate sim bugs --limit-seeds 500        how many worlds find each planted bug
 
 Exit codes: 0 all is well; 1 something was found; 2 wrong arguments, or a suite that is not there yet.";

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use quorate_sim::replay_seed;
 use quorate_sim::world::World;
+use quorate_sim::{Ran, replay_seed, trace_seed};
 
+use super::traces::{TraceArguments, seconds};
 use super::{panics, run};
 
 /// Makes the world of one seed again and prints what happens.
@@ -19,19 +20,33 @@ pub(super) struct ReplayArguments {
     /// Stop at so many seconds of virtual time
     #[arg(long, value_name = "T", value_parser = seconds)]
     until: Option<Duration>,
+    #[command(flatten)]
+    trace: TraceArguments,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text
-        .trim_end_matches('s')
-        .parse()
-        .map_err(|_| format!("{text:?} is no number of seconds"))?;
-    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
-}
-
-/// Prints the plan, then a line an event.
+/// Prints the plan, then a line an event; or draws it all, if that was asked for.
 pub(super) fn main(arguments: &ReplayArguments) -> anyhow::Result<ExitCode> {
-    let ReplayArguments { seed, until } = *arguments;
+    let ReplayArguments { seed, until, .. } = *arguments;
+    let ran = match arguments.trace.trace {
+        None => in_lines(seed, until)?,
+        Some(_) => {
+            let ((ran, trace), place) = panics::in_world(|| trace_seed(seed, until));
+            arguments.trace.draw(trace, until)?;
+            ran.map_err(|failure| run::with_place(failure, place))
+        }
+    };
+    match ran {
+        Ok(Some(report)) => println!(
+            "all is well after {:?}: {} events, hash {:016x}",
+            report.simulated, report.events, report.hash
+        ),
+        Ok(None) => println!("stopped at {:?}", until.unwrap_or_default()),
+        Err(failure) => return Ok(run::verdict(Some(&failure))),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_lines(seed: u64, until: Option<Duration>) -> io::Result<Ran> {
     let mut out = BufWriter::new(io::stdout());
     writeln!(out, "seed {seed}")?;
     writeln!(out, "{:#?}", World::from_seed(seed).plan)?;
@@ -41,13 +56,5 @@ pub(super) fn main(arguments: &ReplayArguments) -> anyhow::Result<ExitCode> {
         let _ = writeln!(out, "{seconds:12.6}  {words}");
     };
     let (result, place) = panics::in_world(|| replay_seed(seed, until, Box::new(trace)));
-    match result {
-        Ok(Some(report)) => println!(
-            "all is well after {:?}: {} events, hash {:016x}",
-            report.simulated, report.events, report.hash
-        ),
-        Ok(None) => println!("stopped at {:?}", until.unwrap_or_default()),
-        Err(failure) => return Ok(run::verdict(Some(&run::with_place(failure, place)))),
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(result.map_err(|failure| run::with_place(failure, place)))
 }

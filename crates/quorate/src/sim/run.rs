@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use quorate_sim::{Failure, RunReport, run_seed};
+use quorate_sim::{Failure, RunReport, run_seed, trace_seed};
 
 use super::run_report::{Sum, print, to_json};
+use super::traces::TraceArguments;
 use super::{panics, workers};
 
 /// Worlds that are run unless it is said how many or for how long.
@@ -31,10 +32,16 @@ pub(super) struct RunArguments {
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trace: TraceArguments,
 }
 
 /// Runs worlds until one fails, or all that were asked for have passed.
 pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    if arguments.json && arguments.trace.is_text() {
+        eprintln!("quorate sim run: --json and --trace - both want the standard output");
+        return Ok(ExitCode::from(crate::EXIT_USAGE));
+    }
     let unbounded = u64::MAX - arguments.from;
     let seeds = match (arguments.seeds, arguments.minutes) {
         (Some(seeds), _) => seeds.min(unbounded),
@@ -79,7 +86,27 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     } else {
         print(&sum, elapsed);
     }
+    // What is drawn is a second run of the same seed: the others cost nothing for it.
+    let drawn = match &failure {
+        Some(failure) => Some(failure.seed),
+        None => (seeds == 1).then_some(arguments.from),
+    };
+    draw(&arguments.trace, drawn)?;
     Ok(verdict(failure.as_deref()))
+}
+
+fn draw(arguments: &TraceArguments, seed: Option<u64>) -> anyhow::Result<()> {
+    match seed {
+        _ if arguments.trace.is_none() => Ok(()),
+        None => {
+            eprintln!("No world failed, so there is no trace: `quorate sim replay` draws any one.");
+            Ok(())
+        }
+        Some(seed) => {
+            let ((_, trace), _) = panics::in_world(|| trace_seed(seed, None));
+            arguments.draw(trace, None)
+        }
+    }
 }
 
 fn run_one(seed: u64) -> Result<RunReport, Box<Failure>> {

@@ -47,6 +47,7 @@ mod real_faults;
 #[cfg(target_os = "linux")]
 mod refused_data;
 mod sim;
+mod sim_trace;
 #[cfg(target_os = "linux")]
 mod snapshots;
 #[cfg(target_os = "linux")]

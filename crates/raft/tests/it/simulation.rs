@@ -142,21 +142,43 @@ fn a_world_is_the_same_every_time() {
 
 #[test]
 fn scan_worlds() {
-    let Some(range) = std::env::var_os("SCAN") else { return };
+    let Some(range) = std::env::var_os("SCAN") else {
+        return;
+    };
     let range = range.to_string_lossy().into_owned();
     let (a, b) = range.split_once("..").unwrap();
     std::panic::set_hook(Box::new(|_| {}));
     for seed in a.parse::<u64>().unwrap()..b.parse().unwrap() {
         let result = std::panic::catch_unwind(|| {
-            let mut world = if seed >= 40_000 { World::with_leases(seed, 3 + 2 * (seed % 2)) }
-                else if seed >= 30_000 { World::with_spares(seed, 1 + seed % 5, 3) }
-                else { World::new(seed, if seed >= 20_000 { 1 + seed % 2 } else if seed >= 10_000 { 5 } else { 3 }) };
+            let mut world = if seed >= 40_000 {
+                World::with_leases(seed, 3 + 2 * (seed % 2))
+            } else if seed >= 30_000 {
+                World::with_spares(seed, 1 + seed % 5, 3)
+            } else {
+                World::new(
+                    seed,
+                    if seed >= 20_000 {
+                        1 + seed % 2
+                    } else if seed >= 10_000 {
+                        5
+                    } else {
+                        3
+                    },
+                )
+            };
             world.run_with_faults();
             world.scan_heal()
         });
         match result {
             Ok(line) => println!("SCAN {seed} {line}"),
-            Err(e) => println!("SCAN {seed} PANIC {}", e.downcast_ref::<String>().map_or(String::new(), |s| s.chars().take(150).collect::<String>().replace("\n", " "))),
+            Err(e) => println!(
+                "SCAN {seed} PANIC {}",
+                e.downcast_ref::<String>().map_or(String::new(), |s| s
+                    .chars()
+                    .take(150)
+                    .collect::<String>()
+                    .replace("\n", " "))
+            ),
         }
     }
 }

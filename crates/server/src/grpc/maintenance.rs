@@ -29,19 +29,21 @@ impl MaintenanceService {
         MaintenanceService { core }
     }
 
-    fn own_status(&self) -> StatusResponse {
+    fn own_status(&self) -> Result<StatusResponse, Status> {
         let leadership = self.core.leadership();
-        let store = self.core.store();
+        let readable = self.core.readable_store();
+        let (store, _) = readable.map_err(|error| super::status::of_request(&error))?;
         let bytes = i64::try_from(store.memory_bytes()).unwrap_or(i64::MAX);
         let revision = store.revision();
         drop(store);
         let applied = self.core.applied_index();
-        let committed = u64::try_from(self.core.metrics.committed_index.get()).unwrap_or(0);
+        let status = self.core.consensus_status();
+        let committed = status.map_or(0, |status| status.raft.commit.0);
         let errors = match leadership.leader {
             Some(_) => Vec::new(),
             None => vec!["etcdserver: no leader".to_owned()],
         };
-        StatusResponse {
+        Ok(StatusResponse {
             header: Some(header(&self.core, revision)),
             version: ETCD_VERSION.to_owned(),
             db_size: bytes,
@@ -52,7 +54,7 @@ impl MaintenanceService {
             errors,
             db_size_in_use: bytes,
             is_learner: false,
-        }
+        })
     }
 }
 
@@ -61,7 +63,7 @@ impl Maintenance for MaintenanceService {
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<SnapshotResponse, Status>> + Send>>;
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        counted(&self.core, SERVICE, "Status", Ok(self.own_status()))
+        counted(&self.core, SERVICE, "Status", self.own_status())
     }
 
     async fn alarm(

@@ -71,10 +71,10 @@ async fn status(State(core): State<Arc<Core>>) -> Response {
         .leader
         .map_or("", |leader| core.member_name(leader));
     // One moment: equal applied indexes mean equal hashes.
-    let store = core.store();
-    let (applied, revision, state_hash) =
-        (core.applied_index(), store.revision(), store.state_hash());
-    drop(store);
+    let (applied, revision, state_hash) = match core.readable_store() {
+        Ok((store, _)) => (core.applied_index(), store.revision(), store.state_hash()),
+        Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    };
     Json(json!({
         "member": core.settings.name,
         "member_id": format!("{:x}", core.identity.member_id),

@@ -52,7 +52,11 @@ pub(super) fn run(core: &Core, queues: &Queues, mut consensus: Consensus) {
         carry_out(core, queues, consensus.take_effects(now, wall_ms));
         if status_stale && now >= status_due {
             status_stale = false;
-            core.publish_status(consensus.status());
+            let status = consensus.status();
+            core.metrics
+                .committed_index
+                .set(status.raft.commit.0 as i64);
+            core.publish_status(status);
             status_due = now + STATUS_INTERVAL;
         }
     }
@@ -113,9 +117,6 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
         queues.install.send_replace(Some(wanted));
     }
     if !effects.apply.is_empty() {
-        if let Some(last) = effects.apply.last() {
-            core.metrics.committed_index.set(last.index.0 as i64);
-        }
         core.applier.push(ApplyInput::Entries(effects.apply));
     }
     for grant in effects.grant {

@@ -8,8 +8,10 @@ use prost::Message as _;
 use quorate_proto::peer;
 use quorate_raft::{Envelope, Instant, Ready};
 use quorate_replica::{PeerMessage, wire};
+use quorate_trace::MessageId;
 
 use super::network::{Network, Sent};
+use super::picture::CoursePicture;
 use super::recorder::Recorder;
 use super::server::{Server, Setup, Started, node_id};
 use crate::Random;
@@ -40,6 +42,7 @@ pub(crate) struct Delivery {
     sent: Sent,
     bytes: u64,
     frame: peer::Frame,
+    letter: Option<MessageId>,
 }
 
 pub(crate) struct Cluster {
@@ -56,11 +59,13 @@ pub(crate) struct Cluster {
     pub(crate) events: u64,
     /// Of all events: one seed, one hash.
     pub(crate) hash: u64,
+    /// Is shown what happens; never asked.
+    pub(super) picture: Option<Box<CoursePicture>>,
 }
 
 impl Cluster {
     /// So many servers, running and connected.
-    pub(crate) fn new(servers: usize, seed: u64) -> Cluster {
+    pub(super) fn new(servers: usize, seed: u64, picture: Option<Box<CoursePicture>>) -> Cluster {
         let mut cluster = Cluster {
             now: Instant::ZERO,
             random: Random::new(seed),
@@ -76,6 +81,7 @@ impl Cluster {
             broken: None,
             events: 0,
             hash: 0,
+            picture,
         };
         for server in 0..servers {
             cluster.start_server(server);
@@ -165,6 +171,8 @@ impl Cluster {
 
     /// Everything that consensus wants done now.
     fn turn(&mut self, server: usize) {
+        // Of one that just started, only now is it certain that it stays as it is.
+        self.draw_connection(server);
         let now = self.now;
         let process = self.process(server);
         process.wakes_at = None;
@@ -185,6 +193,7 @@ impl Cluster {
     }
 
     fn carry_out(&mut self, server: usize, ready: Ready) {
+        self.draw_consensus(server, &ready);
         for envelope in ready.send_now {
             self.send(server, envelope);
         }
@@ -244,11 +253,18 @@ impl Cluster {
         for frame in wire::encode_messages(vec![PeerMessage::Raft(envelope.message)]) {
             let bytes = frame.encoded_len() as u64;
             let sent = self.network.count(from, to, &call, bytes);
+            let letter = self.draw_sent(from, to, &call);
             let is_enabled = self.servers[from].is_connected
                 && self.servers[to].is_connected
                 && self.servers[to].process.is_some();
             let delay = self.network.delay(sent, &mut self.random);
             let (true, Some(delay)) = (is_enabled, delay) else {
+                let why = match () {
+                    () if is_enabled => "dropped",
+                    () if self.servers[to].process.is_none() => "no one there",
+                    () => "cut off",
+                };
+                self.draw_arrival(letter, Some(why));
                 continue;
             };
             let to_life = self.servers[to].life;
@@ -259,6 +275,7 @@ impl Cluster {
                 sent,
                 bytes,
                 frame,
+                letter,
             };
             self.after(delay, Event::Deliver(Box::new(delivery)));
         }
@@ -272,10 +289,12 @@ impl Cluster {
             sent,
             bytes,
             frame,
+            letter,
         } = delivery;
         if !self.lives(to, to_life) {
-            return;
+            return self.draw_arrival(letter, Some("no one there"));
         }
+        self.draw_arrival(letter, None);
         self.absorb(u64::from(frame.checksum));
         self.network.arrived(from, to, sent, bytes);
         let (_, messages) = wire::decode_frame(&frame).expect("what we encode is sound");
@@ -300,6 +319,7 @@ impl Cluster {
             self.turn(server);
         }
         let started = self.process(server).propose(now, command)?;
+        self.draw_proposal(server, started.index);
         self.wake(server);
         Some(started)
     }
@@ -309,12 +329,14 @@ impl Cluster {
         self.servers[server].is_connected = false;
         self.network.crashed(server);
         self.servers[server].crash(seed);
+        self.draw_crash(server);
     }
 
     /// Starts a server that is down; it is not connected yet.
     pub(crate) fn start_server(&mut self, server: usize) {
         let (seed, now) = (self.random.next(), self.now);
-        self.servers[server].start(server, &self.setup, now, seed);
+        let log = self.servers[server].start(server, &self.setup, now, seed);
+        self.draw_start(server, log);
         self.recorder.started(server);
         self.wake(server);
     }

@@ -93,12 +93,18 @@ impl Lab {
 
     /// Cuts all links from and to a server.
     pub(crate) fn disconnect(&self, server: usize) {
-        self.executor.cluster.borrow_mut().servers[server].is_connected = false;
+        self.set_connected(server, false);
     }
 
     /// Joins a server with all that are connected.
     pub(crate) fn connect(&self, server: usize) {
-        self.executor.cluster.borrow_mut().servers[server].is_connected = true;
+        self.set_connected(server, true);
+    }
+
+    fn set_connected(&self, server: usize, is_connected: bool) {
+        let mut cluster = self.executor.cluster.borrow_mut();
+        cluster.servers[server].is_connected = is_connected;
+        cluster.draw_connection(server);
     }
 
     pub(crate) fn is_connected(&self, server: usize) -> bool {
@@ -136,7 +142,12 @@ impl Lab {
     }
 
     pub(crate) fn set_unreliable(&self, is_unreliable: bool) {
-        self.executor.cluster.borrow_mut().network.is_unreliable = is_unreliable;
+        let mut cluster = self.executor.cluster.borrow_mut();
+        cluster.network.is_unreliable = is_unreliable;
+        cluster.draw_note(match is_unreliable {
+            true => "the network is unreliable: it delays, and loses a tenth",
+            false => "the network is reliable",
+        });
     }
 
     pub(crate) fn set_long_reordering(&self, reorders: bool) {

@@ -36,6 +36,7 @@ mod cluster;
 mod executor;
 mod lab;
 mod network;
+mod picture;
 mod recorder;
 mod scenario;
 mod server;
@@ -46,4 +47,6 @@ mod suite_2c;
 mod tests;
 
 pub use baseline::Baseline;
-pub use scenario::{Passed, Scenario, ScenarioFailure, Suite, run_scenario, scenarios};
+pub use scenario::{
+    Passed, Scenario, ScenarioFailure, Suite, run_scenario, scenarios, trace_scenario,
+};

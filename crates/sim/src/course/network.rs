@@ -183,6 +183,7 @@ mod tests {
             last_index: LogIndex(0),
             last_term: Term(0),
             pre: false,
+            transfer: false,
         };
         let sent = network.count(0, 1, &vote, 10);
         network.arrived(0, 1, sent, 10);

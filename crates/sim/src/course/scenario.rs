@@ -8,11 +8,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use quorate_raft::Instant;
+use quorate_trace::Trace;
 
 use super::baseline::Baseline;
 use super::cluster::Cluster;
 use super::executor::{Executor, Stopped};
 use super::lab::{Failed, Lab, Verdict};
+use super::picture::CoursePicture;
 use super::{suite_2a, suite_2b, suite_2c};
 use crate::failure::words_of;
 
@@ -160,11 +162,50 @@ impl fmt::Display for ScenarioFailure {
 /// # Errors
 /// What it demanded and did not get. A panic of the core is caught and told so.
 pub fn run_scenario(scenario: &Scenario, seed: u64) -> Result<Passed, Box<ScenarioFailure>> {
-    let made = catch_unwind(|| Cluster::new(scenario.servers, seed));
-    let cluster =
-        made.map_err(|panic| failure(Duration::ZERO, words_of(&*panic), String::new()))?;
+    run(scenario, seed, false).0
+}
+
+/// Runs a scenario once as [`run_scenario`] does, with a picture of all that happens; none if it
+/// fails before its first event. The run is the same as without.
+pub fn trace_scenario(
+    scenario: &Scenario,
+    seed: u64,
+) -> (Result<Passed, Box<ScenarioFailure>>, Option<Trace>) {
+    run(scenario, seed, true)
+}
+
+fn run(
+    scenario: &Scenario,
+    seed: u64,
+    is_drawn: bool,
+) -> (Result<Passed, Box<ScenarioFailure>>, Option<Trace>) {
+    let picture = is_drawn.then(|| Box::new(CoursePicture::new(scenario, seed)));
+    let made = catch_unwind(AssertUnwindSafe(|| {
+        Cluster::new(scenario.servers, seed, picture)
+    }));
+    let cluster = match made {
+        Ok(cluster) => cluster,
+        Err(panic) => {
+            let failed = failure(Duration::ZERO, words_of(&*panic), String::new());
+            return (Err(failed), None);
+        }
+    };
     let executor = Executor::new(cluster);
-    let lab = Lab::new(Rc::clone(&executor));
+    let result = run_on(&executor, scenario);
+    let drawn = executor
+        .cluster
+        .try_borrow_mut()
+        .ok()
+        .and_then(|mut cluster| {
+            let (now, drawn) = (cluster.now, cluster.picture.take()?);
+            let failure = result.as_ref().err().map(|failure| failure.what.as_str());
+            Some(drawn.picture.finish(now, failure))
+        });
+    (result, drawn)
+}
+
+fn run_on(executor: &Rc<Executor>, scenario: &Scenario) -> Result<Passed, Box<ScenarioFailure>> {
+    let lab = Lab::new(Rc::clone(executor));
     let steps = scenario.steps;
     let ran = catch_unwind(AssertUnwindSafe(|| {
         executor.run(async move { steps(lab).await }, LIMIT)

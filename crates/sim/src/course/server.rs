@@ -6,7 +6,10 @@ use quorate_raft::{
     Accepted, Config, Entry, Envelope, Fetch, HardState, Instant, LogIndex, NodeId, Payload, Raft,
     Restored, Role, Term, Write, WriteId,
 };
+use quorate_trace::Run;
 use quorate_wal::{Batch, Identity, Options, Reader, Recovered, Writer};
+
+use crate::picture::runs_of;
 
 /// Small, so that logs of a few hundred entries change segments.
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -91,8 +94,8 @@ impl Server {
         self.disk.crash(Crash::Random(seed));
     }
 
-    /// Starts a process on what is on the disk.
-    pub(crate) fn start(&mut self, server: usize, of: &Setup, now: Instant, seed: u64) {
+    /// Starts a process on what is on the disk; gives the log that it finds there.
+    pub(crate) fn start(&mut self, server: usize, of: &Setup, now: Instant, seed: u64) -> Vec<Run> {
         assert!(self.process.is_none(), "it runs already");
         self.life += 1;
         let mut options = Options::new(Identity {
@@ -108,11 +111,14 @@ impl Server {
         config.seed = seed;
         config.empty_entry_on_election = of.empty_entry_on_election;
         let mut commands = CommandCounts::default();
+        let mut log = Vec::new();
         let (first, last) = (opened.recovered.first_index, opened.recovered.last_index);
         if first <= last {
             let read = opened.reader.read(first, last, usize::MAX);
             for entry in read.expect("what was recovered can be read") {
-                commands.push(&entry_from_log(entry));
+                let entry = entry_from_log(entry);
+                commands.push(&entry);
+                log.extend(runs_of(&[entry]));
             }
         }
         self.process = Some(Process {
@@ -128,6 +134,7 @@ impl Server {
             wake_token: 0,
             commands,
         });
+        log
     }
 }
 

@@ -53,7 +53,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         match self {
             Outcome::Acknowledged(_) => "took effect".to_owned(),
             Outcome::ReadAt(revision) => format!("read at revision {revision}"),
@@ -181,6 +181,7 @@ impl World {
             outcome: None,
         });
         self.note(|_| format!("operation {op} at n{}: {asked:?}", node + 1));
+        self.draw_asked(op);
         self.after(REQUEST_TIMEOUT + SLACK, Event::Overdue { op });
         op
     }
@@ -340,6 +341,7 @@ impl World {
         if let Some(words) = words {
             self.note(|_| format!("operation {op} {words}"));
         }
+        self.draw_ended(op);
         self.absorb(op as u64);
         if let Some(client) = self.ops[op].client {
             let pause = self.random.micros(100, 2_000 * self.plan.think_ms);

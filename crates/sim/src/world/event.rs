@@ -2,6 +2,7 @@
 
 use quorate_proto::peer;
 
+use super::picture::Letters;
 use super::snapshots::Part;
 
 /// Members are named by their position. A `life` is that of the process which the event is for.
@@ -62,6 +63,7 @@ pub(crate) enum Event {
         to_life: u64,
         /// On the heap, so that the queue moves small things.
         frame: Box<peer::Frame>,
+        letters: Letters,
     },
     Dial {
         from: usize,

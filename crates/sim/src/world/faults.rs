@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use quorate_disk::Crash;
+use quorate_trace::FaultKind;
 
 use super::World;
 use super::event::Event;
@@ -36,6 +37,9 @@ impl World {
                 if node != other {
                     self.inject(Fault::OneWayCut, Some(node));
                     self.network.blocked.insert((node, other));
+                    let label = format!("nothing passes from n{} to n{}", node + 1, other + 1);
+                    let sides = vec![vec![node], vec![other]];
+                    self.draw_cut(vec![(node, other)], sides, &label);
                     self.after(lasts, Event::FaultEnds { node });
                 }
             }
@@ -45,6 +49,8 @@ impl World {
                 self.inject(Fault::ClockJumped, Some(node));
                 let skew = self.random.below(7_200_000) as i64 - 3_600_000;
                 self.members[node].wall_skew_ms = skew;
+                let label = format!("its wall clock jumps to {skew:+} ms");
+                self.draw_struck(FaultKind::Clock, node, &label);
             }
             _ => {
                 if self.random.percent(30) {
@@ -86,7 +92,11 @@ impl World {
         let side = self.random.next();
         let apart = |(from, to): &(usize, usize)| (side >> from ^ side >> to) & 1 == 1;
         let all = (0..nodes).flat_map(|a| (0..nodes).map(move |b| (a, b)));
-        self.network.blocked.extend(all.filter(apart));
+        let cut: Vec<(usize, usize)> = all.filter(apart).collect();
+        self.network.blocked.extend(cut.iter().copied());
+        let sides = (0..nodes).partition(|node| side >> node & 1 == 0);
+        let (one, other): (Vec<usize>, Vec<usize>) = sides;
+        self.draw_cut(cut, vec![one, other], "the network is split");
         for node in 0..nodes {
             self.after(lasts, Event::FaultEnds { node });
         }
@@ -94,6 +104,7 @@ impl World {
 
     fn lose_links(&mut self, node: usize) {
         self.inject(Fault::LinksLost, Some(node));
+        self.draw_struck(FaultKind::Network, node, "links lost");
         for to in 0..self.members.len() {
             if to != node && self.random.percent(70) {
                 self.lose_link(node, to, Duration::from_millis(20));
@@ -107,6 +118,7 @@ impl World {
         let leader = self.leader().filter(|_| often);
         let node = leader.unwrap_or(node);
         self.members[node].paused_until = self.now + 2 * lasts;
+        self.draw_pause(node);
         if !self.random.percent(50) {
             self.inject(Fault::ProcessPaused, Some(node));
             return;
@@ -121,7 +133,14 @@ impl World {
     /// Nothing passes to or from the node any more; unless the world has been healed meanwhile.
     pub(super) fn on_cut_off(&mut self, node: usize) {
         if self.chaos {
-            self.network.isolate(node, self.members.len());
+            let nodes = self.members.len();
+            self.network.isolate(node, nodes);
+            let others: Vec<usize> = (0..nodes).filter(|other| *other != node).collect();
+            let both = others
+                .iter()
+                .flat_map(|other| [(node, *other), (*other, node)]);
+            let (cut, label) = (both.collect(), format!("n{} is cut off", node + 1));
+            self.draw_cut(cut, vec![vec![node], others], &label);
         }
     }
 
@@ -130,6 +149,7 @@ impl World {
         self.network
             .blocked
             .retain(|(from, to)| *from != node && *to != node);
+        self.draw_cuts_ended();
         // A transport that was cut off for long has given up its links.
         if self.random.percent(50) {
             for other in (0..nodes).filter(|other| *other != node) {
@@ -157,6 +177,7 @@ impl World {
         self.chaos = false;
         self.load = false;
         self.network.blocked.clear();
+        self.draw_healed();
         for node in 0..self.members.len() {
             self.members[node].wall_skew_ms = 0;
             self.members[node].paused_until = self.now;

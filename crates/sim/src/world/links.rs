@@ -7,6 +7,7 @@ use quorate_raft::{Instant, NodeId};
 use quorate_replica::{HIGHEST_PROTOCOL_VERSION, PeerMessage, wire};
 
 use super::event::Event;
+use super::picture::Letters;
 use super::{Input, World};
 use crate::tally::{Fault, Rare, sometimes};
 
@@ -49,17 +50,20 @@ impl World {
             messages.retain(|message| filter(from, to, message));
         }
         for frame in wire::encode_messages(messages) {
-            self.transmit(from, to, frame);
+            let letters = self.draw_frame(from, to, &frame);
+            self.transmit(from, to, frame, letters);
         }
     }
 
-    fn transmit(&mut self, from: usize, to: usize, frame: peer::Frame) {
+    fn transmit(&mut self, from: usize, to: usize, frame: peer::Frame, letters: Letters) {
         let lost = self.chaos && self.random.percent(self.plan.loss_percent);
         if lost {
             self.tally.injected(Fault::FrameLost);
         }
         if lost || !self.network.passes(from, to) {
             self.note(|_| format!("n{} ─╳ n{}: a frame is lost", from + 1, to + 1));
+            let why = if lost { "dropped" } else { "cut off" };
+            self.draw_arrival(&letters, Some(why));
             return;
         }
         let twice = self.chaos && self.random.percent(self.plan.duplication_percent);
@@ -68,10 +72,11 @@ impl World {
             self.tally.injected(Fault::FrameDuplicated);
             let late = self.random.micros(0, 400_000);
             let arrival = self.arrival(from, to) + late;
-            self.deliver_at(arrival, from, to, frame.clone());
+            let second = self.draw_second(&letters);
+            self.deliver_at(arrival, (from, to), frame.clone(), second);
         }
         let arrival = self.arrival(from, to);
-        self.deliver_at(arrival, from, to, frame);
+        self.deliver_at(arrival, (from, to), frame, letters);
     }
 
     fn arrival(&mut self, from: usize, to: usize) -> Instant {
@@ -90,7 +95,13 @@ impl World {
         arrival
     }
 
-    fn deliver_at(&mut self, arrival: Instant, from: usize, to: usize, frame: peer::Frame) {
+    fn deliver_at(
+        &mut self,
+        arrival: Instant,
+        (from, to): (usize, usize),
+        frame: peer::Frame,
+        letters: Letters,
+    ) {
         let to_life = self.members[to].life;
         self.at(
             arrival,
@@ -99,14 +110,26 @@ impl World {
                 to,
                 to_life,
                 frame: Box::new(frame),
+                letters,
             },
         );
     }
 
-    pub(super) fn on_deliver(&mut self, from: usize, to: usize, to_life: u64, frame: &peer::Frame) {
-        if !self.network.passes(from, to) || self.alive(to, to_life).is_none() {
-            return;
+    pub(super) fn on_deliver(
+        &mut self,
+        from: usize,
+        to: usize,
+        to_life: u64,
+        frame: &peer::Frame,
+        letters: &Letters,
+    ) {
+        if !self.network.passes(from, to) {
+            return self.draw_arrival(letters, Some("cut off"));
         }
+        if self.alive(to, to_life).is_none() {
+            return self.draw_arrival(letters, Some("no one there"));
+        }
+        self.draw_arrival(letters, None);
         let (handshake, messages) = wire::decode_frame(frame).expect("what we encode is sound");
         assert!(handshake.is_none());
         let is_refusal = |message: &_| matches!(message, PeerMessage::ForwardRefused { .. });

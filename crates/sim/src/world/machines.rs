@@ -111,6 +111,7 @@ impl World {
     }
 
     fn carry_out(&mut self, node: usize, life: u64, effects: Effects) {
+        self.draw_consensus(node, &effects);
         if let Some(state) = effects.state {
             self.note_leadership(node, &state, &effects);
         }
@@ -340,6 +341,7 @@ impl World {
         }
         sometimes!(self.tally, Rare::RequestSeenTwice, seen_twice);
         sometimes!(self.tally, Rare::CommandInSteps, in_steps);
+        self.draw_applied(node);
         self.judge_applied(node);
         self.take_snapshot_if_due(node, life);
         if self.alive(node, life).is_none() {
@@ -376,16 +378,16 @@ impl World {
     pub fn crash(&mut self, node: usize, how: Crash<'_>) {
         let member = &mut self.members[node];
         member.disk.crash(how);
-        self.bury(node);
+        self.bury(node, "power cut");
     }
 
     /// `kill -9`: what was written is still in the page cache.
     pub fn kill(&mut self, node: usize) {
         self.members[node].disk.kill_process();
-        self.bury(node);
+        self.bury(node, "killed");
     }
 
-    fn bury(&mut self, node: usize) {
+    fn bury(&mut self, node: usize, label: &str) {
         let Some(process) = self.members[node].process.take() else {
             return;
         };
@@ -393,6 +395,7 @@ impl World {
         let majority_down = 2 * up.count() <= self.members.len() && self.members.len() > 1;
         sometimes!(self.tally, Rare::MajorityDown, majority_down);
         self.note(|_| format!("n{} is down", node + 1));
+        self.draw_crash(node, label);
         let reads = process.read_batches.into_values().flatten();
         let cut_off: Vec<usize> = process
             .answers

@@ -8,7 +8,7 @@
 //! - `clients`: what is asked, and what must then be true of the answers.
 //! - `faults`: what goes wrong.
 //! - `judge`: what must be true of the nodes.
-//! - `trace`: all of it in words.
+//! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
 //! [`World::from_seed`] draws everything; [`World::quiet`] is for tests that make their own trouble.
 
@@ -20,6 +20,7 @@ mod links;
 mod machines;
 mod network;
 mod node;
+mod picture;
 mod plan;
 mod snapshots;
 mod trace;
@@ -81,6 +82,8 @@ pub struct World {
     pub tally: Tally,
     /// Hears of each event as it happens.
     pub(crate) trace: Option<Trace>,
+    /// Is shown what happens; never asked.
+    pub(crate) picture: Option<Box<picture::WorldPicture>>,
     /// The world ends here, in the midst of whatever it does.
     pub(crate) stop_at: Option<Instant>,
 }
@@ -96,15 +99,28 @@ impl World {
     pub fn from_seed(seed: u64) -> World {
         let mut random = Random::new(seed);
         let plan = Plan::from_seed(&mut random);
-        World::new(plan, random, true)
+        World::new(plan, random, true, None)
+    }
+
+    /// The same world, with a picture of it from its first moment.
+    pub(crate) fn drawn_from_seed(seed: u64) -> World {
+        let mut random = Random::new(seed);
+        let plan = Plan::from_seed(&mut random);
+        let picture = Box::new(picture::WorldPicture::new(seed, &plan));
+        World::new(plan, random, true, Some(picture))
     }
 
     /// A world of so many nodes in which nothing goes wrong unless a test makes it.
     pub fn quiet(nodes: usize) -> World {
-        World::new(Plan::quiet(nodes), Random::new(1), false)
+        World::new(Plan::quiet(nodes), Random::new(1), false, None)
     }
 
-    pub(crate) fn new(plan: Plan, random: Random, chaos: bool) -> World {
+    fn new(
+        plan: Plan,
+        random: Random,
+        chaos: bool,
+        picture: Option<Box<picture::WorldPicture>>,
+    ) -> World {
         let nodes = plan.nodes;
         let members = (1..=nodes as u64).map(|id| Member {
             id: NodeId(id),
@@ -131,6 +147,7 @@ impl World {
             filter: None,
             tally: Tally::default(),
             trace: None,
+            picture,
             stop_at: None,
         };
         for node in 0..nodes {
@@ -184,6 +201,7 @@ impl World {
         sometimes!(self.tally, Rare::RestartWithEntries, last_index.0 > 0);
         sometimes!(self.tally, Rare::TornTailCut, !notes.is_empty());
         self.members[node].process = Some(process);
+        self.draw_start(node);
         self.note(|_| format!("n{} starts; its log ends at {last_index}", node + 1));
         self.judge.started(node);
         for to in (0..self.members.len()).filter(|to| *to != node) {
@@ -267,9 +285,10 @@ impl World {
                 to,
                 to_life,
                 frame,
+                letters,
             } => {
                 self.absorb(u64::from(frame.checksum));
-                self.on_deliver(from, to, to_life, &frame);
+                self.on_deliver(from, to, to_life, &frame, &letters);
             }
             Event::Dial { from, life, to } => self.on_dial(from, life, to),
             Event::LinkDown {

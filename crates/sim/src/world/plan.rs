@@ -75,6 +75,24 @@ impl Plan {
         }
     }
 
+    /// What is most worth knowing, in a sentence.
+    pub(crate) fn in_words(&self) -> String {
+        let snapshots = match self.snapshot_log_bytes {
+            u64::MAX => "no snapshots".to_owned(),
+            bytes => format!("a snapshot after {bytes} bytes of log"),
+        };
+        format!(
+            "{} nodes and {} clients; a message takes up to {} µs, {} % are lost and {} % come \
+             twice; a write to disk takes up to {} µs; {snapshots}.",
+            self.nodes,
+            self.clients,
+            self.latency_us,
+            self.loss_percent,
+            self.duplication_percent,
+            self.disk_us
+        )
+    }
+
     pub(crate) fn from_seed(random: &mut Random) -> Plan {
         let sometimes = |random: &mut Random, percent, most| {
             if random.percent(percent) {

@@ -33,6 +33,20 @@ pub(crate) enum Part {
     Chunk(Chunk),
 }
 
+/// What arrives of a snapshot, for the picture.
+fn words_of_part(part: &Part) -> String {
+    match part {
+        Part::Description(id) => {
+            let (bytes, chunks) = (id.bytes, id.chunk_count());
+            format!("the snapshot has {bytes} bytes, in {chunks} chunks")
+        }
+        Part::Chunk(chunk) => {
+            let (number, bytes) = (chunk.number + 1, chunk.data.len());
+            format!("chunk {number} arrives, {bytes} bytes")
+        }
+    }
+}
+
 impl World {
     /// Takes a snapshot if one is due. The applier is between two steps.
     pub(super) fn take_snapshot_if_due(&mut self, node: usize, life: u64) {
@@ -113,6 +127,10 @@ impl World {
         if let Some(wanted) = process.snapshots.wanted.take() {
             let files = process.files.clone();
             process.snapshots.puller = Some(SnapshotPuller::new(files, wanted));
+            let InstallWanted { from, index, .. } = wanted;
+            self.draw_note(node, |_| {
+                format!("asks n{from} for its snapshot through {index}")
+            });
             self.after(delay, Event::PullAsk { node, life });
         }
     }
@@ -164,10 +182,14 @@ impl World {
     }
 
     pub(super) fn on_pull_arrived(&mut self, node: usize, life: u64, part: Part) {
-        let Some(process) = self.alive(node, life) else {
+        let pulls = self
+            .alive(node, life)
+            .is_some_and(|process| process.snapshots.puller.is_some());
+        if !pulls {
             return;
-        };
-        let Some(puller) = &mut process.snapshots.puller else {
+        }
+        self.draw_note(node, |_| words_of_part(&part));
+        let Some(puller) = &mut self.process_mut(node).snapshots.puller else {
             return;
         };
         let described = matches!(part, Part::Description(_));
@@ -182,14 +204,16 @@ impl World {
                 self.after(Duration::ZERO, Event::PullAsk { node, life });
             }
             Ok(PullProgress::Done(meta)) => {
-                process.snapshots.puller = None;
+                self.process_mut(node).snapshots.puller = None;
                 let index = meta.index;
                 self.note(|_| format!("n{} has pulled the snapshot at {index}", node + 1));
+                self.draw_note(node, |_| format!("has all of the snapshot through {index}"));
                 self.tell(node, Input::Installed(meta));
                 self.pull_what_is_wanted(node, life);
             }
             Err(SnapshotContentError::File(WalError::ChunkRefused { .. })) => {
                 self.tally.reached(Rare::ChunkRefused);
+                self.draw_note(node, |_| "refuses the chunk: bad checksum".to_owned());
                 self.after(Duration::ZERO, Event::PullAsk { node, life });
             }
             Err(error) => self.power_failed(node, &error),
@@ -201,6 +225,7 @@ impl World {
             return;
         };
         process.snapshots.puller = None;
+        self.draw_note(node, |_| "no answer: the pull is broken off".to_owned());
         self.tell(node, Input::InstallFailed);
         self.pull_what_is_wanted(node, life);
     }
@@ -224,6 +249,9 @@ impl World {
         self.tally.reached(Rare::SnapshotInstalled);
         let index = meta.index;
         self.note(|_| format!("n{} is at {index} by a snapshot", node + 1));
+        self.draw_note(node, |_| {
+            format!("its store is now the snapshot's, through {index}")
+        });
         for answer in answers {
             self.answer(node, answer.sequence, answer.result);
         }

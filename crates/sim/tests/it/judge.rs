@@ -30,6 +30,7 @@ fn forget(world: &mut World, node: usize) {
         last_index: LogIndex(0),
         last_term: Term(0),
         pre: false,
+        transfer: false,
     };
     let from = world.members[(node + 1) % 3].id;
     world.tell(node, Input::Received(from, vec![PeerMessage::Raft(news)]));

@@ -7,3 +7,4 @@ mod course_2c;
 mod determinism;
 mod judge;
 mod rare_states;
+mod tracing;

@@ -11,6 +11,7 @@ pub(crate) fn of_message(message: &Message) -> (&'static str, u64, String) {
             last_index,
             last_term,
             pre,
+            ..
         } => {
             let kind = if *pre {
                 "RequestPreVote"

@@ -53,14 +53,23 @@ pub(super) fn of_changes<'a>(
             }
             What::Role {
                 role, term, leader, ..
-            } => lines.push(of_role(*role, *term, *leader, names)),
+            } => lines.push(of_role(*role, *term, *leader, before, names)),
             What::Vote {
                 term, candidate, ..
             } => {
                 let name = of_server(*candidate, names);
                 lines.push((format!("votes {name} t{term}"), Style::of_term(*term)));
             }
-            What::Log { .. } => log_changed = true,
+            What::Log { keep, .. } => {
+                log_changed = true;
+                let (first, last) = (keep + 1, before.last_index());
+                let cut = match last.checked_sub(first) {
+                    None => continue,
+                    Some(0) => format!("✂ cuts entry {last}"),
+                    Some(_) => format!("✂ cuts {first}-{last}"),
+                };
+                lines.push((cut, Style::ALARM));
+            }
             What::Commit { .. } => log_changed |= before.commit != after.commit,
             What::SnapshotTaken { index, .. } => {
                 lines.push((format!("▣ snapshot 1-{index}"), Style::BOLD));
@@ -79,7 +88,13 @@ pub(super) fn of_changes<'a>(
     lines
 }
 
-fn of_role(role: Role, term: u64, leader: Option<usize>, names: &[String]) -> Words {
+fn of_role(
+    role: Role,
+    term: u64,
+    leader: Option<usize>,
+    before: &ServerState,
+    names: &[String],
+) -> Words {
     let mut style = Style::of_term(term);
     let words = match (role, leader) {
         (Role::Leader, _) => {
@@ -92,7 +107,12 @@ fn of_role(role: Role, term: u64, leader: Option<usize>, names: &[String]) -> Wo
             let name = of_server(leader, names);
             format!("follows {name} t{term}")
         }
-        (Role::Follower, None) => format!("new term t{term}"),
+        (Role::Follower, None) => match before.role {
+            Role::Leader => format!("steps down t{term}"),
+            _ if before.term != term => format!("new term t{term}"),
+            Role::Follower => format!("lost its leader t{term}"),
+            Role::Candidate | Role::PreCandidate => format!("gives up t{term}"),
+        },
     };
     (words, style)
 }

@@ -97,3 +97,19 @@ fn messages_that_nobody_ends_are_forgotten_in_time() {
 fn a_trace_of_everything_fits_the_defaults() {
     assert_eq!(everything().dropped, 0);
 }
+
+#[test]
+fn a_piece_of_a_trace_begins_with_what_came_before_it() {
+    let all = busy(Limits::default());
+    let (before, piece) = (
+        all.clone().between(0, 20 * MS),
+        all.clone().between(20 * MS, 30 * MS),
+    );
+    assert_eq!(piece.start, outcome(&before));
+    assert_eq!(outcome(&piece), outcome(&all.clone().between(0, 30 * MS)));
+    let times = piece.events.iter().map(|event| event.at);
+    assert!(times.clone().all(|at| (20 * MS..30 * MS).contains(&at)));
+    assert_eq!(piece.left_out, before.events.len() as u64);
+    assert!(render_text(&piece, 100, false).contains("as was asked"));
+    assert_eq!(all.clone().between(0, u64::MAX), all);
+}

@@ -311,9 +311,18 @@ impl World {
             Event::Deliver { from, to, message } => {
                 if self.is_up(to, None) && !self.cut.contains(&(from, to)) {
                     let now = self.local(to);
-                    if self.healed && std::env::var_os("TRACE").is_some() && matches!(message, Message::RequestVote{..}|Message::Vote{..}) {
+                    if self.healed
+                        && std::env::var_os("TRACE").is_some()
+                        && matches!(message, Message::RequestVote { .. } | Message::Vote { .. })
+                    {
                         let st = self.machine(to).status();
-                        println!("TRACE {} {from}->{to} (term {} vote {:?} {:?}) {message:?}", self.now/1000, st.term, st.vote, st.role);
+                        println!(
+                            "TRACE {} {from}->{to} (term {} vote {:?} {:?}) {message:?}",
+                            self.now / 1000,
+                            st.term,
+                            st.vote,
+                            st.role
+                        );
                     }
                     let result = self.machine(to).receive(now, from, message.clone());
                     self.judge_refusal(to, from, &message, &result);

@@ -11,13 +11,25 @@ impl World {
     pub(in super::super) fn scan_heal(&mut self) -> String {
         let start = self.now;
         self.heal_and_expect_progress();
-        format!("{:.2} pv {} cq {} lr {}", (self.now - start) as f64 / (150 * MILLISECOND) as f64, self.config.pre_vote, self.config.check_quorum, self.config.lease_reads)
+        format!(
+            "{:.2} pv {} cq {} lr {}",
+            (self.now - start) as f64 / (150 * MILLISECOND) as f64,
+            self.config.pre_vote,
+            self.config.check_quorum,
+            self.config.lease_reads
+        )
     }
     /// Mends everything; then a leader must be elected, proposals committed everywhere, and
     /// reads granted on every node, in bounded time.
     pub(in super::super) fn heal_and_expect_progress(&mut self) {
         self.healed = true;
-        if std::env::var_os("TRACE").is_some() { println!("TRACE CONFIG {:?} nature cq {}", self.config, self.now/1000); }
+        if std::env::var_os("TRACE").is_some() {
+            println!(
+                "TRACE CONFIG {:?} nature cq {}",
+                self.config,
+                self.now / 1000
+            );
+        }
         self.cut.clear();
         let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
         for id in &ids {
@@ -32,7 +44,8 @@ impl World {
         }
         let proposals_before = self.judge.committed.len();
         let granted_before = self.granted;
-        let deadline = self.now + HEALED_NANOS * std::env::var("HEAL_TIMES").map_or(1, |w| w.parse::<u64>().unwrap());
+        let deadline = self.now
+            + HEALED_NANOS * std::env::var("HEAL_TIMES").map_or(1, |w| w.parse::<u64>().unwrap());
         self.run_until(deadline, |world| {
             world.judge.committed.len() > proposals_before + 50
                 && world.granted > granted_before + 20
