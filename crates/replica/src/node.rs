@@ -41,6 +41,8 @@ pub struct NodeSettings {
     pub empty_entry_on_election: bool,
     /// Bytes of entries that are kept in memory; the usual if none. Older ones are read back.
     pub memory_log_bytes: Option<usize>,
+    /// Bytes of entries in one message to a peer; the usual if none.
+    pub append_bytes: Option<usize>,
     /// For election timeouts.
     pub seed: u64,
     /// The size of the log's segments, in bytes; the log's own default if none.
@@ -162,6 +164,9 @@ fn raft_config(settings: &NodeSettings) -> Config {
     config.empty_entry_on_election = settings.empty_entry_on_election;
     if let Some(bytes) = settings.memory_log_bytes {
         config.max_memory_log_bytes = bytes;
+    }
+    if let Some(bytes) = settings.append_bytes {
+        config.max_append_bytes = bytes;
     }
     config.seed = settings.seed;
     config

@@ -215,6 +215,7 @@ fn node_settings(settings: &ServerSettings, identity: &MemberIdentity) -> NodeSe
         pre_vote: settings.pre_vote,
         empty_entry_on_election: true,
         memory_log_bytes: None,
+        append_bytes: None,
         seed: u64::from(identity.boot_nonce),
         segment_bytes: None,
         snapshot_log_bytes: settings.snapshot_log_bytes,

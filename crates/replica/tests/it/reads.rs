@@ -29,7 +29,7 @@ fn a_granted_read_waits_until_its_index_has_been_applied() {
         let progress = node.applier.step(&mut node.store, 10).unwrap();
         progress.released.iter().map(|id| id.0).collect::<Vec<_>>()
     };
-    assert_eq!(step(None, Some((1, 2))), []);
+    assert_eq!(step(None, Some((1, 2))), Vec::<u64>::new());
     assert_eq!(
         step(Some(1), Some((2, 1))),
         [2],

@@ -16,9 +16,10 @@ impl World {
             return;
         }
         let nodes = self.members.len() as u64;
-        let node = self.random.below(nodes) as usize;
+        let node = self.whom();
         let other = self.random.below(nodes) as usize;
-        let lasts = self.random.micros(20_000, 1_500_000);
+        let longest = self.random.pick(&[30_000, 1_500_000, 1_500_000]);
+        let lasts = self.random.micros(1_000, longest);
         match self.random.below(12) {
             0 => self.cut_power(node, lasts),
             1 => {
@@ -58,8 +59,23 @@ impl World {
                 }
             }
         }
-        let pause = self.random.micros(1_000, 2_000 * self.plan.fault_every_ms);
+        self.struck = node;
+        let longest = match self.random.percent(self.plan.burst_percent) {
+            true => 40_000,
+            false => 2_000 * self.plan.fault_every_ms,
+        };
+        let pause = self.random.micros(1_000, longest);
         self.after(pause, Event::Fault);
+    }
+
+    /// Whom a fault strikes: anyone, who leads, or whom the last one struck.
+    fn whom(&mut self) -> usize {
+        let anyone = self.random.below(self.members.len() as u64) as usize;
+        if self.random.percent(self.plan.leader_percent) {
+            return self.leader().unwrap_or(anyone);
+        }
+        let again = self.random.percent(self.plan.burst_percent / 2);
+        if again { self.struck } else { anyone }
     }
 
     fn inject(&mut self, fault: Fault, node: Option<usize>) {

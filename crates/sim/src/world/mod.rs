@@ -41,10 +41,8 @@ pub use plan::Plan;
 use crate::tally::{Rare, sometimes};
 use crate::{Random, Tally};
 
-/// How often a leader of these worlds is heard.
+/// How often a leader of a quiet world is heard.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
-/// How long a leader of these worlds may be silent, at least.
-pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Far more than any world handles that makes progress.
 const MOST_EVENTS: u64 = 20_000_000;
@@ -72,6 +70,8 @@ pub struct World {
     pub(crate) chaos: bool,
     /// Whether the clients still ask.
     pub(crate) load: bool,
+    /// Whom the last fault struck.
+    pub(crate) struck: usize,
     /// Events handled.
     pub events: u64,
     /// Of all events so far: equal seeds give equal hashes.
@@ -142,6 +142,7 @@ impl World {
             judge: judge::Judge::default(),
             chaos,
             load: chaos,
+            struck: 0,
             events: 0,
             hash: 0,
             filter: None,
@@ -170,11 +171,12 @@ impl World {
             member_id: member.id.0,
             member_ids: self.members.iter().map(|member| member.id.0).collect(),
             boot_nonce: (member.life as u32) << 8 | node as u32,
-            heartbeat_interval: HEARTBEAT,
-            election_timeout: ELECTION_TIMEOUT,
+            heartbeat_interval: Duration::from_millis(self.plan.election_timeout_ms) / 5,
+            election_timeout: Duration::from_millis(self.plan.election_timeout_ms),
             pre_vote: self.plan.pre_vote,
             empty_entry_on_election: self.plan.empty_entry_on_election,
             memory_log_bytes: self.plan.memory_log_bytes,
+            append_bytes: self.plan.append_bytes,
             seed: member.life,
             segment_bytes: Some(self.plan.segment_bytes),
             snapshot_log_bytes: self.plan.snapshot_log_bytes,

@@ -46,6 +46,18 @@ pub struct Plan {
     pub empty_entry_on_election: bool,
     /// Bytes of entries that nodes keep in memory, if not as many as always.
     pub memory_log_bytes: Option<usize>,
+    /// Bytes of entries in one message, if not as many as always: a log that fell behind is then
+    /// caught up in many steps, and a change of leader finds it in the midst of them.
+    pub append_bytes: Option<usize>,
+    /// How long a leader may be silent, at least. Short ones make split votes: delays that are small
+    /// beside half a second are not small beside these.
+    pub election_timeout_ms: u64,
+    /// Faults that come together with the one before, and often strike the same node.
+    pub burst_percent: u64,
+    /// Faults that strike whoever leads.
+    pub leader_percent: u64,
+    /// Of a hundred requests, how many compact. Without any, histories grow long.
+    pub compact_percent: u64,
 }
 
 impl Plan {
@@ -72,6 +84,11 @@ impl Plan {
             snapshot_chunk_bytes: 4 << 10,
             empty_entry_on_election: true,
             memory_log_bytes: None,
+            append_bytes: None,
+            election_timeout_ms: 500,
+            burst_percent: 0,
+            leader_percent: 0,
+            compact_percent: 5,
         }
     }
 
@@ -102,7 +119,7 @@ impl Plan {
             }
         };
         Plan {
-            nodes: random.pick(&[1, 2, 3, 3, 3, 3, 3, 5]),
+            nodes: random.pick(&[1, 2, 3, 3, 3, 3, 3, 3, 5, 5]),
             clients: 2 + random.below(5) as usize,
             chaos_ms: 3_000 + random.below(12_000),
             fault_every_ms: random.pick(&[150, 400, 900]),
@@ -122,6 +139,11 @@ impl Plan {
             snapshot_chunk_bytes: random.pick(&[512, 4 << 10]),
             empty_entry_on_election: random.percent(75),
             memory_log_bytes: random.pick(&[None, None, Some(300), Some(5_000)]),
+            append_bytes: random.pick(&[None, None, Some(1), Some(500)]),
+            election_timeout_ms: random.pick(&[500, 500, 150]),
+            burst_percent: random.pick(&[0, 20, 50]),
+            leader_percent: random.pick(&[0, 30, 60]),
+            compact_percent: random.pick(&[0, 2, 5, 10]),
         }
     }
 }
