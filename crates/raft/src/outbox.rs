@@ -100,8 +100,11 @@ impl Outbox {
         persistent: &Persistent,
         disk: &Durability,
     ) {
+        let campaign = matches!(message, Message::RequestVote { .. });
         let envelope = Envelope { to, message };
-        if persistent.changed {
+        if campaign && planted::bug("campaign-before-the-own-vote-is-written") {
+            self.now.push(envelope);
+        } else if persistent.changed {
             self.after.push(envelope);
         } else if disk.is_done(persistent.write) || planted::bug("held-answer-overtakes-the-disk") {
             self.now.push(envelope);

@@ -255,10 +255,9 @@ impl Raft {
         if follower.leader.is_none_or(|(leader, _)| leader != from) {
             return;
         }
-        let position = follower
-            .asked
-            .iter()
-            .position(|(sequence, _)| *sequence == answered);
+        let position = follower.asked.iter().position(|(sequence, _)| {
+            *sequence == answered || planted::bug("answer-taken-for-another-read")
+        });
         let Some((_, reads)) = position.and_then(|place| follower.asked.remove(place)) else {
             return;
         };
@@ -322,7 +321,8 @@ impl Raft {
         let waiting = !self.reads.waiting.is_empty() || !leader.reads.remote_waiting.is_empty();
         let complete = self.commit_is_complete()
             || (planted::bug("request-answered-before-the-first-commit")
-                && !leader.reads.remote_waiting.is_empty());
+                && !leader.reads.remote_waiting.is_empty())
+            || (planted::bug("read-before-the-first-commit") && !self.reads.waiting.is_empty());
         complete && waiting && (room || own_request_suffices || self.holds_lease())
     }
 
@@ -341,10 +341,20 @@ impl Raft {
         let me = self.config.id;
         let alone = self.configuration.is_quorum(|id| id == me);
         let needs_no_round = alone || self.holds_lease();
-        let index = self.commit;
+        let index = match planted::bug("read-at-what-is-handed-out") {
+            true => self.commit.min(self.handed_out),
+            false => self.commit,
+        };
         let RoleState::Leader(leader) = &mut self.role else {
             return;
         };
+        if planted::bug("read-joins-the-round-under-way")
+            && let Some(round) = leader.reads.rounds.back_mut()
+        {
+            round.local.extend(self.reads.waiting.drain(..));
+            round.remote.extend(leader.reads.remote_waiting.drain(..));
+            return;
+        }
         if needs_no_round {
             self.reads.grant_waiting(index);
             for read in std::mem::take(&mut leader.reads.remote_waiting) {

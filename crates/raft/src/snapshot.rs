@@ -220,7 +220,8 @@ impl Raft {
             return Err(MessageError::TwoLeaders { from, term, leader });
         }
         self.follow(from);
-        let held = self.log.terms.term(index) == Some(snapshot_term);
+        let held = self.log.terms.term(index) == Some(snapshot_term)
+            || (planted::bug("offer-believed-by-its-index") && self.log.last_index() >= index);
         if index <= self.commit && index >= self.log.base().0 && !held {
             let commit = self.commit;
             return Err(MessageError::ConflictsWithCommitted {

@@ -228,7 +228,10 @@ impl Applier {
             head.applied_index,
             self.applied
         );
-        let current = self.current.take().and_then(|current| current.answer_to);
+        let current = match planted::bug("restore-goes-on-with-half-a-command") {
+            true => None,
+            false => self.current.take().and_then(|current| current.answer_to),
+        };
         let mut unknown: Vec<u64> = current.into_iter().collect();
         let early = u64::from(planted::bug("restore-keeps-the-last-entry"));
         let is_contained = |entry: &Entry| entry.index.0 + early <= head.applied_index;
@@ -240,7 +243,9 @@ impl Applier {
         if !planted::bug("restore-keeps-the-old-log-time") {
             self.log_time_ms = head.log_time_ms;
         }
-        self.cluster_version = head.cluster_version;
+        if !planted::bug("restore-keeps-the-old-cluster-version") {
+            self.cluster_version = head.cluster_version;
+        }
         if !planted::bug("restore-keeps-the-old-duplicates") {
             self.duplicates = head.duplicates;
         }

@@ -218,7 +218,10 @@ impl Consensus {
         self.links.remove(&peer);
         self.raft.link_lost(now, peer);
         for sequence in self.proposals.take_forwarded_to(peer) {
-            self.fail(sequence, RequestError::LeaderLost);
+            match planted::bug("write-of-a-lost-link-told-refused") {
+                true => self.fail(sequence, RequestError::TooManyRequests),
+                false => self.fail(sequence, RequestError::LeaderLost),
+            }
         }
     }
 
@@ -452,7 +455,10 @@ impl Consensus {
         if (before.term, before.leader) != (state.term, state.leader) {
             self.refused_by = None;
             for sequence in self.proposals.take_forwarded() {
-                self.fail(sequence, RequestError::LeaderLost);
+                match planted::bug("write-of-an-earlier-leader-told-refused") {
+                    true => self.fail(sequence, RequestError::TooManyRequests),
+                    false => self.fail(sequence, RequestError::LeaderLost),
+                }
             }
         }
         self.ask_reads(now);
@@ -462,7 +468,10 @@ impl Consensus {
         match dropped {
             Dropped::Proposals { from, .. } => {
                 for sequence in self.proposals.take_appended_from(from) {
-                    self.fail(sequence, RequestError::LeaderLost);
+                    match planted::bug("write-of-a-deposed-leader-told-refused") {
+                        true => self.fail(sequence, RequestError::TooManyRequests),
+                        false => self.fail(sequence, RequestError::LeaderLost),
+                    }
                 }
             }
             Dropped::Read { id, .. } => {

@@ -38,6 +38,11 @@ impl<D: Disk> LogWriter<D> {
         for batch in into_batches(writes) {
             self.writer.append(&batch)?;
         }
+        if planted::bug("release-before-the-mark-is-synced")
+            && let Some(first) = release_before
+        {
+            self.writer.release(first.previous().0)?;
+        }
         if !says_little {
             self.writer.sync()?;
         }

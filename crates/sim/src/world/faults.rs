@@ -113,8 +113,20 @@ impl World {
         let sides = (0..nodes).partition(|node| side >> node & 1 == 0);
         let (one, other): (Vec<usize>, Vec<usize>) = sides;
         self.draw_cut(cut, vec![one, other], "the network is split");
+        if self.random.percent(40) {
+            self.reset_links_across();
+        }
         for node in 0..nodes {
             self.after(lasts, Event::FaultEnds { node });
+        }
+    }
+
+    /// What cuts the network says so, as a firewall that resets connections does: those who lose
+    /// their leader know it at once, and elect another while it still thinks that it leads.
+    fn reset_links_across(&mut self) {
+        let across: Vec<(usize, usize)> = self.network.blocked.iter().copied().collect();
+        for (from, to) in across {
+            self.lose_link(from, to, Duration::from_millis(20));
         }
     }
 

@@ -131,7 +131,7 @@ impl Plan {
             slow_disk_percent: sometimes(random, 40, 8),
             slow_applier_percent: sometimes(random, 40, 8),
             keys_per_step: random.pick(&[1, 2, 10, 1_000]),
-            think_ms: random.pick(&[5, 15, 40]),
+            think_ms: random.pick(&[5, 15, 40, 300]),
             segment_bytes: random.pick(&[8 << 10, 16 << 10, 64 << 10]),
             value_bytes: random.pick(&[4, 64, 2_000]),
             pre_vote: random.percent(85),
