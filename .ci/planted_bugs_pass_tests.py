@@ -47,7 +47,8 @@ def test_binaries():
 def failures(binaries, crate, bug):
     """The tests of the crate that fail with the bug; with None, those that fail without any."""
     # Drawn the same for every bug, so that a verdict is the bug's.
-    environment = dict(os.environ, PROPTEST_RNG_SEED="1")
+    environment = dict(os.environ, PROPTEST_RNG_SEED="1",
+                       PROPTEST_DISABLE_FAILURE_PERSISTENCE="true")
     if bug:
         environment["QUORATE_PLANTED_BUG"] = bug
     failed = []

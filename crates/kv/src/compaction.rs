@@ -121,9 +121,7 @@ impl Store {
         if change.revision == pass.floor && pass.at_floor.is_none() {
             pass.at_floor = Some(pass.position);
         }
-        let late = i64::from(planted::bug("compaction-frees-a-version-in-sight"));
-        self.keyspace
-            .free(change.key, change.revision, pass.floor + late);
+        self.keyspace.free(change.key, change.revision, pass.floor);
         pass.position = after;
         self.sweep.pass = Some(pass);
         self.changes

@@ -236,11 +236,7 @@ impl Raft {
                 };
                 ours.then_some(campaign)
             }
-            RoleState::Candidate(campaign)
-                if (!pre || planted::bug("promise-counts-as-a-vote")) && term == current =>
-            {
-                Some(campaign)
-            }
+            RoleState::Candidate(campaign) if !pre && term == current => Some(campaign),
             _ => None,
         };
         if let Some(campaign) = campaign {

@@ -46,7 +46,8 @@ impl Raft {
             return Ok(());
         }
         let mut verified = LogIndex(previous_index.0 + entries.len() as u64);
-        if planted::bug("heartbeat-verifies-the-tail") && entries.is_empty() {
+        let late = self.log.begins_late();
+        if late && entries.is_empty() && planted::bug("heartbeat-verifies-all-after-a-snapshot") {
             verified = self.log.last_index();
         }
         let is_empty = entries.is_empty();
@@ -63,7 +64,7 @@ impl Raft {
         }
         follower.round = follower.round.max(round);
         follower.verified = follower.verified.max(verified);
-        let known = match planted::bug("commit-beyond-what-was-verified") {
+        let known = match late && planted::bug("commit-of-the-unverified-after-a-snapshot") {
             true => self.log.last_index(),
             false => follower.verified,
         };
@@ -175,6 +176,7 @@ impl Raft {
     /// that were not.
     pub(crate) fn answer_leader(&mut self) {
         let durable = self.log.durable();
+        let late = self.log.begins_late();
         let RoleState::Follower(follower) = &mut self.role else {
             return;
         };
@@ -183,7 +185,7 @@ impl Raft {
         };
         let round = follower.round;
         let mut matched = follower.verified.min(durable);
-        if planted::bug("tail-of-another-leader-acknowledged") {
+        if late && planted::bug("all-that-is-durable-acknowledged-after-a-snapshot") {
             matched = durable;
         }
         let accepted = std::mem::take(&mut follower.answer_due);

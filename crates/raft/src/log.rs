@@ -60,6 +60,11 @@ impl Log {
         self.terms.base().0.next()
     }
 
+    /// Whether its beginning was released: where indexes and places differ, planted bugs hide.
+    pub(crate) fn begins_late(&self) -> bool {
+        self.first_index() > LogIndex(1)
+    }
+
     pub(crate) fn last_index(&self) -> LogIndex {
         self.terms.last_index()
     }
@@ -90,12 +95,17 @@ impl Log {
 
     /// Whether a log with this last entry is at least as up to date as ours (Raft §5.4.1).
     pub(crate) fn is_not_ahead_of(&self, last_index: LogIndex, last_term: Term) -> bool {
-        if planted::bug("vote-for-a-longer-log-of-an-older-term") && last_index > self.last_index()
-        {
+        let late = self.begins_late();
+        let longer = last_index > self.last_index();
+        if late && longer && planted::bug("vote-by-length-alone-after-a-snapshot") {
             return true;
         }
-        if planted::bug("vote-for-a-log-one-entry-shorter") {
+        if late && planted::bug("vote-for-one-entry-less-after-a-snapshot") {
             return (last_term, last_index.next()) >= (self.last_term(), self.last_index());
+        }
+        if self.first_index() > self.last_index() && planted::bug("vote-forgets-what-was-installed")
+        {
+            return true;
         }
         (last_term, last_index) >= (self.last_term(), self.last_index())
     }

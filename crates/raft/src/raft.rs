@@ -350,9 +350,7 @@ impl Raft {
             let leader = leads.then_some(from);
             self.become_follower(term_of(&message), leader);
         }
-        let counts = planted::bug("answer-of-an-earlier-term-counts")
-            && matches!(message, Message::AppendAccepted { .. });
-        if term_of(&message) < self.persistent.term() && !counts {
+        if term_of(&message) < self.persistent.term() {
             self.on_older_term(from, &message);
             return Ok(());
         }

@@ -186,10 +186,9 @@ impl LeaderReads {
 impl Leader {
     /// Whether a voter echoed the round with this number, or a later one.
     fn has_echoed(&self, voter: NodeId, round: u64) -> bool {
-        self.peers.get(&voter).is_some_and(|progress| {
-            let early = u64::from(planted::bug("read-confirmed-by-the-round-before"));
-            progress.round_echoed + early >= round
-        })
+        self.peers
+            .get(&voter)
+            .is_some_and(|progress| progress.round_echoed >= round)
     }
 }
 
@@ -319,10 +318,9 @@ impl Raft {
             .front()
             .is_some_and(|read| self.is_confirmed_by(read.peer));
         let waiting = !self.reads.waiting.is_empty() || !leader.reads.remote_waiting.is_empty();
-        let complete = self.commit_is_complete()
-            || (planted::bug("request-answered-before-the-first-commit")
-                && !leader.reads.remote_waiting.is_empty())
-            || (planted::bug("read-before-the-first-commit") && !self.reads.waiting.is_empty());
+        let late = self.log.begins_late();
+        let complete =
+            self.commit_is_complete() || (late && planted::bug("read-at-once-after-a-snapshot"));
         complete && waiting && (room || own_request_suffices || self.holds_lease())
     }
 
@@ -341,10 +339,7 @@ impl Raft {
         let me = self.config.id;
         let alone = self.configuration.is_quorum(|id| id == me);
         let needs_no_round = alone || self.holds_lease();
-        let index = match planted::bug("read-at-what-is-handed-out") {
-            true => self.commit.min(self.handed_out),
-            false => self.commit,
-        };
+        let index = self.commit;
         let RoleState::Leader(leader) = &mut self.role else {
             return;
         };
@@ -385,7 +380,6 @@ impl Raft {
             waiting.into_iter().partition(|read| {
                 self.configuration
                     .is_quorum(|id| id == read.peer || id == self.config.id)
-                    || planted::bug("request-confirms-itself-among-five")
             });
         leader.reads.remote_waiting = others;
         for read in confirmed {

@@ -144,7 +144,10 @@ impl Raft {
     pub(crate) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
         if term > self.persistent.term() {
             self.persistent.enter_term(term);
-            if planted::bug("term-of-an-append-not-written") && leader.is_some() {
+            if leader.is_some()
+                && self.log.begins_late()
+                && planted::bug("term-of-a-leader-not-written-after-a-snapshot")
+            {
                 self.persistent.forget_to_write();
             }
         }
@@ -159,13 +162,11 @@ impl Raft {
 
     /// Takes on a role and settles what the old one leaves behind.
     pub(crate) fn change_role(&mut self, mut role: RoleState) {
-        if let (RoleState::Follower(old), RoleState::Follower(new)) = (&self.role, &mut role) {
-            if planted::bug("verified-survives-a-change-of-leader") {
-                new.verified = old.verified;
-            }
-            if planted::bug("round-survives-a-change-of-leader") {
-                new.round = old.round;
-            }
+        if let (RoleState::Follower(old), RoleState::Follower(new)) = (&self.role, &mut role)
+            && self.log.begins_late()
+            && planted::bug("verified-survives-its-leader-after-a-snapshot")
+        {
+            new.verified = old.verified;
         }
         match std::mem::replace(&mut self.role, role) {
             RoleState::Follower(follower) => {

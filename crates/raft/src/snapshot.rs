@@ -134,9 +134,7 @@ impl Raft {
         if meta.index <= self.commit {
             return Ok(());
         }
-        let held = self.log.terms.term(meta.index) == Some(meta.term)
-            || (planted::bug("install-keeps-a-longer-log") && self.log.last_index() > meta.index);
-        if held {
+        if self.log.terms.term(meta.index) == Some(meta.term) {
             self.learn_committed(meta.index);
             return Ok(());
         }
@@ -220,8 +218,7 @@ impl Raft {
             return Err(MessageError::TwoLeaders { from, term, leader });
         }
         self.follow(from);
-        let held = self.log.terms.term(index) == Some(snapshot_term)
-            || (planted::bug("offer-believed-by-its-index") && self.log.last_index() >= index);
+        let held = self.log.terms.term(index) == Some(snapshot_term);
         if index <= self.commit && index >= self.log.base().0 && !held {
             let commit = self.commit;
             return Err(MessageError::ConflictsWithCommitted {

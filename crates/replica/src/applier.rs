@@ -208,10 +208,7 @@ impl Applier {
             membership: self.membership.clone(),
             log_time_ms: self.log_time_ms,
             cluster_version: self.cluster_version,
-            duplicates: match planted::bug("snapshot-without-duplicates") {
-                true => Duplicates::default(),
-                false => self.duplicates.clone(),
-            },
+            duplicates: self.duplicates.clone(),
         }
     }
 
@@ -228,33 +225,29 @@ impl Applier {
             head.applied_index,
             self.applied
         );
-        let current = match planted::bug("restore-goes-on-with-half-a-command") {
-            true => None,
-            false => self.current.take().and_then(|current| current.answer_to),
-        };
+        let current = self.current.take().and_then(|current| current.answer_to);
         let mut unknown: Vec<u64> = current.into_iter().collect();
-        let early = u64::from(planted::bug("restore-keeps-the-last-entry"));
-        let is_contained = |entry: &Entry| entry.index.0 + early <= head.applied_index;
+        let is_contained = |entry: &Entry| entry.index.0 <= head.applied_index;
         while let Some(entry) = self.queue.pop_front_if(|entry| is_contained(entry)) {
             unknown.extend(self.waits_for(&entry));
         }
         self.applied = LogIndex(head.applied_index);
         self.applied_term = Term(head.applied_term);
-        if !planted::bug("restore-keeps-the-old-log-time") {
-            self.log_time_ms = head.log_time_ms;
-        }
-        if !planted::bug("restore-keeps-the-old-cluster-version") {
-            self.cluster_version = head.cluster_version;
-        }
-        if !planted::bug("restore-keeps-the-old-duplicates") {
-            self.duplicates = head.duplicates;
-        }
+        self.log_time_ms = head.log_time_ms;
+        self.cluster_version = head.cluster_version;
+        self.duplicates = head.duplicates;
         self.membership = head.membership;
         self.bytes_since_snapshot = 0;
         self.snapshots.loaded(bytes);
+        if planted::bug("write-under-a-snapshot-not-answered") {
+            unknown.clear();
+        }
         let answer = |sequence| Answer {
             sequence,
-            result: Err(RequestError::LeaderLost),
+            result: match planted::bug("write-under-a-snapshot-told-refused") {
+                true => Err(RequestError::TooManyRequests),
+                false => Err(RequestError::LeaderLost),
+            },
         };
         unknown.into_iter().map(answer).collect()
     }
@@ -292,7 +285,9 @@ impl Applier {
             false => self.log_time_ms.max(envelope.log_time_ms),
         };
         let answer_to = self.answer_to(envelope.request_id);
-        if !self.duplicates.admit(envelope.request_id, index) {
+        let is_new = self.duplicates.admit(envelope.request_id, index)
+            || (answer_to.is_some() && planted::bug("own-request-applied-again"));
+        if !is_new {
             self.duplicate_count += 1;
             self.skip(store, index, term);
             if let Some(sequence) = answer_to {
@@ -341,15 +336,14 @@ impl Applier {
     fn skip(&mut self, store: &mut Store, index: LogIndex, term: Term) {
         store.skip(index.0);
         self.applied = index;
-        if !planted::bug("empty-entry-leaves-the-old-term") {
-            self.applied_term = term;
-        }
+        self.applied_term = term;
     }
 
     fn answer_to(&self, request: RequestId) -> Option<u64> {
         let same_boot = request.boot_nonce == self.boot_nonce
             || planted::bug("entry-of-an-earlier-boot-answers");
-        let ours = request.member == self.member && same_boot;
+        let ours = (request.member == self.member && same_boot)
+            || planted::bug("entry-of-another-member-answers");
         ours.then_some(request.sequence)
     }
 
@@ -365,9 +359,6 @@ impl Applier {
 
     fn release_reads(&mut self, progress: &mut Progress) {
         let mut applied = self.applied;
-        if planted::bug("read-one-index-early") {
-            applied = applied.next();
-        }
         if planted::bug("read-sees-half-a-command")
             && let Some(current) = &self.current
         {

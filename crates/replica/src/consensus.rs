@@ -218,16 +218,19 @@ impl Consensus {
         self.links.remove(&peer);
         self.raft.link_lost(now, peer);
         for sequence in self.proposals.take_forwarded_to(peer) {
-            match planted::bug("write-of-a-lost-link-told-refused") {
-                true => self.fail(sequence, RequestError::TooManyRequests),
-                false => self.fail(sequence, RequestError::LeaderLost),
-            }
+            self.fail(sequence, RequestError::LeaderLost);
         }
     }
 
     /// This write and all before it are durable.
     pub fn wrote(&mut self, now: Instant, id: WriteId) {
-        self.raft.wrote(now, id);
+        let mut done = id;
+        if planted::bug("completion-counts-for-the-next-write")
+            && let Some((next, _)) = self.unwritten.iter().find(|(next, _)| *next > id)
+        {
+            done = *next;
+        }
+        self.raft.wrote(now, done);
         while let Some((_, bytes)) = self.unwritten.pop_front_if(|(first, _)| *first <= id) {
             self.unwritten_bytes -= bytes;
         }
@@ -358,7 +361,10 @@ impl Consensus {
             self.effects.install = Some(wanted);
         }
         self.note_committed(&ready.committed);
-        for grant in ready.reads {
+        for mut grant in ready.reads {
+            if planted::bug("read-waits-for-nothing-under-way") {
+                grant.index = grant.index.min(self.applied);
+            }
             if self.reads.granted(grant.id, grant.index) {
                 self.effects.grant.push(grant);
             }
@@ -367,9 +373,7 @@ impl Consensus {
             .send
             .extend(ready.send_now.into_iter().map(addressed));
         let mut then_send: Vec<_> = ready.send_after.into_iter().map(addressed).collect();
-        if planted::bug("vote-leaves-before-its-write")
-            && ready.write.as_ref().is_some_and(|w| w.entries.is_empty())
-        {
+        if ready.write.as_ref().is_some_and(leaves_early) {
             self.effects.send.append(&mut then_send);
         }
         assert!(
@@ -428,7 +432,8 @@ impl Consensus {
     fn is_ours(&self, request: RequestId) -> bool {
         let same_boot = request.boot_nonce == self.settings.boot_nonce
             || planted::bug("entry-of-an-earlier-boot-ends-a-wait");
-        request.member == self.settings.member.0 && same_boot
+        let ours = request.member == self.settings.member.0 && same_boot;
+        ours || planted::bug("entry-of-another-member-ends-a-wait")
     }
 
     /// What was heard since the last call may have changed who leads. Writes that still wait are
@@ -455,7 +460,8 @@ impl Consensus {
         if (before.term, before.leader) != (state.term, state.leader) {
             self.refused_by = None;
             for sequence in self.proposals.take_forwarded() {
-                match planted::bug("write-of-an-earlier-leader-told-refused") {
+                let another = before.leader != state.leader;
+                match another && planted::bug("write-at-an-earlier-leader-told-refused") {
                     true => self.fail(sequence, RequestError::TooManyRequests),
                     false => self.fail(sequence, RequestError::LeaderLost),
                 }
@@ -472,6 +478,12 @@ impl Consensus {
                         true => self.fail(sequence, RequestError::TooManyRequests),
                         false => self.fail(sequence, RequestError::LeaderLost),
                     }
+                }
+            }
+            Dropped::Read { id, .. } if planted::bug("read-of-a-deposed-leader-is-served") => {
+                let index = self.committed;
+                if self.reads.granted(id, index) {
+                    self.effects.grant.push(ReadGrant { id, index });
                 }
             }
             Dropped::Read { id, .. } => {
@@ -513,6 +525,15 @@ impl Effects {
             && self.failed_reads.is_empty()
             && self.state.is_none()
     }
+}
+
+/// What planted bugs do: messages leave before the write that they wait for.
+fn leaves_early(write: &Write) -> bool {
+    let (cuts, marks) = (write.truncate_after.is_some(), write.snapshot.is_some());
+    write.entries.is_empty() && planted::bug("vote-leaves-before-its-write")
+        || cuts && planted::bug("answer-leaves-before-a-cut-is-written")
+        || marks && planted::bug("answer-leaves-before-a-mark-is-written")
+        || write.entries.len() > 2 && planted::bug("answer-to-many-leaves-before-their-write")
 }
 
 fn addressed(envelope: Envelope) -> (NodeId, PeerMessage) {

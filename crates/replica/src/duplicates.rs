@@ -59,11 +59,7 @@ impl Duplicates {
             .iter()
             .position(|window| window.boot_nonce == request.boot_nonce);
         let position = position.unwrap_or_else(|| {
-            let most = match planted::bug("one-boot-remembered") {
-                true => 1,
-                false => DUPLICATE_BOOTS_PER_MEMBER,
-            };
-            if windows.len() == most {
+            if windows.len() == DUPLICATE_BOOTS_PER_MEMBER {
                 windows.remove(0);
             }
             windows.push(Window::new(request.boot_nonce));
@@ -115,8 +111,7 @@ impl Window {
         if sequence - self.greatest >= DUPLICATE_WINDOW {
             self.seen.fill(0);
         } else {
-            let late = u64::from(planted::bug("window-forgets-its-greatest"));
-            for entering in self.greatest + 1 - late..=sequence {
+            for entering in self.greatest + 1..=sequence {
                 let (word, bit) = Window::place(entering);
                 self.seen[word] &= !bit;
             }

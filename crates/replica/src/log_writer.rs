@@ -33,8 +33,7 @@ impl<D: Disk> LogWriter<D> {
         };
         let marks = writes.iter().filter_map(|write| write.snapshot);
         let release_before = marks.map(|mark| mark.release_before).max();
-        let says_little = planted::bug("group-without-entries-not-synced")
-            && writes.iter().all(|write| write.entries.is_empty());
+        let is_left = is_left_to_the_page_cache(&writes);
         for batch in into_batches(writes) {
             self.writer.append(&batch)?;
         }
@@ -43,7 +42,7 @@ impl<D: Disk> LogWriter<D> {
         {
             self.writer.release(first.previous().0)?;
         }
-        if !says_little {
+        if !is_left {
             self.writer.sync()?;
         }
         if let Some(first) = release_before {
@@ -70,6 +69,19 @@ impl<D: Disk> LogWriter<D> {
     pub fn log_bytes(&self) -> u64 {
         self.writer.log_bytes()
     }
+}
+
+/// What planted bugs do: a group that is told to be durable and is not.
+fn is_left_to_the_page_cache(writes: &[Write]) -> bool {
+    let is_empty = |entry: &quorate_raft::Entry| entry.payload.len() == 0;
+    let mut entries = writes.iter().flat_map(|write| &write.entries);
+    let cuts = writes.iter().any(|write| write.truncate_after.is_some());
+    let marks = writes.iter().any(|write| write.snapshot.is_some());
+    cuts && planted::bug("group-with-a-cut-not-synced")
+        || marks && planted::bug("group-with-a-mark-not-synced")
+        || planted::bug("group-of-empty-entries-not-synced")
+            && writes.iter().any(|write| !write.entries.is_empty())
+            && entries.all(is_empty)
 }
 
 /// Joins neighbouring writes into one batch wherever the order of their parts allows it (a

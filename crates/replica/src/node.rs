@@ -177,10 +177,16 @@ fn restored(recovered: &quorate_wal::Recovered) -> Restored {
     let own = recovered.snapshot.is_some() || recovered.last_index > 0;
     let forgotten = planted::bug("restart-forgets-the-vote") && own;
     let term_runs = recovered.term_runs.iter();
+    let mut term = state.term;
+    if planted::bug("restart-takes-its-term-from-the-log")
+        && let Some(run) = recovered.term_runs.last()
+    {
+        term = run.1;
+    }
     Restored {
         snapshot: None,
         hard_state: HardState {
-            term: Term(state.term),
+            term: Term(term),
             vote: (state.vote != 0 && !forgotten).then_some(NodeId(state.vote)),
         },
         first_index: LogIndex(recovered.first_index),

@@ -21,7 +21,7 @@ use crate::recovery::{Replayed, replay};
 use crate::segment::{Segment, Shared, install};
 use crate::segment_header::{HEADER_BLOCK_BYTES, SegmentHeader};
 use crate::spares::Spares;
-use crate::{HardState, Options, Preparer, Reader, Recovered, WalError, Writer};
+use crate::{Options, Preparer, Reader, Recovered, WalError, Writer};
 
 /// A log, open: its parts go to different threads.
 pub struct Opened<D: Disk> {
@@ -117,13 +117,7 @@ pub(crate) fn header_of_next(
         salt: options.salt,
         first_batch,
         segment_bytes,
-        hard_state: match planted::bug("segment-header-forgets-the-vote") {
-            true => HardState {
-                vote: 0,
-                ..log.hard_state
-            },
-            false => log.hard_state,
-        },
+        hard_state: log.hard_state,
         snapshot: log.snapshot,
         last_index: log.last_index,
         last_term: log.known_term(log.last_index).unwrap_or_default(),

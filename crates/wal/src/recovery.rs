@@ -87,9 +87,7 @@ pub(crate) fn replay<D: Disk>(
         last_is_empty = replay.next_batch == begin;
     }
     replay.judge_damage(options)?;
-    if let (Some(start), Some(last)) = (replay.uncovered, loaded.last())
-        && !planted::bug("believed-batches-not-written-again")
-    {
+    if let (Some(start), Some(last)) = (replay.uncovered, loaded.last()) {
         write_again(&last.segment, start)?;
     }
     Ok(Some(Replayed {

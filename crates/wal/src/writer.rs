@@ -187,10 +187,7 @@ impl<D: Disk> Writer<D> {
         let placement = Placement {
             seed: self.active.seed,
             number: self.next_number,
-            synced_through: match planted::bug("batch-calls-the-one-before-durable") {
-                true => self.next_number - 1,
-                false => self.synced_through,
-            },
+            synced_through: self.synced_through,
             sector: u32::try_from(offset / SECTOR_BYTES).expect("segments are limited"),
             hard_state: batch.hard_state.unwrap_or(current),
             has_echo: shape.has_echo,
@@ -268,9 +265,6 @@ impl<D: Disk> Writer<D> {
 
     /// Goes on in a new segment with room for at least `extent` bytes.
     fn begin_segment(&mut self, extent: u64) -> Result<(), WalError> {
-        if planted::bug("full-segment-not-synced") {
-            self.synced_through = self.next_number - 1;
-        }
         self.sync_active()?;
         let header_bytes = HEADER_BLOCK_BYTES as u64;
         let needed = (header_bytes + extent).next_multiple_of(header_bytes);
@@ -305,10 +299,7 @@ impl<D: Disk> Writer<D> {
             return None;
         }
         let sequence = shared.segments.front()?.sequence;
-        let early = 1 + u64::from(planted::bug("segment-released-one-entry-early"));
-        let may_begin_at = up_to_index
-            .saturating_add(early)
-            .max(shared.log.first_index);
+        let may_begin_at = up_to_index.saturating_add(1).max(shared.log.first_index);
         if shared.log.first_index_after(sequence) > may_begin_at {
             return None;
         }
@@ -324,9 +315,7 @@ impl<D: Disk> Writer<D> {
             Some(name) => self.disk.rename(&segment.name, name)?,
             None => self.disk.remove(&segment.name)?,
         }
-        if !planted::bug("release-without-syncing-the-directory") {
-            self.disk.sync_directory()?;
-        }
+        self.disk.sync_directory()?;
         let recycled = kept.is_some();
         if let Some(name) = kept {
             self.spares.add(name);

@@ -36,11 +36,7 @@ impl World {
             4 => self.split_network(lasts),
             5 | 6 => {
                 if node != other {
-                    self.inject(Fault::OneWayCut, Some(node));
-                    self.network.blocked.insert((node, other));
-                    let label = format!("nothing passes from n{} to n{}", node + 1, other + 1);
-                    let sides = vec![vec![node], vec![other]];
-                    self.draw_cut(vec![(node, other)], sides, &label);
+                    self.cut_between(node, other);
                     self.after(lasts, Event::FaultEnds { node });
                 }
             }
@@ -119,6 +115,22 @@ impl World {
         for node in 0..nodes {
             self.after(lasts, Event::FaultEnds { node });
         }
+    }
+
+    /// One direction, or both: then others still reach the two that do not reach each other.
+    fn cut_between(&mut self, node: usize, other: usize) {
+        let mut cut = vec![(node, other)];
+        let (here, there) = (node + 1, other + 1);
+        let label = if self.random.percent(60) {
+            self.inject(Fault::OneWayCut, Some(node));
+            format!("nothing passes from n{here} to n{there}")
+        } else {
+            self.inject(Fault::TwoWayCut, Some(node));
+            cut.push((other, node));
+            format!("nothing passes between n{here} and n{there}")
+        };
+        self.network.blocked.extend(cut.iter().copied());
+        self.draw_cut(cut, vec![vec![node], vec![other]], &label);
     }
 
     /// What cuts the network says so, as a firewall that resets connections does: those who lose

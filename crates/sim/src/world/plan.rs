@@ -134,7 +134,7 @@ impl Plan {
             think_ms: random.pick(&[5, 15, 40, 300]),
             segment_bytes: random.pick(&[8 << 10, 16 << 10, 64 << 10]),
             value_bytes: random.pick(&[4, 64, 2_000]),
-            pre_vote: random.percent(85),
+            pre_vote: random.percent(70),
             snapshot_log_bytes: random.pick(&[u64::MAX, 500, 5_000, 50_000]),
             snapshot_chunk_bytes: random.pick(&[512, 4 << 10]),
             empty_entry_on_election: random.percent(75),

@@ -151,13 +151,9 @@ pub(crate) fn seal<D: Disk>(
 ) -> Result<(), WalError> {
     file.write_at(footer_offset(id), &header.encode_footer(id))?;
     verify_file(disk, part, header.identity, id)?;
-    if !planted::bug("snapshot-named-before-it-is-synced") {
-        file.sync()?;
-    }
+    file.sync()?;
     let name = SnapshotName::Whole(id.mark).of_group(header.identity.group_id);
     disk.rename(part, &name)?;
-    if !planted::bug("name-of-a-snapshot-not-synced") {
-        disk.sync_directory()?;
-    }
+    disk.sync_directory()?;
     Ok(())
 }
