@@ -5,18 +5,6 @@ use crate::Bug;
 /// All of them, by crate.
 pub const BUGS: &[Bug] = &[
     Bug {
-        name: "fetched-entries-survive-a-cut",
-        crate_name: "raft",
-        what: "entries read back from the disk are handed out after they were cut from the log",
-        rule: "late completions after a cut (pitfall 23)",
-    },
-    Bug {
-        name: "held-answer-leaves-one-write-early",
-        crate_name: "raft",
-        what: "what waits for a write leaves when the one before it is done",
-        rule: "order of writes and answers (pitfall 2)",
-    },
-    Bug {
         name: "append-cuts-a-tail-of-an-older-term",
         crate_name: "raft",
         what: "an Append whose entries are all here cuts what follows them",
@@ -33,24 +21,6 @@ pub const BUGS: &[Bug] = &[
         crate_name: "raft",
         what: "where a rejection says that the logs may agree they are held to agree",
         rule: "match index from a rejection (pitfall 23)",
-    },
-    Bug {
-        name: "read-joins-the-round-under-way",
-        crate_name: "raft",
-        what: "a read takes the index and the round of those that came before it",
-        rule: "ReadIndex needs a round begun after it (pitfall 13)",
-    },
-    Bug {
-        name: "answer-taken-for-another-read",
-        crate_name: "raft",
-        what: "any answer of the leader's is taken for the oldest question",
-        rule: "answers matched to the wrong request (pitfall 13)",
-    },
-    Bug {
-        name: "campaign-before-the-own-vote-is-written",
-        crate_name: "raft",
-        what: "a candidate asks for votes before its own is on the disk",
-        rule: "vote durable before it is told (pitfall 2)",
     },
     Bug {
         name: "old-term-counts-after-a-snapshot",
@@ -77,12 +47,6 @@ pub const BUGS: &[Bug] = &[
         rule: "Raft 5.4.1: election restriction",
     },
     Bug {
-        name: "vote-forgets-what-was-installed",
-        crate_name: "raft",
-        what: "a log that is empty behind an installed snapshot counts as if there had never been an entry",
-        rule: "Raft 7: last index and term come from the snapshot (pitfall 8)",
-    },
-    Bug {
         name: "heartbeat-verifies-all-after-a-snapshot",
         crate_name: "raft",
         what: "an Append without entries counts as if it had matched the whole log, once the log begins after a snapshot",
@@ -101,22 +65,22 @@ pub const BUGS: &[Bug] = &[
         rule: "verified is not durable (pitfall 4)",
     },
     Bug {
-        name: "verified-survives-its-leader-after-a-snapshot",
-        crate_name: "raft",
-        what: "what one leader's Appends have matched is held to match the next one's log, once the log begins after a snapshot",
-        rule: "match state across terms (pitfall 23)",
-    },
-    Bug {
-        name: "term-of-a-leader-not-written-after-a-snapshot",
-        crate_name: "raft",
-        what: "a term learned from its leader is not written, once the log begins after a snapshot",
-        rule: "term durable before the answer (pitfall 2)",
-    },
-    Bug {
         name: "read-at-once-after-a-snapshot",
         crate_name: "raft",
         what: "a new leader serves reads before it has committed in its term, once its log begins after a snapshot",
         rule: "ReadIndex before the first commit (pitfall 13)",
+    },
+    Bug {
+        name: "entries-compared-by-index-after-a-snapshot",
+        crate_name: "raft",
+        what: "an entry that is here at the same index passes for the leader's, whatever its term, once the log begins after a snapshot",
+        rule: "a conflicting suffix is deleted (pitfall 4)",
+    },
+    Bug {
+        name: "all-that-was-verified-acknowledged-after-a-snapshot",
+        crate_name: "raft",
+        what: "an answer claims what the leader's Appends matched though it is not on the disk yet, once the log begins after a snapshot",
+        rule: "reply before the disk (pitfall 10)",
     },
     Bug {
         name: "one-sync-in-sixty-four-skipped",
@@ -173,12 +137,6 @@ pub const BUGS: &[Bug] = &[
         rule: "what one write carries is one (pitfall 2)",
     },
     Bug {
-        name: "release-before-the-mark-is-synced",
-        crate_name: "replica",
-        what: "segments go before the mark of the snapshot that replaces them is durable",
-        rule: "file, then mark, then release (pitfall 9)",
-    },
-    Bug {
         name: "write-of-a-deposed-leader-told-refused",
         crate_name: "replica",
         what: "a leader that steps down says of what is in its log that it had no effect",
@@ -195,18 +153,6 @@ pub const BUGS: &[Bug] = &[
         crate_name: "replica",
         what: "a read that Raft gave up is served from what this node has",
         rule: "no read without a round (pitfall 13)",
-    },
-    Bug {
-        name: "write-under-a-snapshot-not-answered",
-        crate_name: "replica",
-        what: "who waits for an entry that an installed snapshot contains hears nothing",
-        rule: "concurrent install and apply (pitfall 8)",
-    },
-    Bug {
-        name: "write-under-a-snapshot-told-refused",
-        crate_name: "replica",
-        what: "who waits for an entry that an installed snapshot contains hears that it had no effect",
-        rule: "unknown is not refused (pitfall 25)",
     },
     Bug {
         name: "own-request-applied-again",
@@ -233,40 +179,10 @@ pub const BUGS: &[Bug] = &[
         rule: "unknown is not refused (pitfall 25)",
     },
     Bug {
-        name: "answer-leaves-before-a-cut-is-written",
-        crate_name: "replica",
-        what: "messages that wait for a write that cuts the log leave before it",
-        rule: "reply before the disk (pitfall 10)",
-    },
-    Bug {
-        name: "answer-leaves-before-a-mark-is-written",
-        crate_name: "replica",
-        what: "messages that wait for the mark of a snapshot leave before it",
-        rule: "snapshot mark before acknowledgement (pitfall 9)",
-    },
-    Bug {
-        name: "answer-to-many-leaves-before-their-write",
-        crate_name: "replica",
-        what: "messages that wait for three entries or more leave before they are written",
-        rule: "reply before the disk (pitfall 10)",
-    },
-    Bug {
         name: "read-waits-for-nothing-under-way",
         crate_name: "replica",
         what: "a read waits for what was applied when its index came, not for the index",
         rule: "read at a too small index (pitfall 13)",
-    },
-    Bug {
-        name: "group-with-a-cut-not-synced",
-        crate_name: "replica",
-        what: "a group of writes that cuts the log is not synced",
-        rule: "a lost fsync (pitfall 20)",
-    },
-    Bug {
-        name: "group-with-a-mark-not-synced",
-        crate_name: "replica",
-        what: "a group of writes that marks a snapshot is not synced",
-        rule: "a lost fsync (pitfall 20)",
     },
     Bug {
         name: "group-of-empty-entries-not-synced",
@@ -279,5 +195,17 @@ pub const BUGS: &[Bug] = &[
         crate_name: "replica",
         what: "a restart goes on in the term of the last entry, not in the last term that was written",
         rule: "term durable across restarts (pitfall 2)",
+    },
+    Bug {
+        name: "cut-lost-beside-a-vote",
+        crate_name: "replica",
+        what: "a write that carries term and vote loses the cut beside it",
+        rule: "what one write carries is one (pitfall 2)",
+    },
+    Bug {
+        name: "forwarded-batch-told-refused",
+        crate_name: "replica",
+        what: "a follower that forwarded several writes at once hears that they had no effect",
+        rule: "unknown is not refused (pitfall 25)",
     },
 ];

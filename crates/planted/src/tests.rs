@@ -33,6 +33,16 @@ fn every_bug_of_the_table_is_in_its_crate_and_no_other_is() {
 }
 
 #[test]
+fn the_page_about_them_has_each_of_them() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/planted-bugs.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let told: BTreeSet<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    let here: BTreeSet<&str> = BUGS.iter().map(|bug| bug.name).collect();
+    assert_eq!(told, here);
+}
+
+#[test]
 fn no_name_stands_for_two_bugs() {
     let names: BTreeSet<&str> = BUGS.iter().map(|bug| bug.name).collect();
     assert_eq!(names.len(), BUGS.len());

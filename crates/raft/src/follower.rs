@@ -91,10 +91,14 @@ impl Raft {
     /// and so does what follows them: an Append that was overtaken by later ones says nothing
     /// about the log after its own entries. Only a conflict cuts.
     fn append_missing(&mut self, from: NodeId, entries: Vec<Entry>) -> Result<(), MessageError> {
-        let last = self.log.last_index();
+        let (last, late) = (self.log.last_index(), self.log.begins_late());
         let known = entries
             .iter()
-            .take_while(|entry| self.log.terms.term(entry.index) == Some(entry.term))
+            .take_while(|entry| {
+                let term = self.log.terms.term(entry.index);
+                let by_index = late && planted::bug("entries-compared-by-index-after-a-snapshot");
+                term == Some(entry.term) || (term.is_some() && by_index)
+            })
             .count();
         let Some(first_missing) = entries.get(known) else {
             if planted::bug("append-cuts-a-tail-of-an-older-term")
@@ -187,6 +191,9 @@ impl Raft {
         let mut matched = follower.verified.min(durable);
         if late && planted::bug("all-that-is-durable-acknowledged-after-a-snapshot") {
             matched = durable;
+        }
+        if late && planted::bug("all-that-was-verified-acknowledged-after-a-snapshot") {
+            matched = follower.verified;
         }
         let accepted = std::mem::take(&mut follower.answer_due);
         let rejected = follower.rejected.take();

@@ -103,10 +103,6 @@ impl Log {
         if late && planted::bug("vote-for-one-entry-less-after-a-snapshot") {
             return (last_term, last_index.next()) >= (self.last_term(), self.last_index());
         }
-        if self.first_index() > self.last_index() && planted::bug("vote-forgets-what-was-installed")
-        {
-            return true;
-        }
         (last_term, last_index) >= (self.last_term(), self.last_index())
     }
 
@@ -129,9 +125,7 @@ impl Log {
         }
         self.terms.truncate_after(index);
         self.disk.truncate_after(index);
-        if !planted::bug("fetched-entries-survive-a-cut") {
-            self.fetcher.truncate_after(index);
-        }
+        self.fetcher.truncate_after(index);
     }
 
     /// Forgets everything before `first`: a snapshot covers it.

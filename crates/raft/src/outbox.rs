@@ -64,11 +64,6 @@ impl Persistent {
         self.changed = true;
     }
 
-    /// What a planted bug does: the change stays in memory until another comes.
-    pub(crate) fn forget_to_write(&mut self) {
-        self.changed = false;
-    }
-
     /// Gives this term's vote. There is only one.
     pub(crate) fn vote_for(&mut self, candidate: NodeId) {
         let free = self.state.vote.is_none_or(|voted| voted == candidate);
@@ -99,11 +94,8 @@ impl Outbox {
         persistent: &Persistent,
         disk: &Durability,
     ) {
-        let campaign = matches!(message, Message::RequestVote { .. });
         let envelope = Envelope { to, message };
-        if campaign && planted::bug("campaign-before-the-own-vote-is-written") {
-            self.now.push(envelope);
-        } else if persistent.changed {
+        if persistent.changed {
             self.after.push(envelope);
         } else if disk.is_done(persistent.write) {
             self.now.push(envelope);
@@ -119,9 +111,7 @@ impl Outbox {
 
     /// A write was completed: what waited for it may leave.
     pub(crate) fn release(&mut self, disk: &Durability) {
-        let early = u64::from(planted::bug("held-answer-leaves-one-write-early"));
-        let is_done = |id: WriteId| disk.is_done(WriteId(id.0 - early));
-        while let Some((_, envelope)) = self.held.pop_front_if(|(id, _)| is_done(*id)) {
+        while let Some((_, envelope)) = self.held.pop_front_if(|(id, _)| disk.is_done(*id)) {
             self.now.push(envelope);
         }
     }

@@ -254,9 +254,10 @@ impl Raft {
         if follower.leader.is_none_or(|(leader, _)| leader != from) {
             return;
         }
-        let position = follower.asked.iter().position(|(sequence, _)| {
-            *sequence == answered || planted::bug("answer-taken-for-another-read")
-        });
+        let position = follower
+            .asked
+            .iter()
+            .position(|(sequence, _)| *sequence == answered);
         let Some((_, reads)) = position.and_then(|place| follower.asked.remove(place)) else {
             return;
         };
@@ -343,13 +344,6 @@ impl Raft {
         let RoleState::Leader(leader) = &mut self.role else {
             return;
         };
-        if planted::bug("read-joins-the-round-under-way")
-            && let Some(round) = leader.reads.rounds.back_mut()
-        {
-            round.local.extend(self.reads.waiting.drain(..));
-            round.remote.extend(leader.reads.remote_waiting.drain(..));
-            return;
-        }
         if needs_no_round {
             self.reads.grant_waiting(index);
             for read in std::mem::take(&mut leader.reads.remote_waiting) {

@@ -144,12 +144,6 @@ impl Raft {
     pub(crate) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
         if term > self.persistent.term() {
             self.persistent.enter_term(term);
-            if leader.is_some()
-                && self.log.begins_late()
-                && planted::bug("term-of-a-leader-not-written-after-a-snapshot")
-            {
-                self.persistent.forget_to_write();
-            }
         }
         assert_eq!(term, self.persistent.term(), "terms never fall");
         let deadline = match (leader, self.role.election_deadline()) {
@@ -161,13 +155,7 @@ impl Raft {
     }
 
     /// Takes on a role and settles what the old one leaves behind.
-    pub(crate) fn change_role(&mut self, mut role: RoleState) {
-        if let (RoleState::Follower(old), RoleState::Follower(new)) = (&self.role, &mut role)
-            && self.log.begins_late()
-            && planted::bug("verified-survives-its-leader-after-a-snapshot")
-        {
-            new.verified = old.verified;
-        }
+    pub(crate) fn change_role(&mut self, role: RoleState) {
         match std::mem::replace(&mut self.role, role) {
             RoleState::Follower(follower) => {
                 let reads = follower.asked.into_iter().flat_map(|(_, reads)| reads);

@@ -239,15 +239,9 @@ impl Applier {
         self.membership = head.membership;
         self.bytes_since_snapshot = 0;
         self.snapshots.loaded(bytes);
-        if planted::bug("write-under-a-snapshot-not-answered") {
-            unknown.clear();
-        }
         let answer = |sequence| Answer {
             sequence,
-            result: match planted::bug("write-under-a-snapshot-told-refused") {
-                true => Err(RequestError::TooManyRequests),
-                false => Err(RequestError::LeaderLost),
-            },
+            result: Err(RequestError::LeaderLost),
         };
         unknown.into_iter().map(answer).collect()
     }

@@ -37,11 +37,6 @@ impl<D: Disk> LogWriter<D> {
         for batch in into_batches(writes) {
             self.writer.append(&batch)?;
         }
-        if planted::bug("release-before-the-mark-is-synced")
-            && let Some(first) = release_before
-        {
-            self.writer.release(first.previous().0)?;
-        }
         if !is_left {
             self.writer.sync()?;
         }
@@ -71,17 +66,13 @@ impl<D: Disk> LogWriter<D> {
     }
 }
 
-/// What planted bugs do: a group that is told to be durable and is not.
+/// What a planted bug does: a group that is told to be durable and is not.
 fn is_left_to_the_page_cache(writes: &[Write]) -> bool {
-    let is_empty = |entry: &quorate_raft::Entry| entry.payload.len() == 0;
-    let mut entries = writes.iter().flat_map(|write| &write.entries);
-    let cuts = writes.iter().any(|write| write.truncate_after.is_some());
-    let marks = writes.iter().any(|write| write.snapshot.is_some());
-    cuts && planted::bug("group-with-a-cut-not-synced")
-        || marks && planted::bug("group-with-a-mark-not-synced")
-        || planted::bug("group-of-empty-entries-not-synced")
-            && writes.iter().any(|write| !write.entries.is_empty())
-            && entries.all(is_empty)
+    if !planted::bug("group-of-empty-entries-not-synced") {
+        return false;
+    }
+    let mut entries = writes.iter().flat_map(|write| &write.entries).peekable();
+    entries.peek().is_some() && entries.all(|entry| entry.payload.len() == 0)
 }
 
 /// Joins neighbouring writes into one batch wherever the order of their parts allows it (a
@@ -99,11 +90,14 @@ fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
             batches.push(std::mem::take(&mut batch));
             batch_bytes = 0;
         }
-        batch.truncate_after = write
-            .truncate_after
-            .map(|index| index.0)
-            .or(batch.truncate_after);
         let cuts = write.truncate_after.is_some();
+        let both = cuts && write.hard_state.is_some();
+        if !(both && planted::bug("cut-lost-beside-a-vote")) {
+            batch.truncate_after = write
+                .truncate_after
+                .map(|index| index.0)
+                .or(batch.truncate_after);
+        }
         let forgotten = cuts && planted::bug("vote-lost-beside-a-cut");
         if let Some(state) = write.hard_state.filter(|_| !forgotten) {
             let vote = state.vote.map_or(0, |vote| vote.0);
