@@ -83,6 +83,30 @@ pub const BUGS: &[Bug] = &[
         rule: "reply before the disk (pitfall 10)",
     },
     Bug {
+        name: "second-vote-in-a-term-after-a-snapshot",
+        crate_name: "raft",
+        what: "a vote for whoever asks, whomever it was given to before, once the log begins after a snapshot",
+        rule: "one vote a term (pitfall 2)",
+    },
+    Bug {
+        name: "previous-term-not-compared-after-a-snapshot",
+        crate_name: "raft",
+        what: "an Append is believed when there is an entry before its own, of whatever term, once the log begins after a snapshot",
+        rule: "Raft 5.3: log matching (pitfall 4)",
+    },
+    Bug {
+        name: "commit-of-a-rejected-append-after-a-snapshot",
+        crate_name: "raft",
+        what: "the commit index follows the leader's even where an Append is rejected, once the log begins after a snapshot",
+        rule: "Raft 5.3: min(leaderCommit, last new entry)",
+    },
+    Bug {
+        name: "one-more-matched-after-a-snapshot",
+        crate_name: "raft",
+        what: "an acknowledgement counts for one entry more than it names, once the log begins after a snapshot",
+        rule: "match index (pitfall 7)",
+    },
+    Bug {
         name: "one-sync-in-sixty-four-skipped",
         crate_name: "wal",
         what: "now and then a sync is passed over",
@@ -149,40 +173,10 @@ pub const BUGS: &[Bug] = &[
         rule: "reply before the disk (pitfall 10)",
     },
     Bug {
-        name: "read-of-a-deposed-leader-is-served",
-        crate_name: "replica",
-        what: "a read that Raft gave up is served from what this node has",
-        rule: "no read without a round (pitfall 13)",
-    },
-    Bug {
-        name: "own-request-applied-again",
-        crate_name: "replica",
-        what: "a node applies its own request again when it is in the log twice",
-        rule: "duplicate execution (pitfall 25)",
-    },
-    Bug {
-        name: "entry-of-another-member-answers",
-        crate_name: "replica",
-        what: "an entry of any member's answers the request of this one with its number",
-        rule: "answers matched to the wrong request (pitfall 25)",
-    },
-    Bug {
         name: "entry-of-another-member-ends-a-wait",
         crate_name: "replica",
         what: "an entry of any member's takes away the request of this one with its number",
         rule: "answers matched to the wrong request (pitfall 25)",
-    },
-    Bug {
-        name: "write-at-an-earlier-leader-told-refused",
-        crate_name: "replica",
-        what: "when another leads, what was sent to the one before is said to have had no effect",
-        rule: "unknown is not refused (pitfall 25)",
-    },
-    Bug {
-        name: "read-waits-for-nothing-under-way",
-        crate_name: "replica",
-        what: "a read waits for what was applied when its index came, not for the index",
-        rule: "read at a too small index (pitfall 13)",
     },
     Bug {
         name: "group-of-empty-entries-not-synced",
@@ -207,5 +201,17 @@ pub const BUGS: &[Bug] = &[
         crate_name: "replica",
         what: "a follower that forwarded several writes at once hears that they had no effect",
         rule: "unknown is not refused (pitfall 25)",
+    },
+    Bug {
+        name: "install-keeps-the-old-log-time",
+        crate_name: "replica",
+        what: "a snapshot that is installed into a running node does not bring its log time",
+        rule: "all that apply changes is in a snapshot (pitfall 12)",
+    },
+    Bug {
+        name: "install-keeps-the-old-duplicates",
+        crate_name: "replica",
+        what: "a snapshot that is installed into a running node does not bring the requests that it contains",
+        rule: "sessions inside snapshots (pitfall 25)",
     },
 ];

@@ -33,7 +33,13 @@ impl Raft {
         self.follow(from);
         let (previous, entries) = self.after_base(from, previous, entries)?;
         let (previous_index, previous_term) = previous;
-        if self.log.terms.term(previous_index) != Some(previous_term) {
+        let term_here = self.log.terms.term(previous_index);
+        let late = self.log.begins_late();
+        let believed = late && planted::bug("previous-term-not-compared-after-a-snapshot");
+        if term_here != Some(previous_term) && !(believed && term_here.is_some()) {
+            if late && planted::bug("commit-of-a-rejected-append-after-a-snapshot") {
+                self.commit = self.commit.max(commit.min(self.log.last_index()));
+            }
             let RoleState::Follower(follower) = &mut self.role else {
                 return Ok(());
             };
@@ -46,7 +52,6 @@ impl Raft {
             return Ok(());
         }
         let mut verified = LogIndex(previous_index.0 + entries.len() as u64);
-        let late = self.log.begins_late();
         if late && entries.is_empty() && planted::bug("heartbeat-verifies-all-after-a-snapshot") {
             verified = self.log.last_index();
         }

@@ -231,11 +231,16 @@ impl Applier {
         while let Some(entry) = self.queue.pop_front_if(|entry| is_contained(entry)) {
             unknown.extend(self.waits_for(&entry));
         }
+        let runs = self.applied > LogIndex::ZERO;
         self.applied = LogIndex(head.applied_index);
         self.applied_term = Term(head.applied_term);
-        self.log_time_ms = head.log_time_ms;
+        if !(runs && planted::bug("install-keeps-the-old-log-time")) {
+            self.log_time_ms = head.log_time_ms;
+        }
         self.cluster_version = head.cluster_version;
-        self.duplicates = head.duplicates;
+        if !(runs && planted::bug("install-keeps-the-old-duplicates")) {
+            self.duplicates = head.duplicates;
+        }
         self.membership = head.membership;
         self.bytes_since_snapshot = 0;
         self.snapshots.loaded(bytes);
@@ -279,9 +284,7 @@ impl Applier {
             false => self.log_time_ms.max(envelope.log_time_ms),
         };
         let answer_to = self.answer_to(envelope.request_id);
-        let is_new = self.duplicates.admit(envelope.request_id, index)
-            || (answer_to.is_some() && planted::bug("own-request-applied-again"));
-        if !is_new {
+        if !self.duplicates.admit(envelope.request_id, index) {
             self.duplicate_count += 1;
             self.skip(store, index, term);
             if let Some(sequence) = answer_to {
@@ -336,8 +339,7 @@ impl Applier {
     fn answer_to(&self, request: RequestId) -> Option<u64> {
         let same_boot = request.boot_nonce == self.boot_nonce
             || planted::bug("entry-of-an-earlier-boot-answers");
-        let ours = (request.member == self.member && same_boot)
-            || planted::bug("entry-of-another-member-answers");
+        let ours = request.member == self.member && same_boot;
         ours.then_some(request.sequence)
     }
 

@@ -361,10 +361,7 @@ impl Consensus {
             self.effects.install = Some(wanted);
         }
         self.note_committed(&ready.committed);
-        for mut grant in ready.reads {
-            if planted::bug("read-waits-for-nothing-under-way") {
-                grant.index = grant.index.min(self.applied);
-            }
+        for grant in ready.reads {
             if self.reads.granted(grant.id, grant.index) {
                 self.effects.grant.push(grant);
             }
@@ -460,11 +457,7 @@ impl Consensus {
         if (before.term, before.leader) != (state.term, state.leader) {
             self.refused_by = None;
             for sequence in self.proposals.take_forwarded() {
-                let another = before.leader != state.leader;
-                match another && planted::bug("write-at-an-earlier-leader-told-refused") {
-                    true => self.fail(sequence, RequestError::TooManyRequests),
-                    false => self.fail(sequence, RequestError::LeaderLost),
-                }
+                self.fail(sequence, RequestError::LeaderLost);
             }
         }
         self.ask_reads(now);
@@ -478,12 +471,6 @@ impl Consensus {
                         true => self.fail(sequence, RequestError::TooManyRequests),
                         false => self.fail(sequence, RequestError::LeaderLost),
                     }
-                }
-            }
-            Dropped::Read { id, .. } if planted::bug("read-of-a-deposed-leader-is-served") => {
-                let index = self.committed;
-                if self.reads.granted(id, index) {
-                    self.effects.grant.push(ReadGrant { id, index });
                 }
             }
             Dropped::Read { id, .. } => {
