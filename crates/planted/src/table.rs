@@ -11,22 +11,10 @@ pub const BUGS: &[Bug] = &[
         rule: "truncation on a stale Append (pitfall 3)",
     },
     Bug {
-        name: "cut-forgets-all-but-the-last-write",
-        crate_name: "raft",
-        what: "a write under way vouches for entries that replaced its own",
-        rule: "ABA of writes and cuts (pitfall 23)",
-    },
-    Bug {
         name: "hint-counts-as-a-match",
         crate_name: "raft",
         what: "where a rejection says that the logs may agree they are held to agree",
         rule: "match index from a rejection (pitfall 23)",
-    },
-    Bug {
-        name: "old-term-counts-after-a-snapshot",
-        crate_name: "raft",
-        what: "a leader commits an entry of an earlier term when a majority holds it, once the log begins after a snapshot",
-        rule: "Raft 5.4.2, Figure 8 (pitfall 1)",
     },
     Bug {
         name: "own-write-under-way-counts-after-a-snapshot",
@@ -77,12 +65,6 @@ pub const BUGS: &[Bug] = &[
         rule: "a conflicting suffix is deleted (pitfall 4)",
     },
     Bug {
-        name: "all-that-was-verified-acknowledged-after-a-snapshot",
-        crate_name: "raft",
-        what: "an answer claims what the leader's Appends matched though it is not on the disk yet, once the log begins after a snapshot",
-        rule: "reply before the disk (pitfall 10)",
-    },
-    Bug {
         name: "second-vote-in-a-term-after-a-snapshot",
         crate_name: "raft",
         what: "a vote for whoever asks, whomever it was given to before, once the log begins after a snapshot",
@@ -99,12 +81,6 @@ pub const BUGS: &[Bug] = &[
         crate_name: "raft",
         what: "the commit index follows the leader's even where an Append is rejected, once the log begins after a snapshot",
         rule: "Raft 5.3: min(leaderCommit, last new entry)",
-    },
-    Bug {
-        name: "one-more-matched-after-a-snapshot",
-        crate_name: "raft",
-        what: "an acknowledgement counts for one entry more than it names, once the log begins after a snapshot",
-        rule: "match index (pitfall 7)",
     },
     Bug {
         name: "one-sync-in-sixty-four-skipped",
@@ -179,12 +155,6 @@ pub const BUGS: &[Bug] = &[
         rule: "answers matched to the wrong request (pitfall 25)",
     },
     Bug {
-        name: "group-of-empty-entries-not-synced",
-        crate_name: "replica",
-        what: "a group of writes without a command is not synced",
-        rule: "a lost fsync (pitfall 20)",
-    },
-    Bug {
         name: "restart-takes-its-term-from-the-log",
         crate_name: "replica",
         what: "a restart goes on in the term of the last entry, not in the last term that was written",
@@ -195,12 +165,6 @@ pub const BUGS: &[Bug] = &[
         crate_name: "replica",
         what: "a write that carries term and vote loses the cut beside it",
         rule: "what one write carries is one (pitfall 2)",
-    },
-    Bug {
-        name: "forwarded-batch-told-refused",
-        crate_name: "replica",
-        what: "a follower that forwarded several writes at once hears that they had no effect",
-        rule: "unknown is not refused (pitfall 25)",
     },
     Bug {
         name: "install-keeps-the-old-log-time",

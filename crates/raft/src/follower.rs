@@ -197,9 +197,6 @@ impl Raft {
         if late && planted::bug("all-that-is-durable-acknowledged-after-a-snapshot") {
             matched = durable;
         }
-        if late && planted::bug("all-that-was-verified-acknowledged-after-a-snapshot") {
-            matched = follower.verified;
-        }
         let accepted = std::mem::take(&mut follower.answer_due);
         let rejected = follower.rejected.take();
         if accepted {

@@ -70,11 +70,6 @@ impl Raft {
                 last,
             });
         }
-        let more = u64::from(planted::bug("one-more-matched-after-a-snapshot"));
-        let matched = match self.log.begins_late() {
-            true => LogIndex(matched.0 + more).min(last),
-            false => matched,
-        };
         let Some(progress) = self.peer_answered(from, round) else {
             return Ok(());
         };
@@ -128,13 +123,11 @@ impl Raft {
         let reached = self
             .configuration
             .reached(|id| leader.matched(id, me, durable));
-        let counts = reached >= leader.term_start
-            || (self.log.begins_late() && planted::bug("old-term-counts-after-a-snapshot"));
-        if reached <= self.commit || !counts {
+        if reached <= self.commit || reached < leader.term_start {
             return;
         }
         assert!(
-            self.log.term(reached) == self.persistent.term() || reached < leader.term_start,
+            self.log.term(reached) == self.persistent.term(),
             "index {reached} is of term {}, but leads from {} on in term {}",
             self.log.term(reached),
             leader.term_start,

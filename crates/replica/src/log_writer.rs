@@ -33,13 +33,10 @@ impl<D: Disk> LogWriter<D> {
         };
         let marks = writes.iter().filter_map(|write| write.snapshot);
         let release_before = marks.map(|mark| mark.release_before).max();
-        let is_left = is_left_to_the_page_cache(&writes);
         for batch in into_batches(writes) {
             self.writer.append(&batch)?;
         }
-        if !is_left {
-            self.writer.sync()?;
-        }
+        self.writer.sync()?;
         if let Some(first) = release_before {
             self.writer.release(first.previous().0)?;
         }
@@ -64,15 +61,6 @@ impl<D: Disk> LogWriter<D> {
     pub fn log_bytes(&self) -> u64 {
         self.writer.log_bytes()
     }
-}
-
-/// What a planted bug does: a group that is told to be durable and is not.
-fn is_left_to_the_page_cache(writes: &[Write]) -> bool {
-    if !planted::bug("group-of-empty-entries-not-synced") {
-        return false;
-    }
-    let mut entries = writes.iter().flat_map(|write| &write.entries).peekable();
-    entries.peek().is_some() && entries.all(|entry| entry.payload.len() == 0)
 }
 
 /// Joins neighbouring writes into one batch wherever the order of their parts allows it (a

@@ -123,10 +123,6 @@ impl Consensus {
                     _ => RefusalReason::Overloaded,
                 })
         };
-        let mut outcome = outcome.map(|_| ());
-        if planted::bug("forwarded-batch-told-refused") && sequences.len() > 1 {
-            outcome = Err(RefusalReason::Overloaded);
-        }
         if let Err(reason) = outcome {
             let refused = PeerMessage::ForwardRefused {
                 reason,
