@@ -253,7 +253,7 @@ impl<D: Disk> Writer<D> {
         if last == self.synced_through {
             return Ok(());
         }
-        let skipped = planted::bug("one-sync-in-sixty-four-skipped") && last % 64 == 0;
+        let skipped = planted::bug("one-sync-in-sixty-four-skipped") && last.is_multiple_of(64);
         if !skipped {
             self.active.file.sync()?;
         }
