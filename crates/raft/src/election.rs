@@ -203,7 +203,10 @@ impl Raft {
     /// "Vote for me", in this node's term.
     pub(crate) fn on_vote_request(&mut self, from: NodeId, request: VoteRequest) {
         let free = match self.persistent.vote() {
-            Some(voted) => voted == from,
+            Some(voted) => {
+                let again = planted::bug("second-vote-in-a-term-after-a-snapshot");
+                voted == from || (self.log.begins_late() && again)
+            }
             None => self.leader().is_none(),
         };
         let granted = free

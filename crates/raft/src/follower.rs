@@ -33,7 +33,13 @@ impl Raft {
         self.follow(from);
         let (previous, entries) = self.after_base(from, previous, entries)?;
         let (previous_index, previous_term) = previous;
-        if self.log.known_term(previous_index) != Some(previous_term) {
+        let term_here = self.log.known_term(previous_index);
+        let late = self.log.begins_late();
+        let believed = late && planted::bug("previous-term-not-compared-after-a-snapshot");
+        if term_here != Some(previous_term) && !(believed && term_here.is_some()) {
+            if late && planted::bug("commit-of-a-rejected-append-after-a-snapshot") {
+                self.commit = self.commit.max(commit.min(self.log.last_index()));
+            }
             let RoleState::Follower(follower) = &mut self.role else {
                 return Ok(());
             };
@@ -47,7 +53,10 @@ impl Raft {
         }
         let is_empty = entries.is_empty();
         let (matches_through, entries) = self.known_part(previous_index, entries);
-        let verified = LogIndex(previous_index.0 + entries.len() as u64);
+        let mut verified = LogIndex(previous_index.0 + entries.len() as u64);
+        if late && entries.is_empty() && planted::bug("heartbeat-verifies-all-after-a-snapshot") {
+            verified = self.log.last_index();
+        }
         self.append_missing(from, matches_through, entries)?;
         let durable = self.log.durable();
         let RoleState::Follower(follower) = &mut self.role else {
@@ -61,7 +70,11 @@ impl Raft {
         }
         follower.round = follower.round.max(round);
         follower.verified = follower.verified.max(verified);
-        self.commit = self.commit.max(commit.min(follower.verified));
+        let known = match late && planted::bug("commit-of-the-unverified-after-a-snapshot") {
+            true => self.log.last_index(),
+            false => follower.verified,
+        };
+        self.commit = self.commit.max(commit.min(known));
         self.memberships.committed(self.commit);
         Ok(())
     }
@@ -89,15 +102,25 @@ impl Raft {
         matches_through: LogIndex,
         entries: Vec<Entry>,
     ) -> Result<(), MessageError> {
-        let last = self.log.last_index();
+        let (last, late) = (self.log.last_index(), self.log.begins_late());
         let known = entries
             .iter()
             .take_while(|entry| {
+                let term = self.log.known_term(entry.index);
+                let by_index = late && planted::bug("entries-compared-by-index-after-a-snapshot");
                 entry.index <= matches_through
-                    || self.log.known_term(entry.index) == Some(entry.term)
+                    || term == Some(entry.term)
+                    || (term.is_some() && by_index)
             })
             .count();
         let Some(first_missing) = entries.get(known) else {
+            if planted::bug("append-cuts-a-tail-of-an-older-term")
+                && let Some(end) = entries.last().map(|entry| entry.index)
+                && end >= self.commit
+                && self.log.last_term() < self.persistent.term()
+            {
+                self.truncate_after(end);
+            }
             return Ok(());
         };
         let index = first_missing.index;
@@ -187,6 +210,7 @@ impl Raft {
     /// that were not.
     pub(crate) fn answer_leader(&mut self) {
         let durable = self.log.durable();
+        let late = self.log.begins_late();
         let RoleState::Follower(follower) = &mut self.role else {
             return;
         };
@@ -194,7 +218,10 @@ impl Raft {
             return;
         };
         let round = follower.round;
-        let matched = follower.verified.min(durable);
+        let mut matched = follower.verified.min(durable);
+        if late && planted::bug("all-that-is-durable-acknowledged-after-a-snapshot") {
+            matched = durable;
+        }
         let accepted = std::mem::take(&mut follower.answer_due);
         let rejected = follower.rejected.take();
         if accepted {

@@ -266,11 +266,16 @@ impl Applier {
         while let Some(entry) = self.queue.pop_front_if(|entry| is_contained(entry)) {
             unknown.extend(self.waits_for(&entry));
         }
+        let runs = self.applied > LogIndex::ZERO;
         self.applied = LogIndex(head.applied_index);
         self.applied_term = Term(head.applied_term);
-        self.log_time_ms = head.log_time_ms;
+        if !(runs && planted::bug("install-keeps-the-old-log-time")) {
+            self.log_time_ms = head.log_time_ms;
+        }
         self.cluster_version = head.cluster_version;
-        self.duplicates = head.duplicates;
+        if !(runs && planted::bug("install-keeps-the-old-duplicates")) {
+            self.duplicates = head.duplicates;
+        }
         self.membership = head.membership;
         self.members = Arc::new(head.members);
         self.bytes_since_snapshot = 0;
@@ -313,7 +318,10 @@ impl Applier {
         };
         let envelope =
             CommandEnvelope::decode(&bytes).map_err(|reason| ApplyError { index, reason })?;
-        self.log_time_ms = self.log_time_ms.max(envelope.log_time_ms);
+        self.log_time_ms = match planted::bug("log-time-falls") {
+            true => envelope.log_time_ms,
+            false => self.log_time_ms.max(envelope.log_time_ms),
+        };
         let answer_to = self.answer_to(envelope.request_id);
         if !self.duplicates.admit(envelope.request_id, index) {
             self.duplicate_count += 1;
@@ -424,7 +432,9 @@ impl Applier {
     }
 
     fn answer_to(&self, request: RequestId) -> Option<u64> {
-        let ours = request.member == self.member && request.boot_nonce == self.boot_nonce;
+        let same_boot = request.boot_nonce == self.boot_nonce
+            || planted::bug("entry-of-an-earlier-boot-answers");
+        let ours = request.member == self.member && same_boot;
         ours.then_some(request.sequence)
     }
 
@@ -441,7 +451,12 @@ impl Applier {
     }
 
     fn release_reads(&mut self, progress: &mut Progress) {
-        let applied = self.applied;
+        let mut applied = self.applied;
+        if planted::bug("read-sees-half-a-command")
+            && let Some(current) = &self.current
+        {
+            applied = current.index;
+        }
         self.waiting_reads.retain(|grant| {
             let waits = grant.index > applied;
             if !waits {

@@ -257,7 +257,13 @@ impl Consensus {
 
     /// This write and all before it are durable.
     pub fn wrote(&mut self, now: Instant, id: WriteId) {
-        self.raft.wrote(now, id);
+        let mut done = id;
+        if planted::bug("completion-counts-for-the-next-write")
+            && let Some((next, _)) = self.unwritten.iter().find(|(next, _)| *next > id)
+        {
+            done = *next;
+        }
+        self.raft.wrote(now, done);
         while let Some((_, bytes)) = self.unwritten.pop_front_if(|(first, _)| *first <= id) {
             self.unwritten_bytes -= bytes;
         }
@@ -428,7 +434,10 @@ impl Consensus {
         self.effects
             .send
             .extend(ready.send_now.into_iter().map(addressed));
-        let then_send: Vec<_> = ready.send_after.into_iter().map(addressed).collect();
+        let mut then_send: Vec<_> = ready.send_after.into_iter().map(addressed).collect();
+        if ready.write.as_ref().is_some_and(leaves_early) {
+            self.effects.send.append(&mut then_send);
+        }
         assert!(
             ready.write.is_some() || then_send.is_empty(),
             "messages wait for a write that is not there: {then_send:?}"
@@ -489,7 +498,10 @@ impl Consensus {
     }
 
     fn is_ours(&self, request: RequestId) -> bool {
-        request.member == self.settings.member.0 && request.boot_nonce == self.settings.boot_nonce
+        let same_boot = request.boot_nonce == self.settings.boot_nonce
+            || planted::bug("entry-of-an-earlier-boot-ends-a-wait");
+        let ours = request.member == self.settings.member.0 && same_boot;
+        ours || planted::bug("entry-of-another-member-ends-a-wait")
     }
 
     /// What was heard since the last call may have changed who leads. Writes that still wait are
@@ -528,7 +540,10 @@ impl Consensus {
         match dropped {
             Dropped::Proposals { from, .. } => {
                 for sequence in self.proposals.take_appended_from(from) {
-                    self.fail(sequence, RequestError::LeaderLost);
+                    match planted::bug("write-of-a-deposed-leader-told-refused") {
+                        true => self.fail(sequence, RequestError::TooManyRequests),
+                        false => self.fail(sequence, RequestError::LeaderLost),
+                    }
                 }
             }
             Dropped::Read { id, .. } => {
@@ -576,6 +591,11 @@ impl Effects {
             && self.membership.is_none()
             && self.transfer.is_none()
     }
+}
+
+/// What a planted bug does: messages leave before the write that they wait for.
+fn leaves_early(write: &Write) -> bool {
+    write.entries.is_empty() && planted::bug("vote-leaves-before-its-write")
 }
 
 fn addressed(envelope: Envelope) -> (NodeId, PeerMessage) {

@@ -112,11 +112,16 @@ fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
             batches.push(std::mem::take(&mut batch));
             batch_bytes = 0;
         }
-        batch.truncate_after = write
-            .truncate_after
-            .map(|index| index.0)
-            .or(batch.truncate_after);
-        if let Some(state) = write.hard_state {
+        let cuts = write.truncate_after.is_some();
+        let both = cuts && write.hard_state.is_some();
+        if !(both && planted::bug("cut-lost-beside-a-vote")) {
+            batch.truncate_after = write
+                .truncate_after
+                .map(|index| index.0)
+                .or(batch.truncate_after);
+        }
+        let forgotten = cuts && planted::bug("vote-lost-beside-a-cut");
+        if let Some(state) = write.hard_state.filter(|_| !forgotten) {
             let vote = state.vote.map_or(0, |vote| vote.0);
             batch.hard_state = Some(quorate_wal::HardState {
                 term: state.term.0,

@@ -39,6 +39,13 @@ pub struct NodeSettings {
     pub election_timeout: Duration,
     /// Whether a node asks before it campaigns.
     pub pre_vote: bool,
+    /// Whether a new leader appends an empty entry at once, so that what earlier leaders left is
+    /// committed and reads are served before the first write. Off only where a test wants that.
+    pub empty_entry_on_election: bool,
+    /// Bytes of entries that are kept in memory; the usual if none. Older ones are read back.
+    pub memory_log_bytes: Option<usize>,
+    /// Bytes of entries in one message to a peer; the usual if none.
+    pub append_bytes: Option<usize>,
     /// For election timeouts.
     pub seed: u64,
     /// The size of the log's segments, in bytes; the log's own default if none.
@@ -210,17 +217,32 @@ fn raft_config(settings: &NodeSettings) -> Config {
     config.election_timeout = settings.election_timeout;
     config.heartbeat_interval = settings.heartbeat_interval;
     config.pre_vote = settings.pre_vote;
+    config.empty_entry_on_election = settings.empty_entry_on_election;
+    if let Some(bytes) = settings.memory_log_bytes {
+        config.max_memory_log_bytes = bytes;
+    }
+    if let Some(bytes) = settings.append_bytes {
+        config.max_append_bytes = bytes;
+    }
     config.seed = settings.seed;
     config
 }
 
 fn restored(recovered: &quorate_wal::Recovered) -> Restored {
     let state = recovered.hard_state;
+    let own = recovered.snapshot.is_some() || recovered.last_index > 0;
+    let forgotten = planted::bug("restart-forgets-the-vote") && own;
+    let mut term = state.term;
+    if planted::bug("restart-takes-its-term-from-the-log")
+        && let Some(run) = recovered.term_runs.last()
+    {
+        term = run.1;
+    }
     Restored {
         snapshot: None,
         hard_state: HardState {
-            term: Term(state.term),
-            vote: (state.vote != 0).then_some(NodeId(state.vote)),
+            term: Term(term),
+            vote: (state.vote != 0 && !forgotten).then_some(NodeId(state.vote)),
         },
         first_index: LogIndex(recovered.first_index),
         last_index: LogIndex(recovered.last_index),

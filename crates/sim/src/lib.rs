@@ -35,9 +35,10 @@ mod tally;
 pub mod world;
 
 pub use failure::Failure;
+pub use planted::{ARE_HERE as BUGS_ARE_HERE, BUGS, Bug};
 pub use quorate_raft::Instant;
 pub use random::Random;
 pub use recipe::{Recipe, RecipeError, Without};
-pub use run::{Ran, RunReport, replay_seed, run_seed, trace_seed};
+pub use run::{Ran, RunReport, replay_seed, run_seed, run_seed_with_bug, trace_seed};
 pub use shrink::{Failing, Shrunk, shrink};
 pub use tally::{Counter, Fault, Rare, Tally};

@@ -45,6 +45,17 @@ pub fn run_seed(seed: impl Into<Recipe>) -> Result<RunReport, Box<Failure>> {
     run(recipe, &mut world, None).map(|(report, _)| report)
 }
 
+/// As [`run_seed`], with this planted bug in the core; none of its own if the build has no bugs.
+///
+/// # Errors
+/// As [`run_seed`].
+pub fn run_seed_with_bug(seed: u64, bug: &'static str) -> Result<RunReport, Box<Failure>> {
+    planted::choose(Some(bug));
+    let result = run_seed(seed);
+    planted::choose(None);
+    result
+}
+
 /// Runs the world of this seed or recipe again, and hands each event to `trace` as it happens. With `until`
 /// it stops at that virtual time and gives no report.
 ///

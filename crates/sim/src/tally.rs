@@ -49,6 +49,7 @@ counters! {
         PausedAndCutOff = "process paused, then cut off",
         Partition = "network split in two",
         OneWayCut = "network cut in one direction",
+        TwoWayCut = "network cut between two nodes",
         LinksLost = "connections lost",
         FrameLost = "frame lost",
         FrameDuplicated = "frame duplicated",

@@ -6,6 +6,7 @@
 //! world that fails like it. Each of `run`, `replay` and `course` takes `--trace`
 //! and draws what happened: the first failure, or the one run they were asked for.
 
+mod bugs;
 mod course;
 mod course_report;
 mod panics;
@@ -30,6 +31,7 @@ Examples:
   quorate sim course figure_8 --seed 5      one scenario
   quorate sim replay --seed 17 --trace a.html           a page to look at in a browser
   quorate sim replay --seed 17 --since 2 --until 3 --trace -  columns of text, of one second
+  quorate sim bugs --limit-seeds 500        how many worlds find each planted bug
 
 Exit codes: 0 all is well; 1 something was found; 2 wrong arguments.";
 
@@ -51,6 +53,8 @@ enum SimCommand {
     Shrink(shrink::ShrinkArguments),
     /// Run the scenarios of the MIT 6.824 course
     Course(course::CourseArguments),
+    /// Look for the bugs that were planted on purpose, and say how many worlds it took
+    Bugs(bugs::BugsArguments),
 }
 
 /// Does what was asked for.
@@ -64,6 +68,7 @@ pub(crate) fn main(arguments: &SimArguments) -> anyhow::Result<ExitCode> {
         SimCommand::Replay(arguments) => replay::main(arguments),
         SimCommand::Shrink(arguments) => shrink::main(arguments),
         SimCommand::Course(arguments) => course::main(arguments),
+        SimCommand::Bugs(arguments) => bugs::main(arguments),
     }
 }
 

@@ -136,19 +136,24 @@ impl World {
             self.after(pause, Event::Client { client });
             return;
         }
+        let asked = self.whatever(node);
+        self.ask(node, Some(client), asked);
+    }
+
+    /// What a client asks next of this node.
+    fn whatever(&mut self, node: usize) -> Asked {
+        if self.random.percent(self.plan.compact_percent) {
+            let revision = self.process(node).store.revision();
+            return Asked::Compact((revision - self.random.below(20) as i64).max(1));
+        }
         let key = self.random.below(4);
-        let asked = match self.random.below(20) {
+        match self.random.below(19) {
             0..8 => Asked::PutUnique,
             8..14 => Asked::Read,
             14 | 15 => Asked::PutShared(key),
             16 => Asked::DeleteShared(key),
-            17 | 18 => Asked::Txn(key, self.random.below(4) as i64),
-            _ => {
-                let revision = self.process(node).store.revision();
-                Asked::Compact((revision - self.random.below(20) as i64).max(1))
-            }
-        };
-        self.ask(node, Some(client), asked);
+            _ => Asked::Txn(key, self.random.below(4) as i64),
+        }
     }
 
     /// A client asks; gives the number of the operation.

@@ -24,7 +24,11 @@ impl World {
         self.faults += 1;
         let chance = Random::of(self.recipe.seed, FAULTS, number);
         let course = std::mem::replace(&mut self.random, chance);
-        let pause = self.random.micros(1_000, 2_000 * self.plan.fault_every_ms);
+        let longest = match self.random.percent(self.plan.burst_percent) {
+            true => 40_000,
+            false => 2_000 * self.plan.fault_every_ms,
+        };
+        let pause = self.random.micros(1_000, longest);
         if self.recipe.has_fault(number) {
             self.draw_fault();
         }
@@ -34,9 +38,10 @@ impl World {
 
     fn draw_fault(&mut self) {
         let nodes = self.members.len() as u64;
-        let node = self.random.below(nodes) as usize;
+        let node = self.whom();
         let other = self.random.below(nodes) as usize;
-        let lasts = self.random.micros(20_000, 1_500_000);
+        let longest = self.random.pick(&[30_000, 1_500_000, 1_500_000]);
+        let lasts = self.random.micros(1_000, longest);
         match self.random.below(13) {
             0 => self.cut_power(node, lasts),
             1 => {
@@ -53,11 +58,7 @@ impl World {
             4 => self.split_network(lasts),
             5 | 6 => {
                 if node != other {
-                    self.inject(Fault::OneWayCut, Some(node));
-                    self.network.blocked.insert((node, other));
-                    let label = format!("nothing passes from n{} to n{}", node + 1, other + 1);
-                    let sides = vec![vec![node], vec![other]];
-                    self.draw_cut(vec![(node, other)], sides, &label);
+                    self.cut_between(node, other);
                     self.after(lasts, Event::FaultEnds { node });
                 }
             }
@@ -77,6 +78,17 @@ impl World {
                 }
             }
         }
+        self.struck = node;
+    }
+
+    /// Whom a fault strikes: anyone, who leads, or whom the last one struck.
+    fn whom(&mut self) -> usize {
+        let anyone = self.random.below(self.members.len() as u64) as usize;
+        if self.random.percent(self.plan.leader_percent) {
+            return self.leader().unwrap_or(anyone);
+        }
+        let again = self.random.percent(self.plan.burst_percent / 2);
+        if again { self.struck } else { anyone }
     }
 
     pub(super) fn inject(&mut self, fault: Fault, node: Option<usize>) {
@@ -114,8 +126,36 @@ impl World {
         let sides = (0..nodes).partition(|node| side >> node & 1 == 0);
         let (one, other): (Vec<usize>, Vec<usize>) = sides;
         self.draw_cut(cut, vec![one, other], "the network is split");
+        if self.random.percent(40) {
+            self.reset_links_across();
+        }
         for node in 0..nodes {
             self.after(lasts, Event::FaultEnds { node });
+        }
+    }
+
+    /// One direction, or both: then others still reach the two that do not reach each other.
+    fn cut_between(&mut self, node: usize, other: usize) {
+        let mut cut = vec![(node, other)];
+        let (here, there) = (node + 1, other + 1);
+        let label = if self.random.percent(60) {
+            self.inject(Fault::OneWayCut, Some(node));
+            format!("nothing passes from n{here} to n{there}")
+        } else {
+            self.inject(Fault::TwoWayCut, Some(node));
+            cut.push((other, node));
+            format!("nothing passes between n{here} and n{there}")
+        };
+        self.network.blocked.extend(cut.iter().copied());
+        self.draw_cut(cut, vec![vec![node], vec![other]], &label);
+    }
+
+    /// What cuts the network says so, as a firewall that resets connections does: those who lose
+    /// their leader know it at once, and elect another while it still thinks that it leads.
+    fn reset_links_across(&mut self) {
+        let across: Vec<(usize, usize)> = self.network.blocked.iter().copied().collect();
+        for (from, to) in across {
+            self.lose_link(from, to, Duration::from_millis(20));
         }
     }
 

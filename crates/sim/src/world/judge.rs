@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_proto::etcdserverpb::RangeRequest;
+use quorate_kv::KvError;
+use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use quorate_raft::Term;
 use quorate_replica::MemberTable;
 
@@ -169,6 +170,21 @@ impl World {
             assert_eq!(self.table(node), table);
             let raft = self.process(node).consensus.status().raft;
             assert_eq!(raft.membership, table.membership());
+            // The hash is of what was applied; what is kept of it must be the same as well.
+            for revision in [0, first.compacted_revision().max(1)] {
+                let all = RangeRequest {
+                    key: vec![0].into(),
+                    range_end: vec![0].into(),
+                    revision,
+                    ..RangeRequest::default()
+                };
+                let (ours, theirs) = (first.range(&all), store.range(&all));
+                let kvs = |read: Result<RangeResponse, KvError>| read.map(|read| read.kvs);
+                assert!(
+                    kvs(ours) == kvs(theirs),
+                    "members 0 and {node} hold different keys at revision {revision}"
+                );
+            }
             for op in 0..self.ops.len() {
                 self.judge_write(node, op);
             }

@@ -46,10 +46,11 @@ pub use plan::Plan;
 use crate::tally::{Rare, sometimes};
 use crate::{Random, Recipe, Tally};
 
-/// How often a leader of these worlds is heard.
+/// How often a leader of a quiet world is heard.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
-/// How long a leader of these worlds may be silent, at least.
-pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Far more than any world handles that makes progress.
+const MOST_EVENTS: u64 = 20_000_000;
 
 /// What the chance of a world's course is drawn for, other than its plan and its faults.
 const COURSE: u64 = 1;
@@ -83,6 +84,8 @@ pub struct World {
     pub(crate) chaos: bool,
     /// Whether the clients still ask.
     pub(crate) load: bool,
+    /// Whom the last fault struck.
+    pub(crate) struck: usize,
     /// Events handled.
     pub events: u64,
     /// Of all events so far: equal seeds give equal hashes.
@@ -174,6 +177,7 @@ impl World {
             rotten: None,
             chaos,
             load: chaos,
+            struck: 0,
             events: 0,
             hash: 0,
             filter: None,
@@ -205,9 +209,12 @@ impl World {
             member_id: member.id.0,
             founders: members::founders(self.plan.nodes),
             boot_nonce: (member.life as u32) << 8 | node as u32,
-            heartbeat_interval: HEARTBEAT,
-            election_timeout: ELECTION_TIMEOUT,
+            heartbeat_interval: Duration::from_millis(self.plan.election_timeout_ms) / 5,
+            election_timeout: Duration::from_millis(self.plan.election_timeout_ms),
             pre_vote: self.plan.pre_vote,
+            empty_entry_on_election: self.plan.empty_entry_on_election,
+            memory_log_bytes: self.plan.memory_log_bytes,
+            append_bytes: self.plan.append_bytes,
             seed: member.life,
             segment_bytes: Some(self.plan.segment_bytes),
             snapshot_log_bytes: self.plan.snapshot_log_bytes,
@@ -295,6 +302,10 @@ impl World {
         };
         self.now = time;
         self.events += 1;
+        assert!(
+            self.events < MOST_EVENTS,
+            "{MOST_EVENTS} events, and time stands at {time:?}: something wakes itself for ever"
+        );
         self.absorb(time.as_nanos());
         if let Some(resumes) = self.paused(&event) {
             self.at(resumes, event);

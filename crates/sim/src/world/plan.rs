@@ -47,6 +47,23 @@ pub struct Plan {
     pub bounds_log: bool,
     /// Bytes of a chunk of a snapshot.
     pub snapshot_chunk_bytes: u32,
+    /// Whether a new leader appends an empty entry at once. Without it a leader that nobody asks to
+    /// write leaves what it took over uncommitted, as in Figure 8 of the paper.
+    pub empty_entry_on_election: bool,
+    /// Bytes of entries that nodes keep in memory, if not as many as always.
+    pub memory_log_bytes: Option<usize>,
+    /// Bytes of entries in one message, if not as many as always: a log that fell behind is then
+    /// caught up in many steps, and a change of leader finds it in the midst of them.
+    pub append_bytes: Option<usize>,
+    /// How long a leader may be silent, at least. Short ones make split votes: delays that are small
+    /// beside half a second are not small beside these.
+    pub election_timeout_ms: u64,
+    /// Faults that come together with the one before, and often strike the same node.
+    pub burst_percent: u64,
+    /// Faults that strike whoever leads.
+    pub leader_percent: u64,
+    /// Of a hundred requests, how many compact. Without any, histories grow long.
+    pub compact_percent: u64,
 }
 
 impl Plan {
@@ -74,6 +91,13 @@ impl Plan {
             snapshot_log_bytes: u64::MAX,
             bounds_log: false,
             snapshot_chunk_bytes: 4 << 10,
+            empty_entry_on_election: true,
+            memory_log_bytes: None,
+            append_bytes: None,
+            election_timeout_ms: 500,
+            burst_percent: 0,
+            leader_percent: 0,
+            compact_percent: 5,
         }
     }
 
@@ -111,7 +135,7 @@ impl Plan {
             }
         };
         Plan {
-            nodes: random.pick(&[1, 2, 3, 3, 3, 3, 3, 5]),
+            nodes: random.pick(&[1, 2, 3, 3, 3, 3, 3, 3, 5, 5]),
             clients: 2 + random.below(5) as usize,
             chaos_ms: 3_000 + random.below(12_000),
             fault_every_ms: random.pick(&[150, 400, 900]),
@@ -123,15 +147,22 @@ impl Plan {
             slow_disk_percent: sometimes(random, 40, 8),
             slow_applier_percent: sometimes(random, 40, 8),
             keys_per_step: random.pick(&[1, 2, 10, 1_000]),
-            think_ms: random.pick(&[5, 15, 40]),
+            think_ms: random.pick(&[5, 15, 40, 300]),
             segment_bytes: random.pick(&[8 << 10, 16 << 10, 64 << 10]),
             value_bytes: random.pick(&[4, 64, 2_000]),
-            pre_vote: random.percent(85),
+            pre_vote: random.percent(70),
             snapshot_log_bytes: random.pick(&[u64::MAX, 500, 5_000, 50_000]),
             bounds_log: false,
             snapshot_chunk_bytes: random.pick(&[512, 4 << 10]),
             newcomers: sometimes(random, 30, 4) as usize,
             change_every_ms: random.pick(&[200, 600, 1_500]),
+            empty_entry_on_election: random.percent(75),
+            memory_log_bytes: random.pick(&[None, None, Some(300), Some(5_000)]),
+            append_bytes: random.pick(&[None, None, Some(1), Some(500)]),
+            election_timeout_ms: random.pick(&[500, 500, 150]),
+            burst_percent: random.pick(&[0, 20, 50]),
+            leader_percent: random.pick(&[0, 30, 60]),
+            compact_percent: random.pick(&[0, 2, 5, 10]),
         }
     }
 }
