@@ -179,6 +179,9 @@ impl Raft {
         } else {
             let mut members = self.memberships.in_force().members();
             members.retain(|id| *id != self.config.id);
+            // Who the members are may be what is damaged.
+            let leader = self.leader();
+            members.extend(leader.filter(|leader| !members.contains(leader)));
             let open = self.doubt.asked < members.len();
             let turn = self.doubt.turn.checked_rem(members.len());
             turn.filter(|_| open).map(|turn| members[turn])

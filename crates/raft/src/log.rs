@@ -18,7 +18,7 @@ use std::ops::RangeInclusive;
 
 use crate::durability::Durability;
 use crate::fetcher::Fetcher;
-use crate::gaps::Gaps;
+use crate::gaps::{Gap, Gaps};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::ready::Fetch;
 use crate::terms::TermRuns;
@@ -111,7 +111,7 @@ impl Log {
     /// Whether a log with this last entry is for certain at least as up to date as ours (Raft
     /// §5.4.1): if the term of our last entry is lost, it counts as the greatest it can be.
     pub(crate) fn is_not_ahead_of(&self, last_index: LogIndex, last_term: Term) -> bool {
-        let own_term = match self.gaps.at(self.last_index()) {
+        let own_term = match self.gap_at(self.last_index()) {
             Some(gap) => gap.greatest_term,
             None => self.last_term(),
         };
@@ -136,9 +136,15 @@ impl Log {
         self.first_damaged().is_some_and(|first| first <= index)
     }
 
+    /// The gap that `index` lies in. The entry before the log is known, even if it is damaged too: a
+    /// snapshot says what it was.
+    fn gap_at(&self, index: LogIndex) -> Option<&Gap> {
+        self.gaps.at(index).filter(|_| index > self.base().0)
+    }
+
     /// The term at an index, if the log reaches there and knows it for certain.
     pub(crate) fn known_term(&self, index: LogIndex) -> Option<Term> {
-        match self.gaps.at(index) {
+        match self.gap_at(index) {
             Some(gap) => gap.term(),
             None => self.terms.term(index),
         }
@@ -148,7 +154,7 @@ impl Log {
     pub(crate) fn next_known(&self, mut index: LogIndex) -> Option<(LogIndex, Term)> {
         index = index.max(self.base().0);
         while index <= self.last_index() {
-            match self.gaps.at(index) {
+            match self.gap_at(index) {
                 Some(gap) if gap.term().is_none() => index = gap.last.next(),
                 Some(gap) => return Some((gap.last, gap.least_term)),
                 None => return Some((index, self.terms.term(index)?)),
@@ -159,7 +165,7 @@ impl Log {
 
     /// The last index, at or before this one, whose term is known.
     pub(crate) fn last_known(&self, mut index: LogIndex) -> LogIndex {
-        while let Some(gap) = self.gaps.at(index).filter(|gap| gap.term().is_none()) {
+        while let Some(gap) = self.gap_at(index).filter(|gap| gap.term().is_none()) {
             index = gap.first.previous();
         }
         index

@@ -370,8 +370,17 @@ impl Raft {
                 | Message::TimeoutNow { .. }
                 | Message::RequestVote { .. }
         );
+        // Whose entries it takes, its word on entries and reads counts too: the entry that says who
+        // the members are may be on its way, or damaged here.
+        let from_leader = self.leader() == Some(from)
+            && matches!(
+                message,
+                Message::EntryWanted { .. }
+                    | Message::EntryFound { .. }
+                    | Message::ReadIndexResponse { .. }
+            );
         let mut heard = Heard::Yes;
-        if !from_anyone && !self.configuration.contains(from) {
+        if !from_anyone && !from_leader && !self.configuration.contains(from) {
             let departs = matches!(&self.role, RoleState::Leader(leader)
                 if leader.peers.contains_key(&from));
             if !departs {

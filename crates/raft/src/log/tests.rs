@@ -146,3 +146,24 @@ fn a_log_that_goes_on_after_a_snapshot_holds_nothing_of_before() {
     log.append(entry(6, 3));
     assert_eq!(indexes(&log.unwritten()), [6]);
 }
+
+/// Found by a simulated world: a snapshot covered a damaged end of the log, and a refused Append had
+/// to be answered with a hint.
+#[test]
+fn the_entry_before_the_log_is_known_even_if_it_is_damaged() {
+    let base = (LogIndex(5), Term(3));
+    let damaged = crate::Damaged {
+        first: LogIndex(4),
+        last: LogIndex(5),
+        least_term: Term(2),
+        greatest_term: Some(Term(4)),
+    };
+    let terms = TermRuns::restore(base, Vec::new(), LogIndex(5)).unwrap();
+    let gaps = Gaps::restore(&[damaged], LogIndex(5), Term(4)).unwrap();
+    let log = Log::restore(terms, gaps, 500);
+    assert_eq!(log.known_term(LogIndex(5)), Some(Term(3)));
+    assert_eq!(log.last_known(LogIndex(5)), LogIndex(5));
+    assert_eq!(log.next_known(LogIndex(5)), Some(base));
+    assert!(log.is_not_ahead_of(LogIndex(5), Term(3)));
+    assert!(!log.is_in_doubt());
+}

@@ -110,7 +110,8 @@ impl World {
         let pause = self.random.micros(1_000, 2_000 * self.plan.change_every_ms);
         self.after(pause, Event::Administrator);
         let by = self.random.below(self.members.len() as u64) as usize;
-        if self.members[by].process.is_none() {
+        // Nobody changes the members while one of them waits for the others to give it back what it lost.
+        if self.members[by].process.is_none() || !self.rotten_is_well() {
             return;
         }
         let table = Arc::clone(self.table(by));
@@ -131,8 +132,11 @@ impl World {
                 self.change_members(by, Change::Promote(id));
             }
             6..8 => {
+                let aimed = self.random.percent(40);
+                let leader = self.leader().filter(|_| aimed);
+                let id = leader.map_or(any, |leader| self.members[leader].id.0);
                 if ids.len() > 2 {
-                    self.change_members(by, Change::Remove(any));
+                    self.change_members(by, Change::Remove(id));
                 }
             }
             _ => self.transfer(self.leader().unwrap_or(by), NodeId(any)),

@@ -4,9 +4,9 @@
 use quorate_proto::peer;
 use quorate_raft::{Fetch, LogIndex};
 use quorate_replica::{Effects, wire};
-use quorate_trace::{FaultId, FaultKind, MessageId, OperationId};
+use quorate_trace::{FaultId, FaultKind, MessageId, OperationId, Run};
 
-use super::{Asked, Op, Outcome, World};
+use super::{Asked, Op, Outcome, Process, World};
 use crate::picture::{Picture, runs_of};
 
 /// The messages of a frame, as the picture names them; none without one.
@@ -56,18 +56,7 @@ impl World {
         self.draw(|drawn, world, _| {
             let process = world.process(node);
             let status = process.consensus.status().raft;
-            let log = match status.first_index <= status.last_index {
-                false => Vec::new(),
-                true => {
-                    let whole = Fetch {
-                        first: status.first_index,
-                        last: status.last_index,
-                        max_bytes: usize::MAX,
-                    };
-                    let read = process.log_reader.read(whole);
-                    runs_of(&read.expect("a log that was just opened can be read"))
-                }
-            };
+            let log = log_of(process);
             let listed = process.files.list().map(|list| list.snapshots);
             let marks = listed.unwrap_or_default().into_iter().map(|id| id.mark);
             let mut its = marks.filter(|mark| LogIndex(mark.index) == status.snapshot_index);
@@ -265,4 +254,22 @@ fn words_of_asked(op: usize, asked: &Asked) -> String {
         Asked::Read => "read".to_owned(),
         Asked::Raw => "a test's own request".to_owned(),
     }
+}
+
+/// What a log that was just opened holds; what of it is damaged has no term that is known for sure.
+fn log_of(process: &Process) -> Vec<Run> {
+    let status = process.consensus.status().raft;
+    let mut log = Vec::new();
+    for index in status.first_index.0..=status.last_index.0 {
+        let one = Fetch {
+            first: LogIndex(index),
+            last: LogIndex(index),
+            max_bytes: usize::MAX,
+        };
+        match process.log_reader.read(one) {
+            Ok(entries) => log.extend(runs_of(&entries)),
+            Err(_) => log.push(Run::labelled(0, "damaged".to_owned())),
+        }
+    }
+    log
 }

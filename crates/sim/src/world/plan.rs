@@ -122,6 +122,8 @@ impl Plan {
     /// The plan that this recipe makes.
     pub fn of(recipe: &Recipe) -> Plan {
         let mut plan = Plan::draw(&mut Random::new(recipe.seed));
+        // Large stores in tiny chunks over slow links would take longer than anybody waits.
+        plan.snapshot_chunk_bytes = plan.snapshot_chunk_bytes.max(2 * plan.value_bytes as u32);
         recipe.change(&mut plan);
         plan
     }

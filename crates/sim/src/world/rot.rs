@@ -23,8 +23,7 @@ const TRIES: usize = 12;
 impl World {
     /// A member goes down and comes back with a damaged log, if no other is hurt.
     pub(super) fn rot(&mut self, node: usize, lasts: Duration) {
-        let alone = self.members.len() == 1;
-        if alone || self.members[node].process.is_none() || !self.rotten_is_well() {
+        if !self.has_company(node) || !self.rotten_is_well() {
             return;
         }
         let seed = self.random.next();
@@ -37,8 +36,20 @@ impl World {
         }
     }
 
+    /// Whether two others can elect a leader to ask. Of two voters one that lost the end of its log
+    /// cannot vote for the other, whose end may be older for all it knows (ARCHITECTURE, "A damaged
+    /// log"). Who began alone is refused even if others came since: a start knows of them only by
+    /// reading the log.
+    fn has_company(&self, node: usize) -> bool {
+        let Some(process) = &self.members[node].process else {
+            return false;
+        };
+        let membership = process.consensus.status().raft.membership;
+        self.plan.nodes > 2 && membership.voters.len() > 2 && !membership.is_joint()
+    }
+
     /// Whether the member that was hurt last has everything again.
-    fn rotten_is_well(&mut self) -> bool {
+    pub(super) fn rotten_is_well(&mut self) -> bool {
         let Some(node) = self.rotten else {
             return true;
         };
