@@ -166,7 +166,7 @@ impl Log {
     /// The last index, at or before this one, whose term is known.
     pub(crate) fn last_known(&self, mut index: LogIndex) -> LogIndex {
         while let Some(gap) = self.gap_at(index).filter(|gap| gap.term().is_none()) {
-            index = gap.first.previous();
+            index = gap.first.previous().max(self.base().0);
         }
         index
     }

@@ -159,11 +159,21 @@ fn the_entry_before_the_log_is_known_even_if_it_is_damaged() {
         greatest_term: Some(Term(4)),
     };
     let terms = TermRuns::restore(base, Vec::new(), LogIndex(5)).unwrap();
-    let gaps = Gaps::restore(&[damaged], LogIndex(5), Term(4)).unwrap();
+    let gaps = Gaps::restore(std::slice::from_ref(&damaged), LogIndex(5), Term(4)).unwrap();
     let log = Log::restore(terms, gaps, 500);
     assert_eq!(log.known_term(LogIndex(5)), Some(Term(3)));
     assert_eq!(log.last_known(LogIndex(5)), LogIndex(5));
     assert_eq!(log.next_known(LogIndex(5)), Some(base));
     assert!(log.is_not_ahead_of(LogIndex(5), Term(3)));
     assert!(!log.is_in_doubt());
+
+    // And if the damage goes on after it.
+    let damaged = crate::Damaged {
+        last: LogIndex(7),
+        ..damaged
+    };
+    let terms = TermRuns::restore(base, vec![(LogIndex(6), Term(3))], LogIndex(8)).unwrap();
+    let gaps = Gaps::restore(&[damaged], LogIndex(8), Term(4)).unwrap();
+    let log = Log::restore(terms, gaps, 500);
+    assert_eq!(log.last_known(LogIndex(7)), LogIndex(5));
 }
