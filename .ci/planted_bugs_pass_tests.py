@@ -20,7 +20,7 @@ import sys
 import time
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-CRATES = ["raft", "wal", "kv", "replica"]
+CRATES = ["raft", "wal", "replica"]
 SIMULATORS = {"raft": "simulation::", "replica": "random_worlds::"}
 
 

@@ -101,8 +101,7 @@ impl Store {
     /// Everything before this revision may be freed.
     fn free_floor(&self) -> i64 {
         let oldest_pin = self.pins.oldest().unwrap_or(i64::MAX);
-        let late = i64::from(planted::bug("pin-holds-one-revision-too-few"));
-        self.compacted_revision.min(oldest_pin.saturating_add(late))
+        self.compacted_revision.min(oldest_pin)
     }
 
     /// Looks at one change of the pass under way; `false` when the pass is over.

@@ -5,6 +5,12 @@ use crate::Bug;
 /// All of them, by crate.
 pub const BUGS: &[Bug] = &[
     Bug {
+        name: "damage-counts-as-durable-after-a-snapshot",
+        crate_name: "raft",
+        what: "entries that cannot be read back are acknowledged like all others, once the log begins after a snapshot",
+        rule: "no acknowledgement in doubt (pitfall 21)",
+    },
+    Bug {
         name: "append-cuts-a-tail-of-an-older-term",
         crate_name: "raft",
         what: "an Append whose entries are all here cuts what follows them",
@@ -89,12 +95,6 @@ pub const BUGS: &[Bug] = &[
         rule: "a lost fsync (pitfall 20)",
     },
     Bug {
-        name: "pin-holds-one-revision-too-few",
-        crate_name: "kv",
-        what: "a snapshot's pin lets go of the oldest revision that it needs",
-        rule: "freeing during a scan (pitfall 11)",
-    },
-    Bug {
         name: "log-time-falls",
         crate_name: "replica",
         what: "log time follows a leader's wall clock back",
@@ -171,6 +171,12 @@ pub const BUGS: &[Bug] = &[
         crate_name: "replica",
         what: "a snapshot that is installed into a running node does not bring its log time",
         rule: "all that apply changes is in a snapshot (pitfall 12)",
+    },
+    Bug {
+        name: "install-keeps-the-old-members",
+        crate_name: "replica",
+        what: "a snapshot that is installed into a running node does not bring the members that it names",
+        rule: "membership inside snapshots (Raft 7)",
     },
     Bug {
         name: "install-keeps-the-old-duplicates",

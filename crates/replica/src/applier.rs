@@ -276,8 +276,10 @@ impl Applier {
         if !(runs && planted::bug("install-keeps-the-old-duplicates")) {
             self.duplicates = head.duplicates;
         }
-        self.membership = head.membership;
-        self.members = Arc::new(head.members);
+        if !(runs && planted::bug("install-keeps-the-old-members")) {
+            self.membership = head.membership;
+            self.members = Arc::new(head.members);
+        }
         self.bytes_since_snapshot = 0;
         self.snapshots.loaded(bytes);
         let answer = |sequence| Answer {

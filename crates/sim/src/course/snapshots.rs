@@ -143,7 +143,10 @@ impl Reply {
     fn words(&self) -> String {
         match &self.part {
             None => "I no longer have it".to_owned(),
-            Some(Part::Description(id)) => format!("it has {} chunks", id.chunk_count()),
+            Some(Part::Description(id)) => match id.chunk_count() {
+                1 => "it is in one chunk".to_owned(),
+                count => format!("it is in {count} chunks"),
+            },
             Some(Part::Chunk(chunk)) => {
                 format!("chunk {}, {} bytes", chunk.number, chunk.data.len())
             }

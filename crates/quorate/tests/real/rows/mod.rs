@@ -96,7 +96,7 @@ pub(crate) const ROWS: &[Row] = &[
         run: clock_jumps::run,
     },
     row(
-        "a_damaged_log_is_named_and_the_node_comes_back_with_a_good_copy",
+        "a_damaged_log_is_repaired_from_the_other_members",
         &[],
         damaged_files::run,
     ),
