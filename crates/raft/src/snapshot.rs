@@ -235,6 +235,8 @@ impl Raft {
     /// comes after stays, damaged or not: it may have been acknowledged. What comes before goes.
     fn replace_damaged(&mut self, meta: SnapshotMeta) {
         if self.log.known_term(meta.index) != Some(meta.term) {
+            // The disk may know less of the terms of what it lost, and would keep what comes after.
+            self.truncate_after(self.commit);
             return self.replace_log(meta);
         }
         self.learn_committed(meta.index);

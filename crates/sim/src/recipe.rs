@@ -193,7 +193,7 @@ pub enum RecipeError {
     Seed(String),
     /// A change that does not exist.
     #[error(
-        "{0:?} changes nothing; what can be changed is salt=N, nodes=N, clients=N, chaos-ms=N, \
+        "{0:?} changes nothing; what can be changed, with commas between, is salt=N, nodes=N, clients=N, chaos-ms=N, \
          faults=N+N+…, {all}",
         all = Without::ALL.map(Without::name).join(", ")
     )]

@@ -14,7 +14,7 @@ use super::{panics, run};
 /// Makes the world of one seed again and prints what happens.
 #[derive(Args, Debug)]
 pub(super) struct ReplayArguments {
-    /// Whose world; or a recipe, as `shrink` prints them
+    /// Whose world; or a recipe, as `shrink` prints them: 17:clients=1,faults=3+9,no-loss
     #[arg(long, value_name = "S")]
     seed: Recipe,
     /// Stop at so many seconds of virtual time

@@ -88,6 +88,9 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         println!("{}", to_json(&sum, elapsed, failure.as_deref())?);
     } else {
         print(&sum, elapsed);
+        if failure.is_none() {
+            println!("nothing was found in {} worlds", super::grouped(sum.worlds));
+        }
     }
     // What is drawn is a second run of the same seed: the others cost nothing for it.
     let drawn = match &failure {

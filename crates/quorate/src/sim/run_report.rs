@@ -14,7 +14,7 @@ const LONG_RUN: u64 = 500;
 /// The sum of many worlds.
 #[derive(Debug, Default)]
 pub(super) struct Sum {
-    worlds: u64,
+    pub(super) worlds: u64,
     simulated: Duration,
     cpu: Duration,
     /// Of the worlds with three nodes alone: the cluster that most people run.
@@ -78,7 +78,7 @@ impl Sum {
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Json<'a> {
-    worlds: u64,
+    pub(super) worlds: u64,
     passed: bool,
     simulated_seconds: f64,
     real_seconds: f64,

@@ -15,7 +15,7 @@ const STYLE: &str = "shrinking {bar:40} {pos}/{len} worlds {msg}";
 /// Looks for the smallest world that fails as this one does.
 #[derive(Args, Debug)]
 pub(super) struct ShrinkArguments {
-    /// Whose world; or a recipe, as this command prints them
+    /// Whose world; or a recipe, as this command prints them: 17:clients=1,faults=3+9,no-loss
     #[arg(long, value_name = "S")]
     seed: Recipe,
     /// Run no more worlds than this

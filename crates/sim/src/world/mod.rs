@@ -226,6 +226,9 @@ impl World {
     pub fn start(&mut self, node: usize) {
         assert!(self.members[node].process.is_none(), "it runs already");
         self.members[node].life += 1;
+        // It was the process before that stood still.
+        self.members[node].paused_until = Instant::ZERO;
+        self.draw_pause_ended(node);
         let settings = self.settings(node);
         let wall_ms = self.wall_ms(node);
         let member = &mut self.members[node];

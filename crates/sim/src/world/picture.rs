@@ -190,6 +190,15 @@ impl World {
         });
     }
 
+    /// Another process starts in the place of one that stood still.
+    pub(super) fn draw_pause_ended(&mut self, node: usize) {
+        self.draw(|drawn, _, at| {
+            if let Some(fault) = drawn.pauses[node].take() {
+                drawn.picture.recorder.fault_ended(at, fault);
+            }
+        });
+    }
+
     /// A fault of a moment.
     pub(super) fn draw_struck(&mut self, kind: FaultKind, node: usize, label: &str) {
         self.draw(|drawn, _, at| {

@@ -108,6 +108,18 @@ fn mismatch(recovered: &Recovered, mark: SnapshotMark) -> Option<String> {
         // to go on from there. The leader offers it again, and it is here already.
         return Some(format!("the log ends at entry {last}"));
     }
+    let covers = |damage: &&crate::Damage| {
+        damage.first_index <= mark.index && mark.index <= damage.last_index
+    };
+    if let Some(damage) = recovered.damaged.iter().find(covers) {
+        let (least, greatest) = (damage.least_term, damage.greatest_term.unwrap_or(u64::MAX));
+        if !(least..=greatest).contains(&mark.term) {
+            return Some(format!(
+                "the log held, at index {}, an entry of a term from {least} to {greatest}",
+                mark.index
+            ));
+        }
+    }
     match recovered.term_at(mark.index) {
         Some(term) if term != mark.term => Some(format!(
             "the log holds an entry of term {term} at index {}",

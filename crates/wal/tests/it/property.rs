@@ -257,7 +257,7 @@ proptest! {
     }
 
     /// In any life: whichever sector is damaged, and however many, an open names exactly what it
-    /// cannot read, or refuses; and what is repaired is as it was.
+    /// cannot read, or refuses (a single damage only if a cut was lost); what is repaired is as it was.
     #[test]
     fn damage_after_any_life_is_named_exactly_and_repaired(
         ops in prop::collection::vec(op(), 1..60),
@@ -294,8 +294,11 @@ proptest! {
                 prop_assert_eq!(observe(&healed.recovered, &healed.reader), all);
             }
             Err(refused) => {
+                // With the header of a batch that cut the log its cut is lost too: refused, since what
+                // it cut would come back.
                 let damaged = matches!(refused, WalError::Damaged { .. });
-                prop_assert!(damaged && picks.len() > 1, "{}", refused);
+                let lost_cut = refused.to_string().contains("a cut of the log is lost with it");
+                prop_assert!(damaged && (lost_cut || picks.len() > 1), "{}", refused);
             }
         }
     }
