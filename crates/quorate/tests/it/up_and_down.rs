@@ -1,14 +1,15 @@
 //! `quorate up`: a cluster with one command, watched, and stopped as a whole.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cluster::{
-    Etcdctl, PATIENCE, Turn, Up, free_ports, get, hold_ports, kv, quorate, quorate_command,
-    real_directory, run, runtime, wait_for,
+    Etcdctl, PATIENCE, Turn, Up, free_ports, get, kv, quorate, quorate_command, real_directory,
+    run, runtime, wait_for,
 };
 use quorate_proto::etcdserverpb::{PutRequest, RangeRequest};
 
@@ -209,10 +210,11 @@ fn up_run_again_finds_its_data() {
 #[test]
 fn up_says_whose_any_of_its_ports_is_and_founds_nothing() {
     let directory = real_directory();
-    let held = hold_ports(1);
-    let taken = held[0].local_addr().expect("bound").port();
-    // The peers' port of n1 is the one after the clients'.
-    let base = (taken - 1).to_string();
+    // The peers' port of n1 is the one after the clients', which must be free.
+    let base = free_ports(2);
+    let taken = base + 1;
+    let _held = TcpListener::bind((Ipv4Addr::LOCALHOST, taken)).expect("free a moment ago");
+    let base = base.to_string();
     let ran = run(
         quorate_command()
             .args(["up", "--base-port", &base])
