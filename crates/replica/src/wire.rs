@@ -4,20 +4,23 @@
 //! sockets and through the simulator. What comes from a peer is input from outside: it is
 //! checked and refused with a reason, never trusted to be well-formed.
 
+mod raft_messages;
+
 use bytes::Bytes;
 use prost::Message as _;
 use quorate_proto::envelope::CommandKind;
 use quorate_proto::peer;
 use quorate_proto::peer::forward_refused::Reason;
 use quorate_proto::peer::peer_message::Body;
+use quorate_raft::Message;
 use quorate_raft::limits::MAX_NUMBER;
-use quorate_raft::{Entry, LogIndex, Message, Term};
 
-use crate::entry_format::{EntryError, entry_parts, entry_payload};
+use crate::entry_format::EntryError;
 use crate::limits::{
     MAX_FRAME_BYTES, MAX_HANDSHAKE_BYTES, MAX_INCOMING_FRAME_BYTES, MAX_MESSAGES_PER_FRAME,
 };
 use crate::members::MemberError;
+use raft_messages::{raft_from_wire, raft_to_wire};
 
 /// The Raft group that messages belong to; there is one.
 pub const GROUP_ID: u32 = 0;
@@ -244,128 +247,6 @@ fn forwarded_to_wire(proposal: ForwardedProposal) -> peer::ForwardedProposal {
     }
 }
 
-fn raft_to_wire(message: Message) -> Body {
-    match message {
-        Message::RequestVote {
-            term,
-            last_index,
-            last_term,
-            pre,
-            transfer,
-        } => Body::RequestVote(peer::RequestVote {
-            term: term.0,
-            last_index: last_index.0,
-            last_term: last_term.0,
-            pre,
-            transfer,
-        }),
-        Message::Vote { term, granted, pre } => Body::Vote(peer::Vote {
-            term: term.0,
-            granted,
-            pre,
-        }),
-        Message::Append {
-            term,
-            previous_index,
-            previous_term,
-            commit,
-            entries,
-            round,
-        } => Body::Append(peer::Append {
-            term: term.0,
-            previous_index: previous_index.0,
-            previous_term: previous_term.0,
-            commit: commit.0,
-            entries: entries.into_iter().map(entry_to_wire).collect(),
-            round,
-        }),
-        Message::AppendAccepted {
-            term,
-            matched,
-            round,
-        } => Body::AppendAccepted(peer::AppendAccepted {
-            term: term.0,
-            matched: matched.0,
-            round,
-        }),
-        Message::AppendRejected {
-            term,
-            previous_index,
-            hint_index,
-            hint_term,
-            round,
-        } => Body::AppendRejected(peer::AppendRejected {
-            term: term.0,
-            previous_index: previous_index.0,
-            hint_index: hint_index.0,
-            hint_term: hint_term.0,
-            round,
-        }),
-        Message::SnapshotOffer {
-            term,
-            index,
-            snapshot_term,
-            round,
-        } => Body::SnapshotOffer(peer::SnapshotOffer {
-            term: term.0,
-            index: index.0,
-            snapshot_term: snapshot_term.0,
-            round,
-        }),
-        Message::EntryWanted {
-            term,
-            first,
-            last,
-            anchor_index,
-            anchor_term,
-        } => Body::EntryWanted(peer::EntryWanted {
-            term: term.0,
-            first: first.0,
-            last: last.0,
-            anchor_index: anchor_index.0,
-            anchor_term: anchor_term.0,
-        }),
-        Message::EntryFound {
-            term,
-            first,
-            anchor_index,
-            anchor_term,
-            entries,
-        } => Body::EntryFound(peer::EntryFound {
-            term: term.0,
-            first: first.0,
-            anchor_index: anchor_index.0,
-            anchor_term: anchor_term.0,
-            entries: entries.into_iter().map(entry_to_wire).collect(),
-        }),
-        Message::TimeoutNow { term } => Body::TimeoutNow(peer::TimeoutNow { term: term.0 }),
-        Message::ReadIndexRequest { term, sequence } => {
-            Body::ReadIndexRequest(peer::ReadIndexRequest {
-                term: term.0,
-                sequence,
-            })
-        }
-        Message::ReadIndexResponse {
-            term,
-            sequence,
-            index,
-        } => Body::ReadIndexResponse(peer::ReadIndexResponse {
-            term: term.0,
-            sequence,
-            index: index.map(|index| index.0),
-        }),
-    }
-}
-
-fn entry_to_wire(entry: Entry) -> peer::Entry {
-    let (kind, data) = entry_parts(entry.payload);
-    peer::Entry {
-        term: entry.term.0,
-        kind: u32::from(kind),
-        data,
-    }
-}
-
 fn from_wire(message: peer::PeerMessage) -> Result<PeerMessage, WireError> {
     if message.group_id != GROUP_ID {
         return Err(WireError::UnknownGroup);
@@ -411,107 +292,6 @@ fn number(value: u64) -> Result<u64, WireError> {
         return Err(WireError::Illegal);
     }
     Ok(value)
-}
-
-fn index(value: u64) -> Result<LogIndex, WireError> {
-    number(value).map(LogIndex)
-}
-
-fn term(value: u64) -> Result<Term, WireError> {
-    number(value).map(Term)
-}
-
-fn raft_from_wire(body: Body) -> Result<Message, WireError> {
-    Ok(match body {
-        Body::RequestVote(m) => Message::RequestVote {
-            term: term(m.term)?,
-            last_index: index(m.last_index)?,
-            last_term: term(m.last_term)?,
-            pre: m.pre,
-            transfer: m.transfer,
-        },
-        Body::Vote(m) => Message::Vote {
-            term: term(m.term)?,
-            granted: m.granted,
-            pre: m.pre,
-        },
-        Body::Append(m) => append_from_wire(m)?,
-        Body::AppendAccepted(m) => Message::AppendAccepted {
-            term: term(m.term)?,
-            matched: index(m.matched)?,
-            round: number(m.round)?,
-        },
-        Body::AppendRejected(m) => Message::AppendRejected {
-            term: term(m.term)?,
-            previous_index: index(m.previous_index)?,
-            hint_index: index(m.hint_index)?,
-            hint_term: term(m.hint_term)?,
-            round: number(m.round)?,
-        },
-        Body::SnapshotOffer(m) => Message::SnapshotOffer {
-            term: term(m.term)?,
-            index: index(m.index)?,
-            snapshot_term: term(m.snapshot_term)?,
-            round: number(m.round)?,
-        },
-        Body::EntryWanted(m) => Message::EntryWanted {
-            term: term(m.term)?,
-            first: index(m.first)?,
-            last: index(m.last)?,
-            anchor_index: index(m.anchor_index)?,
-            anchor_term: term(m.anchor_term)?,
-        },
-        Body::EntryFound(m) => Message::EntryFound {
-            term: term(m.term)?,
-            first: index(m.first)?,
-            anchor_index: index(m.anchor_index)?,
-            anchor_term: term(m.anchor_term)?,
-            entries: entries_from_wire(m.first, m.entries)?,
-        },
-        Body::TimeoutNow(m) => Message::TimeoutNow {
-            term: term(m.term)?,
-        },
-        Body::ReadIndexRequest(m) => Message::ReadIndexRequest {
-            term: term(m.term)?,
-            sequence: m.sequence,
-        },
-        Body::ReadIndexResponse(m) => Message::ReadIndexResponse {
-            term: term(m.term)?,
-            sequence: m.sequence,
-            index: m.index.map(index).transpose()?,
-        },
-        Body::Forward(_) | Body::ForwardRefused(_) => return Err(WireError::Illegal),
-    })
-}
-
-fn append_from_wire(append: peer::Append) -> Result<Message, WireError> {
-    let previous_index = index(append.previous_index)?;
-    let entries = entries_from_wire(previous_index.0 + 1, append.entries)?;
-    Ok(Message::Append {
-        term: term(append.term)?,
-        previous_index,
-        previous_term: term(append.previous_term)?,
-        commit: index(append.commit)?,
-        entries,
-        round: number(append.round)?,
-    })
-}
-
-/// Entries in a row, the first of which is at `first`.
-fn entries_from_wire(first: u64, entries: Vec<peer::Entry>) -> Result<Vec<Entry>, WireError> {
-    number(first)?;
-    number(first + entries.len() as u64)?;
-    let indexed = (first..).zip(entries);
-    indexed
-        .map(|(at, entry)| {
-            let payload = entry_payload(entry.kind, entry.data)?;
-            Ok(Entry {
-                index: LogIndex(at),
-                term: term(entry.term)?,
-                payload,
-            })
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 use quorate_raft::{Membership, NodeId, Payload};
 
+use quorate_raft::{Entry, LogIndex, Term};
+
 use super::*;
 
 fn every_kind_of_message() -> Vec<PeerMessage> {
