@@ -1,6 +1,4 @@
-use quorate_raft::{Membership, NodeId, Payload};
-
-use quorate_raft::{Entry, LogIndex, Term};
+use quorate_raft::{Entry, LogIndex, Membership, NodeId, Payload, Term};
 
 use super::*;
 
