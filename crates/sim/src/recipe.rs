@@ -71,7 +71,8 @@ impl Without {
         Without::Changes,
     ];
 
-    fn name(self) -> &'static str {
+    /// Its word in a recipe.
+    pub fn name(self) -> &'static str {
         match self {
             Without::Loss => "no-loss",
             Without::Duplication => "no-duplication",
