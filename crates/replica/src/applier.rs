@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chaos::chaos;
 use prost::Message as _;
 use quorate_kv::{Answer as Wanted, Application, Command, Reply, Step, Store};
 use quorate_proto::envelope::{CommandEnvelope, CommandKind, EnvelopeError, RequestId};
@@ -126,6 +127,10 @@ impl Applier {
     /// When an entry cannot be applied by this version: the node must stop.
     pub fn step(&mut self, store: &mut Store, max_keys: usize) -> Result<Progress, ApplyError> {
         let mut progress = Progress::default();
+        let max_keys = match chaos!("one-entry-a-step", 50) {
+            true => 1,
+            false => max_keys,
+        };
         let mut budget = max_keys;
         while budget > 0 {
             let goes_on = budget == max_keys || self.current.is_some();
@@ -153,8 +158,11 @@ impl Applier {
             self.begin(store, entry, &mut progress)?;
             budget -= usize::from(self.current.is_none());
         }
-        self.release_reads(&mut progress);
-        progress.more = self.current.is_some() || !self.queue.is_empty();
+        let waits = !self.waiting_reads.is_empty() && chaos!("reads-released-late", 30);
+        if !waits {
+            self.release_reads(&mut progress);
+        }
+        progress.more = waits || self.current.is_some() || !self.queue.is_empty();
         Ok(progress)
     }
 
@@ -197,7 +205,8 @@ impl Applier {
     /// The state as it is now, for a snapshot, when one is due and none is under way; to be asked
     /// between steps. It ends with [`Applier::snapshot_ended`].
     pub fn capture_if_due(&mut self, store: &mut Store) -> Option<Capture> {
-        let due = self.snapshots.is_due(self.bytes_since_snapshot);
+        let due = self.snapshots.is_due(self.bytes_since_snapshot)
+            || (self.snapshots.may_be_early() && chaos!("snapshot-at-once", 2));
         if !due || !self.is_between_commands() {
             return None;
         }

@@ -17,6 +17,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chaos::chaos;
 use quorate_proto::envelope::{RequestId, peek_request_id};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{
@@ -506,7 +507,9 @@ impl Consensus {
     }
 
     fn ask_reads(&mut self, now: Instant) {
-        for id in self.reads.to_ask() {
+        let later = chaos!("reads-asked-late", 20);
+        let asks = if later { Vec::new() } else { self.reads.to_ask() };
+        for id in asks {
             if self.raft.read(now, id).is_ok() {
                 self.reads.asked(id);
             }

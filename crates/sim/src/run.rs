@@ -144,6 +144,6 @@ fn report(recipe: Recipe, world: &World) -> RunReport {
         reads: count(crate::world::Op::was_read),
         nodes: world.plan.nodes,
         faults: world.faults,
-        tally: world.tally.clone(),
+        tally: world.tally_with_sites(),
     }
 }

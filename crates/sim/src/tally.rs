@@ -4,6 +4,8 @@
 //! state has a name and a counter, and a long run in which one stays at zero is told: then the
 //! generator of worlds is at fault, not the core (Antithesis calls these "sometimes assertions").
 
+use chaos::Chaos;
+
 /// A name of something that is counted.
 pub trait Counter: Copy + 'static {
     /// All of them, in the order in which they are told.
@@ -94,11 +96,36 @@ counters! {
     }
 }
 
+/// A chaos site of the core: its path was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site(usize);
+
+impl Counter for Site {
+    const ALL: &'static [Site] = &{
+        let mut all = [Site(0); chaos::SITE_COUNT];
+        let mut place = 0;
+        while place < all.len() {
+            all[place] = Site(place);
+            place += 1;
+        }
+        all
+    };
+
+    fn label(self) -> &'static str {
+        chaos::SITES[self.0].name
+    }
+
+    fn position(self) -> usize {
+        self.0
+    }
+}
+
 /// Counts of one run, or of many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     faults: Counts,
     rare: Counts,
+    sites: Counts,
 }
 
 /// One count a name.
@@ -133,8 +160,21 @@ impl Tally {
         self.rare.add(rare, 1);
     }
 
+    /// The paths that were taken at chaos sites.
+    pub(crate) fn took(&mut self, chaos: &Chaos) {
+        for site in Site::ALL {
+            self.sites.add(*site, chaos.taken(site.0));
+        }
+    }
+
+    /// How often the path of this chaos site was taken.
+    pub fn site(&self, site: Site) -> u64 {
+        self.sites.get(site)
+    }
+
     /// Takes in the counts of another run.
     pub fn add(&mut self, other: &Tally) {
+        self.sites.add_all::<Site>(&other.sites);
         self.faults.add_all::<Fault>(&other.faults);
         self.rare.add_all::<Rare>(&other.rare);
     }

@@ -260,6 +260,7 @@ impl World {
         self.note(|_| "everything heals".to_owned());
         self.chaos = false;
         self.load = false;
+        self.sites.close();
         self.network.blocked.clear();
         self.draw_healed();
         for node in 0..self.members.len() {

@@ -31,6 +31,7 @@ mod trace;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chaos::Chaos;
 use quorate_disk::SimDisk;
 use quorate_raft::{Instant, NodeId, Role};
 use quorate_replica::{MemberTable, NodeSettings};
@@ -55,6 +56,9 @@ const MOST_EVENTS: u64 = 20_000_000;
 /// What the chance of a world's course is drawn for, other than its plan and its faults.
 const COURSE: u64 = 1;
 
+/// What the chance of chaos sites is drawn for.
+const SITES: u64 = 3;
+
 /// The true time of day when a world begins, in milliseconds since 1970.
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
@@ -63,6 +67,8 @@ pub struct World {
     /// What kind of world it is.
     pub plan: Plan,
     pub(crate) random: Random,
+    /// The core's chaos sites, while things go wrong.
+    sites: Chaos,
     recipe: Recipe,
     /// Faults that were due so far.
     pub(crate) faults: u64,
@@ -164,6 +170,7 @@ impl World {
         });
         let mut world = World {
             members: members.collect(),
+            sites: Chaos::new(Random::of(recipe.seed, SITES, recipe.salt).next(), plan.open_sites),
             plan,
             random: Random::of(recipe.seed, COURSE, recipe.salt),
             recipe: recipe.clone(),
@@ -317,7 +324,9 @@ impl World {
         if self.trace.is_some() {
             self.trace_event(&event);
         }
-        self.handle(event);
+        let mut sites = std::mem::take(&mut self.sites);
+        chaos::within(&mut sites, || self.handle(event));
+        self.sites = sites;
         true
     }
 
@@ -458,6 +467,13 @@ impl World {
         (0..self.members.len())
             .filter(|node| led(node).is_some())
             .max_by_key(led)
+    }
+
+    /// Faults injected, rare states reached, paths taken at chaos sites.
+    pub(crate) fn tally_with_sites(&self) -> Tally {
+        let mut tally = self.tally.clone();
+        tally.took(&self.sites);
+        tally
     }
 
     /// What every node is at, for the message of a failure.
