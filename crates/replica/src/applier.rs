@@ -67,6 +67,8 @@ pub struct Applier {
     applied_term: Term,
     duplicates: Duplicates,
     duplicate_count: u64,
+    /// Where each request took effect, for whoever watches.
+    witnessed: Option<Vec<(LogIndex, RequestId)>>,
     log_time_ms: u64,
     cluster_version: u32,
     /// In force at `applied`.
@@ -103,6 +105,7 @@ impl Applier {
             applied_term: Term(0),
             duplicates: Duplicates::default(),
             duplicate_count: 0,
+            witnessed: None,
             log_time_ms: 0,
             cluster_version: 0,
         }
@@ -200,6 +203,18 @@ impl Applier {
     /// Entries that were not applied because their request had been applied before.
     pub fn duplicate_count(&self) -> u64 {
         self.duplicate_count
+    }
+
+    /// From now on notes where each request takes effect, for [`Applier::take_witnessed`].
+    pub fn witness_requests(&mut self) {
+        self.witnessed = Some(Vec::new());
+    }
+
+    /// The requests that took effect since the last call, and where they are in the log; none unless
+    /// [`Applier::witness_requests`] was called.
+    pub fn take_witnessed(&mut self) -> Vec<(LogIndex, RequestId)> {
+        let witnessed = self.witnessed.as_mut();
+        witnessed.map(std::mem::take).unwrap_or_default()
     }
 
     /// The state as it is now, for a snapshot, when one is due and none is under way; to be asked
@@ -344,6 +359,9 @@ impl Applier {
                 progress.answers.push(Answer { sequence, result });
             }
             return Ok(());
+        }
+        if let Some(witnessed) = &mut self.witnessed {
+            witnessed.push((index, envelope.request_id));
         }
         match decode_command(envelope.kind, &envelope.body) {
             Decoded::Store(command) => {

@@ -116,6 +116,9 @@ fn run(
         if !world.is_stopped() {
             world.heal_and_judge();
         }
+        if !world.is_stopped() {
+            world.judge_history();
+        }
     }));
     match ran {
         Ok(()) => Ok((report(recipe, world), !world.is_stopped())),

@@ -61,6 +61,11 @@ counters! {
         ClockJumped = "wall clock jumped",
         BitRot = "bit of a log flipped at rest",
         ChunkDamaged = "chunk of a snapshot damaged on its way",
+        WriteFailed = "write to a disk failed",
+        SyncFailed = "sync of a disk failed",
+        ReadFailed = "read from a disk failed",
+        DiskFull = "disk filled up",
+        SnapshotRot = "bit of a snapshot flipped at rest",
     }
 }
 
@@ -93,6 +98,13 @@ counters! {
         MemberJoined = "member joined",
         MemberRemoved = "member removed",
         RemovedMemberLed = "removed member led until it stopped",
+        StoppedAfterFailedSync = "process ended by a sync that failed",
+        StoppedForWantOfRoom = "process ended by a full disk",
+        StoppedByItsDisk = "process ended by a read or write that failed",
+        StartRefused = "start ended by a disk that failed or was full",
+        SnapshotGivenUp = "snapshot given up for want of room",
+        PullGivenUp = "pull given up for want of room",
+        OlderSnapshotUsed = "start with an older snapshot than the newest, which had rotted",
     }
 }
 

@@ -7,15 +7,17 @@
 //! - `network`: links between members; `links` runs them.
 //! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
-//! - `faults`: what goes wrong; `rot`: on disks at rest.
-//! - `judge`: what must be true of the nodes.
+//! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest.
+//! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
 //! [`World::from_recipe`] draws everything; [`World::quiet`] is for tests that make their own trouble.
 
 mod clients;
+mod disks;
 mod event;
 mod faults;
+mod history;
 mod judge;
 mod links;
 mod machines;
@@ -35,6 +37,7 @@ use chaos::Chaos;
 use quorate_disk::SimDisk;
 use quorate_raft::{Instant, NodeId, Role};
 use quorate_replica::{MemberTable, NodeSettings};
+use quorate_wal::Note;
 
 pub use clients::{Asked, Op, Outcome};
 use event::Event;
@@ -243,16 +246,22 @@ impl World {
         let (mut process, notes) = match Process::open(&member.disk, &settings, self.now, wall_ms) {
             Ok(opened) => opened,
             Err(error) => {
-                self.tally.reached(Rare::StartFailed);
-                return self.power_failed(node, &error);
+                let power_lost = member.disk.power_is_off();
+                sometimes!(self.tally, Rare::StartFailed, power_lost);
+                sometimes!(self.tally, Rare::StartRefused, !power_lost);
+                return self.disk_failed(node, &error);
             }
         };
+        process.applier.witness_requests();
         if self.plan.bounds_log {
             process.applier.bound_log();
         }
         let last_index = process.consensus.status().raft.last_index;
         sometimes!(self.tally, Rare::RestartWithEntries, last_index.0 > 0);
-        sometimes!(self.tally, Rare::TornTailCut, !notes.is_empty());
+        let is_torn = |note: &Note| matches!(note, Note::TornTail { .. });
+        sometimes!(self.tally, Rare::TornTailCut, notes.iter().any(is_torn));
+        let is_rotten = |note: &Note| matches!(note, Note::SnapshotDamaged { .. });
+        sometimes!(self.tally, Rare::OlderSnapshotUsed, notes.iter().any(is_rotten));
         self.members[node].process = Some(process);
         self.draw_start(node);
         self.note(|_| format!("n{} starts; its log ends at {last_index}", node + 1));
@@ -367,6 +376,7 @@ impl World {
             } => self.on_link_down(from, life, to, link),
             Event::Restart { node } => self.on_restart(node),
             Event::CutOff { node } => self.on_cut_off(node),
+            Event::DiskFreed { node } => self.on_disk_freed(node),
             Event::Fault => self.on_fault(),
             Event::FaultEnds { node } => self.on_fault_ends(node),
             Event::Client { client } => self.on_client(client),
