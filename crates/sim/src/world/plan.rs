@@ -66,6 +66,8 @@ pub struct Plan {
     pub leader_percent: u64,
     /// Of a hundred requests, how many compact. Without any, histories grow long.
     pub compact_percent: u64,
+    /// Chaos sites of the core that are open, one bit each, by their place in [`chaos::SITES`].
+    pub open_sites: u32,
 }
 
 impl Plan {
@@ -100,6 +102,7 @@ impl Plan {
             burst_percent: 0,
             leader_percent: 0,
             compact_percent: 5,
+            open_sites: 0,
         }
     }
 
@@ -149,6 +152,17 @@ impl Plan {
             burst_percent: random.pick(&[0, 20, 50]),
             leader_percent: random.pick(&[0, 30, 60]),
             compact_percent: random.pick(&[0, 2, 5, 10]),
+            open_sites: draw_sites(random),
         }
     }
+}
+
+/// None in half of the worlds, and in the others each in one of three: a path that is always taken
+/// hides what the usual one does.
+fn draw_sites(random: &mut Random) -> u32 {
+    if random.percent(50) {
+        return 0;
+    }
+    let open = |random: &mut Random| u32::from(random.percent(33));
+    (0..chaos::SITE_COUNT).fold(0, |sites, _| sites << 1 | open(random))
 }
