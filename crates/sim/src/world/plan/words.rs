@@ -57,6 +57,7 @@ impl Plan {
             burst_percent,
             leader_percent,
             compact_percent,
+            open_sites,
         } = self;
         let members = match *newcomers {
             0 => String::new(),
@@ -94,6 +95,13 @@ impl Plan {
                 "{}{bound}; sent in chunks of {snapshot_chunk_bytes} bytes",
                 self.snapshots()
             ),
+        };
+        let is_open = |place: &usize| open_sites & (1 << place) != 0;
+        let sites = (0..chaos::SITE_COUNT).filter(is_open);
+        let sites: Vec<&str> = sites.map(|place| chaos::SITES[place].name).collect();
+        let sites = match sites.is_empty() {
+            true => "none".to_owned(),
+            false => sites.join(", "),
         };
         vec![
             ("nodes", format!("{nodes}{members}")),
@@ -142,6 +150,7 @@ impl Plan {
                     bytes_of(append_bytes)
                 ),
             ),
+            ("rare paths", sites),
         ]
     }
 }
