@@ -96,7 +96,7 @@ impl Plan {
                 self.snapshots()
             ),
         };
-        let is_open = |place: &usize| open_sites & (1 << place) != 0;
+        let is_open = |place: &usize| *open_sites & (1_u32 << *place) != 0;
         let sites = (0..chaos::SITE_COUNT).filter(is_open);
         let sites: Vec<&str> = sites.map(|place| chaos::SITES[place].name).collect();
         let sites = match sites.is_empty() {
