@@ -42,7 +42,7 @@ impl World {
         let other = self.random.below(nodes) as usize;
         let longest = self.random.pick(&[30_000, 1_500_000, 1_500_000]);
         let lasts = self.random.micros(1_000, longest);
-        match self.random.below(16) {
+        match self.random.below(17) {
             0 => self.cut_power(node, lasts),
             1 => {
                 self.inject(Fault::ProcessKilled, Some(node));
@@ -73,6 +73,7 @@ impl World {
             }
             11 => self.rot(node, lasts),
             12..15 => self.strike_disk(node, lasts),
+            15 => self.forge(node, other),
             _ => {
                 if self.random.percent(30) {
                     self.cut_power_of_all();

@@ -21,6 +21,8 @@ pub struct Plan {
     pub loss_percent: u64,
     /// Frames that arrive twice.
     pub duplication_percent: u64,
+    /// Frames that arrive damaged.
+    pub damage_percent: u64,
     /// Whether frames overtake each other on one link.
     pub reordering: bool,
     /// The longest a frame takes when all is well, in microseconds.
@@ -80,6 +82,7 @@ impl Plan {
             fault_every_ms: 0,
             loss_percent: 0,
             duplication_percent: 0,
+            damage_percent: 0,
             reordering: false,
             latency_us: 1_000,
             disk_us: 1_000,
@@ -169,6 +172,7 @@ impl Plan {
             leader_percent: random.pick(&[0, 30, 60]),
             compact_percent: random.pick(&[0, 2, 5, 10]),
             open_sites: draw_sites(random),
+            damage_percent: sometimes(random, 20, 3),
         }
     }
 }
