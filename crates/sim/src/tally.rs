@@ -52,6 +52,7 @@ counters! {
         Partition = "network split in two",
         OneWayCut = "network cut in one direction",
         TwoWayCut = "network cut between two nodes",
+        LeaderRanAhead = "leader cut off with entries of its own, and the next one killed as it came back",
         LinksLost = "connections lost",
         FrameLost = "frame lost",
         FrameDuplicated = "frame duplicated",

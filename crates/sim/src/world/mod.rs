@@ -385,6 +385,7 @@ impl World {
             } => self.on_link_down(from, life, to, link),
             Event::Restart { node } => self.on_restart(node),
             Event::CutOff { node } => self.on_cut_off(node),
+            Event::LeaderDies { lasts } => self.on_leader_dies(lasts),
             Event::DiskFreed { node } => self.on_disk_freed(node),
             Event::Fault => self.on_fault(),
             Event::FaultEnds { node } => self.on_fault_ends(node),

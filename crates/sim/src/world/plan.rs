@@ -66,6 +66,8 @@ pub struct Plan {
     pub leader_percent: u64,
     /// Of a hundred requests, how many compact. Without any, histories grow long.
     pub compact_percent: u64,
+    /// Whether disks fail in use, and peers say what cannot be.
+    pub disk_faults: bool,
     /// Chaos sites of the core that are open, one bit each, by their place in [`chaos::SITES`].
     pub open_sites: u32,
 }
@@ -103,6 +105,7 @@ impl Plan {
             burst_percent: 0,
             leader_percent: 0,
             compact_percent: 5,
+            disk_faults: false,
             open_sites: 0,
         }
     }
@@ -173,6 +176,7 @@ impl Plan {
             compact_percent: random.pick(&[0, 2, 5, 10]),
             open_sites: draw_sites(random),
             damage_percent: sometimes(random, 20, 3),
+            disk_faults: random.percent(50),
         }
     }
 }
