@@ -5,6 +5,8 @@
 //! while readers see the revision before it. Everything a command does depends on the entry
 //! and the state alone: equal logs give equal stores, answers and hashes on every member.
 
+mod members;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use bytes::Bytes;
 use chaos::chaos;
 use prost::Message as _;
 use quorate_kv::{Answer as Wanted, Application, Command, Reply, Step, Store};
-use quorate_proto::envelope::{CommandEnvelope, CommandKind, EnvelopeError, RequestId};
+use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
 use quorate_proto::peer;
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, SnapshotMeta, Term};
@@ -400,58 +402,6 @@ impl Applier {
             }
         }
         Ok(())
-    }
-
-    /// A change of the members begins with an entry that carries their new table, and ends with
-    /// one that carries nothing, unless one entry is all it takes.
-    fn change_members(
-        &mut self,
-        context: &Bytes,
-        progress: &mut Progress,
-    ) -> Result<(), ApplyError> {
-        if !context.is_empty() {
-            let index = self.applied;
-            let refused = |reason| ApplyError { index, reason };
-            let envelope = CommandEnvelope::decode(context).map_err(refused)?;
-            if envelope.kind != CommandKind::MemberTable {
-                return Err(refused(EnvelopeError::UnknownKind(envelope.kind as u8)));
-            }
-            let table = MemberTable::decode(&envelope.body);
-            let table = table.ok_or_else(|| refused(EnvelopeError::Damaged))?;
-            self.log_time_ms = self.log_time_ms.max(envelope.log_time_ms);
-            self.members = Arc::new(table);
-            if !self.duplicates.admit(envelope.request_id, index) {
-                self.duplicate_count += 1;
-            }
-            self.settling = self.answer_to(envelope.request_id);
-        }
-        if !self.membership.is_joint()
-            && let Some(sequence) = self.settling.take()
-        {
-            progress.changes.push((sequence, Arc::clone(&self.members)));
-        }
-        Ok(())
-    }
-
-    fn update_members(
-        &mut self,
-        update: peer::MemberUpdate,
-        answer_to: Option<u64>,
-        progress: &mut Progress,
-    ) {
-        let mut table = (*self.members).clone();
-        let result = table.update(update);
-        if result.is_ok() && table != *self.members {
-            self.members = Arc::new(table);
-        }
-        let Some(sequence) = answer_to else { return };
-        match result {
-            Ok(()) => progress.changes.push((sequence, Arc::clone(&self.members))),
-            Err(error) => progress.answers.push(Answer {
-                sequence,
-                result: Err(RequestError::Members(error)),
-            }),
-        }
     }
 
     fn skip(&mut self, store: &mut Store, index: LogIndex, term: Term) {

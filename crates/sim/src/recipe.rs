@@ -74,7 +74,8 @@ impl Without {
         Without::Sites,
     ];
 
-    fn name(self) -> &'static str {
+    /// Its word in a recipe.
+    pub fn name(self) -> &'static str {
         match self {
             Without::Loss => "no-loss",
             Without::Duplication => "no-duplication",

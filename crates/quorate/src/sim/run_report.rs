@@ -6,7 +6,7 @@ use std::time::Duration;
 use quorate_sim::{Counter, Failure, Fault, Rare, RunReport, Site, Tally};
 use serde::Serialize;
 
-use super::{grouped, workers};
+use super::{counted, grouped, workers};
 
 /// Worlds after which a rare state should have been reached.
 const LONG_RUN: u64 = 500;
@@ -156,9 +156,10 @@ pub(super) fn print(sum: &Sum, elapsed: Duration) {
     let (simulated, real) = (sum.simulated.as_secs_f64(), elapsed.as_secs_f64());
     let cores = workers::cores();
     println!(
-        "{} worlds, {:.2} simulated hours in {real:.1} s on {cores} cores ({:.1} s of their time)",
-        grouped(sum.worlds),
+        "{}, {:.2} simulated hours in {real:.1} s on {} ({:.1} s of their time)",
+        counted(sum.worlds, "world"),
         sum.hours(),
+        counted(cores as u64, "core"),
         sum.cpu.as_secs_f64()
     );
     let of_three = match sum.three_nodes.cpu {

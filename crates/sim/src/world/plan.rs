@@ -2,6 +2,8 @@
 
 use crate::{Random, Recipe};
 
+mod words;
+
 /// The kind of a world: everything that is drawn before it begins.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -108,24 +110,6 @@ impl Plan {
             disk_faults: false,
             open_sites: 0,
         }
-    }
-
-    /// What is most worth knowing, in a sentence.
-    pub(crate) fn in_words(&self) -> String {
-        let snapshots = match self.snapshot_log_bytes {
-            u64::MAX => "no snapshots".to_owned(),
-            bytes => format!("a snapshot after {bytes} bytes of log"),
-        };
-        format!(
-            "{} nodes and {} clients; a message takes up to {} µs, {} % are lost and {} % come \
-             twice; a write to disk takes up to {} µs; {snapshots}.",
-            self.nodes,
-            self.clients,
-            self.latency_us,
-            self.loss_percent,
-            self.duplication_percent,
-            self.disk_us
-        )
     }
 
     /// The plan that this recipe makes.
