@@ -498,7 +498,11 @@ impl Consensus {
 
     fn ask_reads(&mut self, now: Instant) {
         let later = chaos!("reads-asked-late", 20);
-        let asks = if later { Vec::new() } else { self.reads.to_ask() };
+        let asks = if later {
+            Vec::new()
+        } else {
+            self.reads.to_ask()
+        };
         for id in asks {
             if self.raft.read(now, id).is_ok() {
                 self.reads.asked(id);

@@ -52,6 +52,7 @@ counters! {
         Partition = "network split in two",
         OneWayCut = "network cut in one direction",
         TwoWayCut = "network cut between two nodes",
+        LeaderRanAhead = "leader cut off with entries of its own, and the next one killed as it came back",
         LinksLost = "connections lost",
         FrameLost = "frame lost",
         FrameDuplicated = "frame duplicated",
@@ -66,6 +67,8 @@ counters! {
         ReadFailed = "read from a disk failed",
         DiskFull = "disk filled up",
         SnapshotRot = "bit of a snapshot flipped at rest",
+        FrameDamaged = "frame damaged on its way",
+        MessageForged = "messages forged",
     }
 }
 
@@ -104,6 +107,8 @@ counters! {
         StartRefused = "start ended by a disk that failed or was full",
         SnapshotGivenUp = "snapshot given up for want of room",
         PullGivenUp = "pull given up for want of room",
+        FrameRefused = "damaged frame refused, and its link with it",
+        ForgedRefused = "forged message refused",
         OlderSnapshotUsed = "start with an older snapshot than the newest, which had rotted",
     }
 }

@@ -1,5 +1,7 @@
 //! What happens at a point of time.
 
+use std::time::Duration;
+
 use quorate_proto::peer;
 use quorate_wal::SnapshotMark;
 
@@ -99,6 +101,10 @@ pub(crate) enum Event {
     /// There is room on its disk again.
     DiskFreed {
         node: usize,
+    },
+    /// Whoever leads loses power for so long.
+    LeaderDies {
+        lasts: Duration,
     },
     Fault,
     FaultEnds {

@@ -52,6 +52,18 @@ impl Judge {
         self.states.last_key_value().map_or(0, |(index, _)| *index)
     }
 
+    /// What a node proposes on its own has no number, and is harmless twice.
+    fn took_effect(&mut self, node: usize, request: RequestId, index: LogIndex) {
+        if request.sequence == 0 {
+            return;
+        }
+        let first = *self.requests.entry(request).or_insert(index);
+        assert_eq!(
+            first, index,
+            "member {node} applies {request:?} again, which took effect at {first}"
+        );
+    }
+
     pub(super) fn started(&mut self, node: usize) {
         self.seen.insert(node, 0);
     }
@@ -95,19 +107,11 @@ impl World {
         );
     }
 
-    /// No request takes effect at two places of the log. What a node proposes on its own has no number, and
-    /// is harmless twice.
+    /// No request takes effect at two places of the log.
     pub(super) fn judge_requests(&mut self, node: usize) {
         let process = self.members[node].process.as_mut().expect("it applied");
         for (index, request) in process.applier.take_witnessed() {
-            if request.sequence == 0 {
-                continue;
-            }
-            let first = *self.judge.requests.entry(request).or_insert(index);
-            assert_eq!(
-                first, index,
-                "member {node} applies {request:?} again, which took effect at {first}"
-            );
+            self.judge.took_effect(node, request, index);
         }
     }
 
@@ -237,3 +241,6 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@
 //! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
 //! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest.
+//! - `forged`: what no correct peer says.
 //! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
@@ -17,6 +18,7 @@ mod clients;
 mod disks;
 mod event;
 mod faults;
+mod forged;
 mod history;
 mod judge;
 mod links;
@@ -173,7 +175,10 @@ impl World {
         });
         let mut world = World {
             members: members.collect(),
-            sites: Chaos::new(Random::of(recipe.seed, SITES, recipe.salt).next(), plan.open_sites),
+            sites: Chaos::new(
+                Random::of(recipe.seed, SITES, recipe.salt).next(),
+                plan.open_sites,
+            ),
             plan,
             random: Random::of(recipe.seed, COURSE, recipe.salt),
             recipe: recipe.clone(),
@@ -261,7 +266,11 @@ impl World {
         let is_torn = |note: &Note| matches!(note, Note::TornTail { .. });
         sometimes!(self.tally, Rare::TornTailCut, notes.iter().any(is_torn));
         let is_rotten = |note: &Note| matches!(note, Note::SnapshotDamaged { .. });
-        sometimes!(self.tally, Rare::OlderSnapshotUsed, notes.iter().any(is_rotten));
+        sometimes!(
+            self.tally,
+            Rare::OlderSnapshotUsed,
+            notes.iter().any(is_rotten)
+        );
         self.members[node].process = Some(process);
         self.draw_start(node);
         self.note(|_| format!("n{} starts; its log ends at {last_index}", node + 1));
@@ -376,6 +385,7 @@ impl World {
             } => self.on_link_down(from, life, to, link),
             Event::Restart { node } => self.on_restart(node),
             Event::CutOff { node } => self.on_cut_off(node),
+            Event::LeaderDies { lasts } => self.on_leader_dies(lasts),
             Event::DiskFreed { node } => self.on_disk_freed(node),
             Event::Fault => self.on_fault(),
             Event::FaultEnds { node } => self.on_fault_ends(node),

@@ -23,6 +23,8 @@ pub struct Plan {
     pub loss_percent: u64,
     /// Frames that arrive twice.
     pub duplication_percent: u64,
+    /// Frames that arrive damaged.
+    pub damage_percent: u64,
     /// Whether frames overtake each other on one link.
     pub reordering: bool,
     /// The longest a frame takes when all is well, in microseconds.
@@ -66,6 +68,8 @@ pub struct Plan {
     pub leader_percent: u64,
     /// Of a hundred requests, how many compact. Without any, histories grow long.
     pub compact_percent: u64,
+    /// Whether disks fail in use, and peers say what cannot be.
+    pub disk_faults: bool,
     /// Chaos sites of the core that are open, one bit each, by their place in [`chaos::SITES`].
     pub open_sites: u32,
 }
@@ -82,6 +86,7 @@ impl Plan {
             fault_every_ms: 0,
             loss_percent: 0,
             duplication_percent: 0,
+            damage_percent: 0,
             reordering: false,
             latency_us: 1_000,
             disk_us: 1_000,
@@ -102,6 +107,7 @@ impl Plan {
             burst_percent: 0,
             leader_percent: 0,
             compact_percent: 5,
+            disk_faults: false,
             open_sites: 0,
         }
     }
@@ -153,6 +159,8 @@ impl Plan {
             leader_percent: random.pick(&[0, 30, 60]),
             compact_percent: random.pick(&[0, 2, 5, 10]),
             open_sites: draw_sites(random),
+            damage_percent: sometimes(random, 20, 3),
+            disk_faults: random.percent(50),
         }
     }
 }

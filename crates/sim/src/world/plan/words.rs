@@ -57,6 +57,8 @@ impl Plan {
             burst_percent,
             leader_percent,
             compact_percent,
+            damage_percent,
+            disk_faults,
             open_sites,
         } = self;
         let members = match *newcomers {
@@ -85,6 +87,13 @@ impl Plan {
         } else {
             ""
         };
+        let (disk_errors, forged) = match *disk_faults {
+            true => (
+                "; some fail, fill up or rot",
+                "; some are what no correct peer says",
+            ),
+            false => ("", ""),
+        };
         let bytes_of = |limit: &Option<usize>| match limit {
             None => "as many bytes as ever".to_owned(),
             Some(bytes) => counted(*bytes, "byte"),
@@ -95,13 +104,6 @@ impl Plan {
                 "{}{bound}; sent in chunks of {snapshot_chunk_bytes} bytes",
                 self.snapshots()
             ),
-        };
-        let is_open = |place: &usize| *open_sites & (1_u32 << *place) != 0;
-        let sites = (0..chaos::SITE_COUNT).filter(is_open);
-        let sites: Vec<&str> = sites.map(|place| chaos::SITES[place].name).collect();
-        let sites = match sites.is_empty() {
-            true => "none".to_owned(),
-            false => sites.join(", "),
         };
         vec![
             ("nodes", format!("{nodes}{members}")),
@@ -117,14 +119,14 @@ impl Plan {
                 "network",
                 format!(
                     "a message takes up to {latency_us} µs; {loss_percent} % are lost, {duplication_percent} % come \
-                     twice; they {overtaking} each other"
+                     twice, {damage_percent} % damaged; they {overtaking} each other{forged}"
                 ),
             ),
             (
                 "disks",
                 format!(
                     "a write takes up to {disk_us} µs, {slow_disk_percent} % of them up to 0.9 s more; segments of \
-                     {segment_bytes} bytes"
+                     {segment_bytes} bytes{disk_errors}"
                 ),
             ),
             (
@@ -150,8 +152,21 @@ impl Plan {
                     bytes_of(append_bytes)
                 ),
             ),
-            ("rare paths", sites),
+            ("chaos sites", sites_in_words(*open_sites)),
         ]
+    }
+}
+
+/// The names of the sites that are open.
+fn sites_in_words(open: u32) -> String {
+    let sites = chaos::SITES.iter().enumerate();
+    let names: Vec<&str> = sites
+        .filter(|(place, _)| open >> place & 1 == 1)
+        .map(|(_, site)| site.name)
+        .collect();
+    match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
     }
 }
 
