@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::raft::Raft;
 use crate::ready::{Fetch, LeadershipState, Ready, Write};
+use crate::refilling::Standing;
 use crate::role::RoleState;
 use crate::types::{Entry, LogIndex};
 
@@ -71,11 +72,13 @@ impl Raft {
             committed,
             fetch,
             repair: self.log.gaps.take_found(),
+            records: self.take_records(),
             install: self.take_install(),
             reads: std::mem::take(&mut self.reads.granted),
             dropped: std::mem::take(&mut self.reads.dropped),
             transfer: self.take_transfer_outcome(),
             state: self.take_state(),
+            standing: self.take_standing(),
             membership: self.take_membership(),
         };
         assert!(
@@ -94,6 +97,8 @@ impl Raft {
             || !self.reads.granted.is_empty()
             || !self.reads.dropped.is_empty()
             || self.leadership() != self.state_told
+            || self.standing() != self.standing_told
+            || self.records.is_untold()
             || *self.memberships.in_force() != self.membership_told
             || self.has_something_for_peers()
             || self.candidate_to_invite().is_some()
@@ -186,6 +191,12 @@ impl Raft {
             term: self.persistent.term(),
             leader: self.leader(),
         }
+    }
+
+    fn take_standing(&mut self) -> Option<Standing> {
+        let standing = self.standing();
+        let told = std::mem::replace(&mut self.standing_told, standing);
+        (standing != told).then_some(standing)
     }
 
     fn take_state(&mut self) -> Option<LeadershipState> {

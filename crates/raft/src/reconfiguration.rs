@@ -26,7 +26,8 @@
 //! behind, because it may be a voter by an entry that is not here yet (thesis §4.1, §4.2). Both
 //! rest on ids that can be believed: the transport's handshake says which member of *this*
 //! cluster is speaking. Answers, and what is asked of a leader, come only from members of the
-//! leader's own log: from anyone else they are refused, and without effect on the term.
+//! leader's own log: from anyone else they are refused, and without effect on the term. What a
+//! member acknowledged in earlier lives may be asked by anyone, and who was asked may answer.
 //!
 //! **Who was removed.** It may not know, since its leader stops sending to it; it is told the
 //! log for an election timeout longer, so that it usually does. If not, or if it forgot in a
@@ -206,6 +207,7 @@ impl Raft {
         let matched = progress.map_or(LogIndex::ZERO, |progress| progress.matched);
         let in_contact = progress.is_some_and(|progress| {
             progress.state == ProgressState::Replicate
+                && progress.refill.is_none()
                 && self.now < progress.last_contact + self.config.election_timeout
         });
         let behind = self.log.last_index().0 - matched.0;
@@ -369,6 +371,8 @@ impl Raft {
                 | Message::SnapshotOffer { .. }
                 | Message::TimeoutNow { .. }
                 | Message::RequestVote { .. }
+                | Message::RecordWanted { .. }
+                | Message::RecordFound { .. }
         );
         // Whose entries it takes, its word on entries and reads counts too: the entry that says who
         // the members are may be on its way, or damaged here.
@@ -378,6 +382,8 @@ impl Raft {
                 Message::EntryWanted { .. }
                     | Message::EntryFound { .. }
                     | Message::ReadIndexResponse { .. }
+                    | Message::Records { .. }
+                    | Message::Refilled { .. }
             );
         let mut heard = Heard::Yes;
         if !from_anyone && !from_leader && !self.configuration.contains(from) {
