@@ -68,7 +68,10 @@ impl Raft {
             }
             let leads = matches!(
                 message,
-                Message::Append { .. } | Message::SnapshotOffer { .. } | Message::TimeoutNow { .. }
+                Message::Append { .. }
+                    | Message::SnapshotOffer { .. }
+                    | Message::Records { .. }
+                    | Message::TimeoutNow { .. }
             );
             let leader = leads.then_some(from);
             self.become_follower(term_of(&message), leader);

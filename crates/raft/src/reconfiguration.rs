@@ -371,6 +371,7 @@ impl Raft {
                 | Message::SnapshotOffer { .. }
                 | Message::TimeoutNow { .. }
                 | Message::RequestVote { .. }
+                | Message::Records { .. }
                 | Message::RecordWanted { .. }
                 | Message::RecordFound { .. }
         );
@@ -382,7 +383,6 @@ impl Raft {
                 Message::EntryWanted { .. }
                     | Message::EntryFound { .. }
                     | Message::ReadIndexResponse { .. }
-                    | Message::Records { .. }
                     | Message::Refilled { .. }
             );
         let mut heard = Heard::Yes;

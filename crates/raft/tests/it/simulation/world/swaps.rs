@@ -14,14 +14,11 @@ const COPIES: usize = 3;
 impl World {
     /// A copy of a disk as it is now; a node may run on with it.
     pub(super) fn copy_disk(&mut self, id: NodeId) {
-        let keeps = self.below(3) == 0;
         let node = self.nodes.get_mut(&id).unwrap();
-        if keeps {
-            node.copies
-                .push_back((node.disk.clone(), node.files.clone()));
-            if node.copies.len() > COPIES {
-                node.copies.pop_front();
-            }
+        let copy = (node.disk.clone(), node.files.clone());
+        node.copies.push_back(copy);
+        if node.copies.len() > COPIES {
+            node.copies.pop_front();
         }
     }
 
