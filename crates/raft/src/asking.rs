@@ -4,8 +4,8 @@
 //!           start                    all others answered; or with those that did it is a
 //!  (disk) ───────► Asking ─────────► quorum, and an election timeout is over       ───► Sound
 //!                    │
-//!                    │ somebody's record says more than the disk; or nobody can be asked who
-//!                    ▼ would know
+//!                    │ somebody's record says more than the disk
+//!                    ▼
 //!                Refilling (`refilling.rs`)
 //! ```
 //!
@@ -26,22 +26,23 @@
 //! knew, and it does not answer, is not seen: so the *vote* of the term in which asking ends is
 //! spent, for it may have been given.
 //!
-//! **Who cannot ask.** A node that knows no members (it joins, or was emptied and joins again)
-//! has nobody to ask. Who sends it entries is asked for one thing, whether it leads; but one
-//! member's table is no quorum's, so such a node is refilled, whatever the answer says. For one
-//! that never was a member that is nothing but to be caught up before it is counted. The same goes
-//! for a node that knows only members of the past, when they do not answer.
+//! **Who the others are** may have changed, and a node that knows no members (it joins, or was
+//! emptied and joins again) has nobody to ask. So whoever sends entries, or asks for a vote, is
+//! asked too, and each answer tells the membership that the speaker goes by: of those, and its own,
+//! the newest says who is to be asked and what a quorum is. Nothing else is done by it.
 //!
-//! A cluster's only voter has nobody to ask either, and goes on at once.
+//! A cluster's only voter has nobody to ask, and goes on at once.
 
 use std::collections::BTreeMap;
 
 use crate::error::MessageError;
+use crate::membership::Membership;
 use crate::message::Message;
+use crate::quorum::Configuration;
 use crate::raft::Raft;
 use crate::records::Record;
 use crate::refilling::{Rewound, Standing};
-use crate::types::{Instant, NodeId, Term};
+use crate::types::{Instant, LogIndex, NodeId, Term};
 
 /// A node that has started, and does not know yet what its disk is worth.
 #[derive(Debug)]
@@ -51,20 +52,20 @@ pub(crate) struct Asking {
     again_at: Instant,
     /// Who answered, and in what term.
     answered: BTreeMap<NodeId, Term>,
-    /// Somebody who sends entries and is no member, for all this node knows.
+    /// Somebody who sends entries, or wants a vote, and is no member for all this node knows.
     stranger: Option<NodeId>,
-    /// That one leads, it said.
-    stranger_leads: bool,
+    /// The newest membership that it knows or was told, and the index of its entry.
+    membership: (LogIndex, Configuration),
 }
 
 impl Asking {
-    pub(crate) fn new(now: Instant) -> Asking {
+    pub(crate) fn new(now: Instant, membership: (LogIndex, Configuration)) -> Asking {
         Asking {
             began: now,
             again_at: now,
             answered: BTreeMap::new(),
             stranger: None,
-            stranger_leads: false,
+            membership,
         }
     }
 }
@@ -80,7 +81,8 @@ impl Raft {
         let Some(asking) = &self.asking else {
             return Vec::new();
         };
-        let others = self.configuration.members_except(self.config.id);
+        let (_, configuration) = &asking.membership;
+        let others = configuration.members_except(self.config.id);
         let others = others.filter(|id| !asking.answered.contains_key(id));
         others.collect()
     }
@@ -88,7 +90,7 @@ impl Raft {
     /// When there is something to do about it.
     pub(crate) fn asking_deadline(&self) -> Option<Instant> {
         let asking = self.asking.as_ref()?;
-        let waits = asking.stranger_leads || !asking.answered.is_empty();
+        let waits = !asking.answered.is_empty();
         let patience = asking.began + self.config.election_timeout;
         let patience = (waits && patience > self.now).then_some(patience);
         let again = (!self.unanswered().is_empty()).then_some(asking.again_at);
@@ -119,15 +121,15 @@ impl Raft {
         self.outbox.say_freely(to, question);
     }
 
-    /// A message came to a node that asks: it has no effect, unless it is from somebody to ask.
+    /// A message came to a node that asks: it has no effect, but that its sender may know more.
     pub(crate) fn on_message_while_asking(&mut self, from: NodeId, message: &Message) {
-        let leads = matches!(
+        let is_of_a_member = matches!(
             message,
-            Message::Append { .. } | Message::SnapshotOffer { .. }
+            Message::Append { .. } | Message::SnapshotOffer { .. } | Message::RequestVote { .. }
         );
-        if leads
-            && !self.configuration.contains(from)
+        if is_of_a_member
             && let Some(asking) = &mut self.asking
+            && !asking.membership.1.contains(from)
         {
             asking.stranger = Some(from);
             self.ask_record(from);
@@ -140,7 +142,8 @@ impl Raft {
             term: self.persistent.term(),
             life,
             record: self.record_of(from),
-            leads: self.leader() == Some(self.config.id),
+            membership: self.memberships.in_force().clone(),
+            membership_index: self.memberships.in_force_index(),
         };
         self.say(from, answer);
     }
@@ -151,28 +154,28 @@ impl Raft {
         from: NodeId,
         (term, life): (Term, u64),
         record: Option<Record>,
-        leads: bool,
+        told: (LogIndex, Membership),
     ) -> Result<(), MessageError> {
         if record.is_some_and(|record| record.member != self.config.id) {
             let what = "a record of somebody else";
             return Err(MessageError::Malformed { from, what });
         }
-        let is_member = self.configuration.contains(from);
         let ours = life == self.life;
         let Some(asking) = &mut self.asking else {
             return Ok(());
         };
-        if !ours || !(is_member || asking.stranger == Some(from)) {
+        let was_asked = asking.membership.1.contains(from) || asking.stranger == Some(from);
+        if !ours || !was_asked {
             return Ok(());
         }
         asking.answered.insert(from, term);
-        asking.stranger_leads |= leads && !is_member;
+        if told.0 > asking.membership.0 {
+            asking.membership = (told.0, Configuration::new(&told.1));
+            asking.again_at = self.now;
+        }
         match record.filter(|record| self.is_more_than_the_disk(record)) {
-            Some(record) => self.begin_refilling(Rewound {
-                by: from,
-                record: Some(record),
-            }),
-            None => self.end_asking_if_answered(),
+            Some(record) => self.begin_refilling(Rewound { by: from, record }),
+            None => self.ask_records_if_due(),
         }
         Ok(())
     }
@@ -195,15 +198,13 @@ impl Raft {
             return;
         };
         let me = self.config.id;
-        let others = self.configuration.members_except(me).count();
+        let (_, configuration) = &asking.membership;
+        let others = configuration.members_except(me).count();
         let all = others > 0 && self.unanswered().is_empty();
         let waited = asking.began + self.config.election_timeout <= self.now;
         let heard = |id| id == me || asking.answered.contains_key(&id);
-        if all || (waited && self.configuration.is_quorum(heard)) {
+        if all || (waited && configuration.is_quorum(heard)) {
             self.become_sound();
-        } else if asking.stranger_leads && (others == 0 || waited) {
-            let by = asking.stranger.unwrap_or_default();
-            self.begin_refilling(Rewound { by, record: None });
         }
     }
 

@@ -97,8 +97,12 @@ impl Raft {
                 term,
                 life,
                 record,
-                leads,
-            } => self.on_record_found(from, (term, life), record, leads),
+                membership,
+                membership_index,
+            } => {
+                let told = (membership_index, membership);
+                self.on_record_found(from, (term, life), record, told)
+            }
             _ => Ok(()),
         }
     }

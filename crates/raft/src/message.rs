@@ -1,6 +1,6 @@
 //! What nodes say to each other (Raft, Figure 2; thesis §6.4 and §9.6).
 
-use crate::{Entry, LogIndex, NodeId, Record, Rejection, Term};
+use crate::{Entry, LogIndex, Membership, NodeId, Record, Rejection, Term};
 
 /// A message and whom it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,8 +139,11 @@ pub enum Message {
         life: u64,
         /// What the asker acknowledged, if the speaker knows of anything.
         record: Option<Record>,
-        /// Whether the speaker leads its term.
-        leads: bool,
+        /// The membership in force on the speaker, and the index of its entry: who else is to be
+        /// asked.
+        membership: Membership,
+        /// See there.
+        membership_index: LogIndex,
     },
     /// "I lost promises that I made. Of your log I have this much; count nothing of it": in the
     /// place of `AppendAccepted` and `AppendRejected` (`refilling.rs`).

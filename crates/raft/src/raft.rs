@@ -123,7 +123,8 @@ impl Raft {
             transfers: Transfers::default(),
             outbox: Outbox::default(),
             records,
-            asking: asks.then(|| Asking::new(now)),
+            asking: asks
+                .then(|| Asking::new(now, (memberships.in_force_index(), configuration.clone()))),
             life,
             rewound: None,
             standing_told: Standing::Sound,

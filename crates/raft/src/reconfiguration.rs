@@ -189,6 +189,7 @@ impl Raft {
                 self.check_caught_up(*id)?;
             }
         }
+        self.check_majority_counts(&target)?;
         let next = current.step_towards(target);
         let index = self.append_membership(next, context);
         Ok(Accepted {
@@ -219,6 +220,24 @@ impl Raft {
             });
         }
         Ok(())
+    }
+
+    /// Whether a majority of the voters to be are not being refilled: who is, neither acknowledges
+    /// nor votes, and if this leader went, nobody could be elected to refill it.
+    fn check_majority_counts(&self, target: &Membership) -> Result<(), ChangeError> {
+        let RoleState::Leader(leader) = &self.role else {
+            return Ok(());
+        };
+        let is_refilling = |id: &&NodeId| {
+            let progress = leader.peers.get(*id);
+            progress.is_some_and(|progress| progress.refill.is_some())
+        };
+        let voters = &target.voters;
+        let counting = voters.len() - voters.iter().filter(is_refilling).count();
+        match voters.iter().find(is_refilling) {
+            Some(id) if 2 * counting <= voters.len() => self.check_caught_up(*id),
+            _ => Ok(()),
+        }
     }
 
     /// Appends an entry of this leader's that carries a membership.

@@ -80,9 +80,8 @@ pub enum Standing {
 pub struct Rewound {
     /// Who told.
     pub by: NodeId,
-    /// What this node acknowledged in an earlier life, and has no more; `None` if it knew nobody
-    /// who would know.
-    pub record: Option<Record>,
+    /// What this node acknowledged in an earlier life, and has no more.
+    pub record: Record,
 }
 
 /// "I do not have your entry at `previous_index`", of a node that is being refilled. As in

@@ -122,7 +122,21 @@ pub(crate) fn check_shape(from: NodeId, message: &Message) -> Result<(), Message
             return check_entries(from, *term, (first.previous(), least), entries);
         }
         Message::Records { records, .. } => return check_records(from, records),
-        Message::RecordFound { record, .. } => return check_records(from, record.as_slice()),
+        Message::RecordFound {
+            record,
+            membership,
+            membership_index,
+            ..
+        } => {
+            let known = *membership_index > LogIndex::ZERO || !membership.voters.is_empty();
+            if *membership_index > LogIndex(MAX_NUMBER) {
+                return wrong("index beyond the limit");
+            }
+            if known && let Err(what) = membership.check() {
+                return wrong(what);
+            }
+            return check_records(from, record.as_slice());
+        }
         Message::Refill {
             matched,
             round,

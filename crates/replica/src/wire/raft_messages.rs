@@ -3,7 +3,8 @@
 
 use quorate_proto::peer;
 use quorate_proto::peer::peer_message::Body;
-use quorate_raft::{Entry, LogIndex, Message, Term};
+use quorate_raft::limits::MAX_RECORDS;
+use quorate_raft::{Entry, LogIndex, Message, NodeId, Record, Rejection, Term};
 
 use super::{WireError, number};
 use crate::entry_format::{entry_parts, entry_payload};
@@ -102,6 +103,51 @@ pub(super) fn raft_to_wire(message: Message) -> Body {
             anchor_term: anchor_term.0,
             entries: entries.into_iter().map(entry_to_wire).collect(),
         }),
+        Message::Records { term, records } => Body::Records(peer::Records {
+            term: term.0,
+            records: records.into_iter().map(record_to_wire).collect(),
+        }),
+        Message::RecordWanted { term, life } => Body::RecordWanted(peer::RecordWanted {
+            term: term.0,
+            life,
+        }),
+        Message::RecordFound {
+            term,
+            life,
+            record,
+            leads,
+        } => Body::RecordFound(peer::RecordFound {
+            term: term.0,
+            life,
+            record: record.map(record_to_wire),
+            leads,
+        }),
+        Message::Refill {
+            term,
+            life,
+            matched,
+            round,
+            rejected,
+        } => Body::Refill(peer::Refill {
+            term: term.0,
+            life,
+            matched: matched.0,
+            round,
+            rejected: rejected.map(|rejected| peer::Rejection {
+                previous_index: rejected.previous_index.0,
+                hint_index: rejected.hint_index.0,
+                hint_term: rejected.hint_term.0,
+            }),
+        }),
+        Message::Refilled {
+            term,
+            life,
+            through,
+        } => Body::Refilled(peer::Refilled {
+            term: term.0,
+            life,
+            through: through.0,
+        }),
         Message::TimeoutNow { term } => Body::TimeoutNow(peer::TimeoutNow { term: term.0 }),
         Message::ReadIndexRequest { term, sequence } => {
             Body::ReadIndexRequest(peer::ReadIndexRequest {
@@ -118,6 +164,15 @@ pub(super) fn raft_to_wire(message: Message) -> Body {
             sequence,
             index: index.map(|index| index.0),
         }),
+    }
+}
+
+fn record_to_wire(record: Record) -> peer::Record {
+    peer::Record {
+        member: record.member.0,
+        term: record.term.0,
+        index: record.index.0,
+        entry_term: record.entry_term.0,
     }
 }
 
@@ -177,6 +232,32 @@ pub(super) fn raft_from_wire(body: Body) -> Result<Message, WireError> {
             anchor_term: term(m.anchor_term)?,
             entries: entries_from_wire(m.first, m.entries)?,
         },
+        Body::Records(m) => Message::Records {
+            term: term(m.term)?,
+            records: records_from_wire(m.records)?,
+        },
+        Body::RecordWanted(m) => Message::RecordWanted {
+            term: term(m.term)?,
+            life: m.life,
+        },
+        Body::RecordFound(m) => Message::RecordFound {
+            term: term(m.term)?,
+            life: m.life,
+            record: m.record.map(record_from_wire).transpose()?,
+            leads: m.leads,
+        },
+        Body::Refill(m) => Message::Refill {
+            term: term(m.term)?,
+            life: m.life,
+            matched: index(m.matched)?,
+            round: number(m.round)?,
+            rejected: m.rejected.map(rejection_from_wire).transpose()?,
+        },
+        Body::Refilled(m) => Message::Refilled {
+            term: term(m.term)?,
+            life: m.life,
+            through: index(m.through)?,
+        },
         Body::TimeoutNow(m) => Message::TimeoutNow {
             term: term(m.term)?,
         },
@@ -190,6 +271,30 @@ pub(super) fn raft_from_wire(body: Body) -> Result<Message, WireError> {
             index: m.index.map(index).transpose()?,
         },
         Body::Forward(_) | Body::ForwardRefused(_) => return Err(WireError::Illegal),
+    })
+}
+
+fn records_from_wire(records: Vec<peer::Record>) -> Result<Vec<Record>, WireError> {
+    if records.len() > MAX_RECORDS {
+        return Err(WireError::Illegal);
+    }
+    records.into_iter().map(record_from_wire).collect()
+}
+
+fn record_from_wire(record: peer::Record) -> Result<Record, WireError> {
+    Ok(Record {
+        member: NodeId(record.member),
+        term: term(record.term)?,
+        index: index(record.index)?,
+        entry_term: term(record.entry_term)?,
+    })
+}
+
+fn rejection_from_wire(rejection: peer::Rejection) -> Result<Rejection, WireError> {
+    Ok(Rejection {
+        previous_index: index(rejection.previous_index)?,
+        hint_index: index(rejection.hint_index)?,
+        hint_term: term(rejection.hint_term)?,
     })
 }
 

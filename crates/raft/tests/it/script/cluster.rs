@@ -547,8 +547,7 @@ impl Cluster {
                     .map(|id| format!(", waits for n{id}"))
                     .collect();
                 let told = status.rewound.map_or(String::new(), |rewound| {
-                    let record = rewound.record.as_ref().map(print::record);
-                    let record = record.unwrap_or("it leads".to_owned());
+                    let record = print::record(&rewound.record);
                     format!(", told by n{}: {record}", rewound.by)
                 });
                 let standing = print::standing(status.standing);

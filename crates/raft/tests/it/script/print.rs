@@ -182,12 +182,11 @@ pub(super) fn message(message: &Message) -> String {
         Message::RecordFound {
             term,
             record,
-            leads,
+            membership: members,
             ..
         } => {
-            let found = record.as_slice();
-            let leads = if *leads { " leads" } else { "" };
-            format!("RecordFound term={term} {}{leads}", records(found))
+            let found = records(record.as_slice());
+            format!("RecordFound term={term} {found} of {}", membership(members))
         }
         Message::Refill {
             term,
