@@ -5,15 +5,15 @@ use crate::Bug;
 /// All of them, by crate.
 pub const BUGS: &[Bug] = &[
     Bug {
-        name: "no-question-after-a-start",
+        name: "no-question-after-a-start-from-a-snapshot",
         crate_name: "raft",
-        what: "a node that starts takes its disk for sound without asking the others",
+        what: "a node that starts from a snapshot takes its disk for sound without asking the others",
         rule: "a disk that went back in time is noticed (pitfall 22)",
     },
     Bug {
-        name: "refilling-node-votes",
+        name: "refilling-node-votes-after-a-snapshot",
         crate_name: "raft",
-        what: "a node that knows it has forgotten promises votes all the same",
+        what: "a node that knows it has forgotten promises votes all the same, once its log begins after a snapshot",
         rule: "no vote by a member that forgot (pitfall 22)",
     },
     Bug {
@@ -23,9 +23,9 @@ pub const BUGS: &[Bug] = &[
         rule: "no acknowledgement by a member that forgot (pitfall 22)",
     },
     Bug {
-        name: "rewound-is-not-durable",
+        name: "rewound-is-not-durable-after-a-snapshot",
         crate_name: "raft",
-        what: "that a disk went back in time is forgotten in a crash, and the new term on it hides it",
+        what: "that a disk went back in time is forgotten in a crash, once the log begins after a snapshot, and the new term on it hides it",
         rule: "rewound until healed (pitfall 22)",
     },
     Bug {

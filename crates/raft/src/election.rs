@@ -46,7 +46,8 @@ impl Raft {
 
     /// Whether this node remembers all that a vote must be measured by.
     fn may_vote(&self) -> bool {
-        !self.is_refilling() || planted::bug("refilling-node-votes")
+        let late = self.log.begins_late();
+        !self.is_refilling() || (late && planted::bug("refilling-node-votes-after-a-snapshot"))
     }
 
     /// The election timer fired.

@@ -104,11 +104,7 @@ impl Persistent {
         }
         self.changed = false;
         self.write = id;
-        let mut state = self.state;
-        if planted::bug("rewound-is-not-durable") {
-            state.refilling = false;
-        }
-        Some(state)
+        Some(self.state)
     }
 }
 

@@ -106,7 +106,8 @@ impl Raft {
         let alone = configuration.is_quorum(|id| id == config.id);
         let keeps_records = !config.record_interval.is_zero();
         let asks = keeps_records && !alone && !hard_state.refilling;
-        let asks = asks && !planted::bug("no-question-after-a-start");
+        let late = snapshot.is_some();
+        let asks = asks && !(late && planted::bug("no-question-after-a-start-from-a-snapshot"));
         let needs_life = keeps_records || hard_state.refilling;
         let life = if needs_life { random.next().max(1) } else { 0 };
         let mut raft = Raft {

@@ -56,7 +56,7 @@ pub use log_writer::LogWriter;
 pub use members::{Member, MemberError, MemberTable, are_attributes_within_limits};
 pub use node::{LogReader, Node, NodeSettings};
 pub use proposals::Proposal;
-pub use records_file::RecordsFile;
+pub use records_file::{RecordsFile, records_on};
 pub use snapshot_head::{SnapshotHead, SnapshotHeadError};
 pub use snapshots::{
     Capture, LoadedSnapshot, PullProgress, SnapshotPuller, SnapshotQuery, SnapshotTaker,

@@ -11,6 +11,8 @@ use quorate_raft::limits::MAX_RECORDS;
 use quorate_raft::{LogIndex, NodeId, Record, Term};
 use quorate_wal::{Identity, MAX_SLOT_PAYLOAD_BYTES, Note, SlotFile, WalError};
 
+use crate::wire::GROUP_ID;
+
 const NAME: &str = "records";
 const RECORD_BYTES: usize = 32;
 
@@ -40,6 +42,16 @@ impl<D: Disk> RecordsFile<D> {
     pub fn write(&mut self, records: &[Record]) -> Result<(), WalError> {
         self.slots.write(&encode(records))
     }
+}
+
+/// What the records file on this disk holds; nothing if it cannot be read. For a look from outside.
+pub fn records_on<D: Disk>(disk: D, cluster_id: u64, member_id: u64) -> Vec<Record> {
+    let identity = Identity {
+        cluster_id,
+        member_id,
+        group_id: GROUP_ID,
+    };
+    RecordsFile::open(disk, identity).map_or_else(|_| Vec::new(), |(_, records, _)| records)
 }
 
 fn encode(records: &[Record]) -> Vec<u8> {

@@ -58,6 +58,7 @@ counters! {
         ApplierStalled = "applier stalled",
         ClockJumped = "wall clock jumped",
         BitRot = "bit of a log flipped at rest",
+        DiskSwapped = "disk swapped for an earlier copy or an empty one",
         ChunkDamaged = "chunk of a snapshot damaged on its way",
     }
 }
@@ -87,6 +88,11 @@ counters! {
         SnapshotInstalled = "snapshot of a peer's installed",
         PullWentOn = "half-pulled snapshot gone on with",
         EntryRepaired = "damaged entry repaired from another member",
+        RewoundNoticed = "disk that went back in time noticed",
+        DiskEmptied = "disk swapped for an empty one",
+        RefilledWhole = "disk that went back in time made good",
+        RefilledBySnapshot = "disk that went back in time made good, with a snapshot there",
+        RefillingCrashed = "node crashed while it was refilled",
         ChunkRefused = "damaged chunk refused and asked for again",
         MemberJoined = "member joined",
         MemberRemoved = "member removed",

@@ -76,7 +76,9 @@ impl<D: Disk> SlotFile<D> {
         let mut content = SlotContent::default();
         let mut block = vec![0; 2 * SLOT_BYTES];
         let length = file.read_at(0, &mut block)?;
-        let found = block.chunks(SLOT_BYTES).filter_map(|slot| slots.decode(slot));
+        let found = block
+            .chunks(SLOT_BYTES)
+            .filter_map(|slot| slots.decode(slot));
         if let Some((generation, payload)) = found.max_by_key(|(generation, _)| *generation) {
             slots.generation = generation;
             content.payload = Some(payload.to_vec());
@@ -99,7 +101,6 @@ impl<D: Disk> SlotFile<D> {
     /// With more than [`MAX_SLOT_PAYLOAD_BYTES`].
     pub fn write(&mut self, payload: &[u8]) -> Result<(), WalError> {
         let slot = self.encode(self.generation + 1, payload);
-        let is_new = self.file.is_none();
         let file = match self.file.take() {
             Some(file) => file,
             None => self.disk.create(&self.name)?,
@@ -108,7 +109,8 @@ impl<D: Disk> SlotFile<D> {
         let written = file.write_at(offset, &slot).and_then(|()| file.sync());
         self.file = Some(file);
         written?;
-        if is_new {
+        if self.generation == 0 {
+            // Its name may be new; after that it is durable.
             self.disk.sync_directory()?;
         }
         self.generation += 1;

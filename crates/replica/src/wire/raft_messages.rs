@@ -1,13 +1,14 @@
 //! Raft's own messages, each to its form on the wire and back. What comes back is checked here only
 //! as far as numbers go; whether it makes sense is for Raft to say.
 
+use bytes::Bytes;
 use quorate_proto::peer;
 use quorate_proto::peer::peer_message::Body;
 use quorate_raft::limits::MAX_RECORDS;
-use quorate_raft::{Entry, LogIndex, Message, NodeId, Record, Rejection, Term};
+use quorate_raft::{Entry, LogIndex, Membership, Message, NodeId, Record, Rejection, Term};
 
 use super::{WireError, number};
-use crate::entry_format::{entry_parts, entry_payload};
+use crate::entry_format::{decode_membership, encode_membership, entry_parts, entry_payload};
 
 pub(super) fn raft_to_wire(message: Message) -> Body {
     match message {
@@ -107,20 +108,21 @@ pub(super) fn raft_to_wire(message: Message) -> Body {
             term: term.0,
             records: records.into_iter().map(record_to_wire).collect(),
         }),
-        Message::RecordWanted { term, life } => Body::RecordWanted(peer::RecordWanted {
-            term: term.0,
-            life,
-        }),
+        Message::RecordWanted { term, life } => {
+            Body::RecordWanted(peer::RecordWanted { term: term.0, life })
+        }
         Message::RecordFound {
             term,
             life,
             record,
-            leads,
+            membership,
+            membership_index,
         } => Body::RecordFound(peer::RecordFound {
             term: term.0,
             life,
             record: record.map(record_to_wire),
-            leads,
+            membership: membership_to_wire(&membership),
+            membership_index: membership_index.0,
         }),
         Message::Refill {
             term,
@@ -165,6 +167,21 @@ pub(super) fn raft_to_wire(message: Message) -> Body {
             index: index.map(|index| index.0),
         }),
     }
+}
+
+/// Nothing, for a node that knows no members.
+fn membership_to_wire(membership: &Membership) -> Bytes {
+    if *membership == Membership::default() {
+        return Bytes::new();
+    }
+    encode_membership(membership, Bytes::new()).into()
+}
+
+fn membership_from_wire(bytes: Bytes) -> Result<Membership, WireError> {
+    if bytes.is_empty() {
+        return Ok(Membership::default());
+    }
+    Ok(decode_membership(bytes)?.0)
 }
 
 fn record_to_wire(record: Record) -> peer::Record {
@@ -244,7 +261,8 @@ pub(super) fn raft_from_wire(body: Body) -> Result<Message, WireError> {
             term: term(m.term)?,
             life: m.life,
             record: m.record.map(record_from_wire).transpose()?,
-            leads: m.leads,
+            membership: membership_from_wire(m.membership)?,
+            membership_index: index(m.membership_index)?,
         },
         Body::Refill(m) => Message::Refill {
             term: term(m.term)?,

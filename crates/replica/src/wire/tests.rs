@@ -42,13 +42,19 @@ fn every_kind_of_message() -> Vec<PeerMessage> {
             term: Term(3),
             life: 5,
             record: None,
-            leads: true,
+            membership: Membership::default(),
+            membership_index: LogIndex(0),
         },
         Message::RecordFound {
             term: Term(3),
             life: 5,
             record: Some(record(2)),
-            leads: false,
+            membership: Membership {
+                voters: vec![NodeId(1), NodeId(4)],
+                voters_outgoing: vec![NodeId(1), NodeId(2)],
+                learners: vec![NodeId(3)],
+            },
+            membership_index: LogIndex(8),
         },
         Message::Refill {
             term: Term(3),
@@ -205,7 +211,8 @@ fn a_record_of_what_no_cluster_reaches_is_refused() {
             term: Term(3),
             life: 5,
             record: Some(record),
-            leads: false,
+            membership: Membership::default(),
+            membership_index: LogIndex(0),
         };
         let decoded = decode_frame(&encode_messages(vec![PeerMessage::Raft(message)])[0]);
         assert_eq!(decoded.is_ok(), index == greatest);

@@ -42,7 +42,10 @@ impl World {
         let other = self.random.below(nodes) as usize;
         let longest = self.random.pick(&[30_000, 1_500_000, 1_500_000]);
         let lasts = self.random.micros(1_000, longest);
-        match self.random.below(13) {
+        if self.random.percent(40) {
+            self.copy_disk(other);
+        }
+        match self.random.below(14) {
             0 => self.cut_power(node, lasts),
             1 => {
                 self.inject(Fault::ProcessKilled, Some(node));
@@ -72,6 +75,7 @@ impl World {
                 self.draw_struck(FaultKind::Clock, node, &label);
             }
             11 => self.rot(node, lasts),
+            12 => self.swap_disk(node, lasts),
             _ => {
                 if self.random.percent(30) {
                     self.cut_power_of_all();

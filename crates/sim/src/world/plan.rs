@@ -55,6 +55,8 @@ pub struct Plan {
     /// Bytes of entries in one message, if not as many as always: a log that fell behind is then
     /// caught up in many steps, and a change of leader finds it in the midst of them.
     pub append_bytes: Option<usize>,
+    /// How often a leader tells what members acknowledged.
+    pub record_every_ms: u64,
     /// How long a leader may be silent, at least. Short ones make split votes: delays that are small
     /// beside half a second are not small beside these.
     pub election_timeout_ms: u64,
@@ -98,6 +100,7 @@ impl Plan {
             burst_percent: 0,
             leader_percent: 0,
             compact_percent: 5,
+            record_every_ms: 1_000,
         }
     }
 
@@ -165,6 +168,7 @@ impl Plan {
             burst_percent: random.pick(&[0, 20, 50]),
             leader_percent: random.pick(&[0, 30, 60]),
             compact_percent: random.pick(&[0, 2, 5, 10]),
+            record_every_ms: random.pick(&[50, 200, 1_000]),
         }
     }
 }
