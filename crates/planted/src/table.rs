@@ -5,6 +5,30 @@ use crate::Bug;
 /// All of them, by crate.
 pub const BUGS: &[Bug] = &[
     Bug {
+        name: "no-question-after-a-start-from-a-snapshot",
+        crate_name: "raft",
+        what: "a node that starts from a snapshot takes its disk for sound without asking the others",
+        rule: "a disk that went back in time is noticed (pitfall 22)",
+    },
+    Bug {
+        name: "refilling-node-votes-after-a-snapshot",
+        crate_name: "raft",
+        what: "a node that knows it has forgotten promises votes all the same, once its log begins after a snapshot",
+        rule: "no vote by a member that forgot (pitfall 22)",
+    },
+    Bug {
+        name: "refilling-node-is-counted",
+        crate_name: "raft",
+        what: "what a node that forgot promises has got back so far counts for commits, and for its own recovery",
+        rule: "no acknowledgement by a member that forgot (pitfall 22)",
+    },
+    Bug {
+        name: "rewound-is-not-durable-after-a-snapshot",
+        crate_name: "raft",
+        what: "that a disk went back in time is forgotten in a crash, once the log begins after a snapshot, and the new term on it hides it",
+        rule: "rewound until healed (pitfall 22)",
+    },
+    Bug {
         name: "damage-counts-as-durable-after-a-snapshot",
         crate_name: "raft",
         what: "entries that cannot be read back are acknowledged like all others, once the log begins after a snapshot",

@@ -368,6 +368,8 @@ impl Consensus {
             self.install_told = Some(wanted);
             self.effects.install = Some(wanted);
         }
+        self.effects.records = ready.records.or(self.effects.records.take());
+        self.effects.standing = ready.standing.or(self.effects.standing);
         self.note_committed(&ready.committed);
         for grant in ready.reads {
             if self.reads.granted(grant.id, grant.index) {

@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use quorate_raft::Role;
+use quorate_raft::{Role, Standing};
 
 use crate::core::Core;
 use crate::settings::{ETCD_VERSION, QUORATE_VERSION};
@@ -62,6 +62,8 @@ pub(crate) struct Metrics {
     messages_refused: Gauge,
     damaged_entries: Gauge,
     repaired_entries: Gauge,
+    asking: Gauge,
+    refilling: Gauge,
     clock_readings_refused: Gauge,
     peer_up: Family<PeerLabels, Gauge>,
     peer_dropped: Family<PeerLabels, Gauge>,
@@ -99,6 +101,8 @@ impl Metrics {
             messages_refused: Gauge::default(),
             damaged_entries: Gauge::default(),
             repaired_entries: Gauge::default(),
+            asking: Gauge::default(),
+            refilling: Gauge::default(),
             clock_readings_refused: Gauge::default(),
             peer_up: Family::default(),
             peer_dropped: Family::default(),
@@ -235,6 +239,16 @@ impl Metrics {
             "Damaged entries that were repaired from other members since the start",
             self.repaired_entries.clone(),
         );
+        r.register(
+            "quorate_asking",
+            "Whether this member has started and waits for others to say what its disk is worth",
+            self.asking.clone(),
+        );
+        r.register(
+            "quorate_refilling",
+            "Whether this disk went back in time and is being made good: no vote, no acknowledgement",
+            self.refilling.clone(),
+        );
     }
 
     fn register_peers(&mut self) {
@@ -304,6 +318,10 @@ impl Metrics {
                 .set(number(status.raft.damaged_entries));
             self.repaired_entries
                 .set(number(status.raft.repaired_entries));
+            let standing = status.raft.standing;
+            self.asking.set(i64::from(standing == Standing::Asking));
+            self.refilling
+                .set(i64::from(standing == Standing::Refilling));
             self.clock_readings_refused
                 .set(number(status.refused_clock_readings));
         }

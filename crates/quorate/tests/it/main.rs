@@ -36,6 +36,8 @@ mod fake_etcd;
 mod garbage_on_ports;
 #[cfg(target_os = "linux")]
 mod membership;
+#[cfg(target_os = "linux")]
+mod old_disks;
 mod pitfalls;
 #[cfg(target_os = "linux")]
 mod power_cut;

@@ -36,6 +36,11 @@ pub(crate) enum Event {
         node: usize,
         life: u64,
     },
+    /// The table of what members acknowledged is written.
+    KeepRecords {
+        node: usize,
+        life: u64,
+    },
     /// The next piece of a snapshot that is being taken.
     SnapshotStep {
         node: usize,

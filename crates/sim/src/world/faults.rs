@@ -42,7 +42,10 @@ impl World {
         let other = self.random.below(nodes) as usize;
         let longest = self.random.pick(&[30_000, 1_500_000, 1_500_000]);
         let lasts = self.random.micros(1_000, longest);
-        let kind = match self.random.below(18) {
+        if self.random.percent(40) {
+            self.copy_disk(other);
+        }
+        let kind = match self.random.below(19) {
             12..16 if !self.plan.disk_faults => self.random.below(12),
             kind => kind,
         };
@@ -79,6 +82,7 @@ impl World {
             12..15 => self.strike_disk(node, lasts),
             15 => self.forge(node, other),
             16 => self.run_ahead(lasts),
+            17 => self.swap_disk(node, lasts),
             _ => {
                 if self.random.percent(30) {
                     self.cut_power_of_all();

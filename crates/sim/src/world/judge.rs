@@ -7,7 +7,7 @@ use std::time::Duration;
 use quorate_kv::KvError;
 use quorate_proto::envelope::RequestId;
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse};
-use quorate_raft::{LogIndex, Term};
+use quorate_raft::{LogIndex, Standing, Term};
 use quorate_replica::MemberTable;
 
 use super::World;
@@ -173,6 +173,7 @@ impl World {
             let process = self.process(*node);
             let status = process.consensus.status();
             let whole = status.raft.damaged_entries == 0;
+            let whole = whole && status.raft.standing == Standing::Sound;
             whole && process.applied.index == first && status.cluster_version == 1
         });
         let ids = present.iter().map(|node| self.members[*node].id.0);

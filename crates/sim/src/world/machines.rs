@@ -136,6 +136,17 @@ impl World {
             let delay = self.random.micros(0, 100);
             self.after(delay, Event::LogBegin { node, life });
         }
+        if let Some(standing) = effects.standing {
+            self.judge_standing(node, standing);
+            self.note(|_| format!("n{} {}", node + 1, World::words_of_standing(standing)));
+        }
+        if let Some(records) = effects.records {
+            let process = self.process_mut(node);
+            if process.records.replace(records).is_none() {
+                let delay = self.disk_delay();
+                self.after(delay, Event::KeepRecords { node, life });
+            }
+        }
         if let Some(meta) = effects.restore {
             self.tell_applier(node, ApplyInput::Restore(meta));
         }
@@ -343,6 +354,19 @@ impl World {
         }
     }
 
+    /// The newest table of what members acknowledged is written, beside the log.
+    pub(super) fn on_keep_records(&mut self, node: usize, life: u64) {
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        let Some(records) = process.records.take() else {
+            return;
+        };
+        if let Err(error) = process.records_file.write(&records) {
+            self.power_failed(node, &error);
+        }
+    }
+
     fn tell_applier(&mut self, node: usize, input: ApplyInput) {
         let life = self.members[node].life;
         let process = self.process_mut(node);
@@ -432,6 +456,7 @@ impl World {
         let present = self.present().len();
         let majority_down = 2 * up.count() <= present && present > 1;
         sometimes!(self.tally, Rare::MajorityDown, majority_down);
+        self.note_refilling_crash(process.consensus.status().raft.standing);
         self.note(|_| format!("n{} is down", node + 1));
         self.draw_crash(node, label);
         let reads = process.read_batches.into_values().flatten();

@@ -111,7 +111,8 @@ impl World {
         self.after(pause, Event::Administrator);
         let by = self.random.below(self.members.len() as u64) as usize;
         // Nobody changes the members while one of them waits for the others to give it back what it lost.
-        if self.members[by].process.is_none() || !self.rotten_is_well() {
+        let is_calm = self.rotten_is_well() && self.swapped.is_none();
+        if self.members[by].process.is_none() || !is_calm {
             return;
         }
         let table = Arc::clone(self.table(by));

@@ -7,7 +7,8 @@
 //! - `network`: links between members; `links` runs them.
 //! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
-//! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest.
+//! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest; `swaps`: disks that
+//!   go back in time.
 //! - `forged`: what no correct peer says.
 //! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
@@ -30,6 +31,7 @@ mod picture;
 mod plan;
 mod rot;
 mod snapshots;
+mod swaps;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -91,6 +93,8 @@ pub struct World {
     pub(crate) judge: judge::Judge,
     /// Whose log was damaged last, until it has everything again.
     pub(crate) rotten: Option<usize>,
+    /// Whose disk was swapped last, until it has got back what it promised.
+    pub(crate) swapped: Option<swaps::Swapped>,
     /// Whether things still go wrong.
     pub(crate) chaos: bool,
     /// Whether the clients still ask.
@@ -167,6 +171,7 @@ impl World {
             contacts: MemberTable::default(),
             leaves: false,
             disk: SimDisk::new(),
+            copies: Vec::new(),
             process: None,
             life: 0,
             paused_until: Instant::ZERO,
@@ -190,6 +195,7 @@ impl World {
             ops: Vec::new(),
             judge: judge::Judge::default(),
             rotten: None,
+            swapped: None,
             chaos,
             load: chaos,
             struck: 0,
@@ -227,6 +233,7 @@ impl World {
             heartbeat_interval: Duration::from_millis(self.plan.election_timeout_ms) / 5,
             election_timeout: Duration::from_millis(self.plan.election_timeout_ms),
             pre_vote: self.plan.pre_vote,
+            record_interval: Some(Duration::from_millis(self.plan.record_every_ms)),
             empty_entry_on_election: self.plan.empty_entry_on_election,
             memory_log_bytes: self.plan.memory_log_bytes,
             append_bytes: self.plan.append_bytes,
@@ -359,6 +366,7 @@ impl World {
             Event::LogQuiet { node, life } => self.on_log_quiet(node, life),
             Event::Apply { node, life } => self.on_apply(node, life),
             Event::Fetch { node, life } => self.on_fetch(node, life),
+            Event::KeepRecords { node, life } => self.on_keep_records(node, life),
             Event::SnapshotStep { node, life } => self.on_snapshot_step(node, life),
             Event::SnapshotMarked { node, life, mark } => self.on_marked(node, life, mark),
             Event::Release { node, life, up_to } => self.on_release(node, life, up_to),
@@ -405,6 +413,7 @@ impl World {
         | Event::LogEnd { node, life }
         | Event::LogQuiet { node, life }
         | Event::Apply { node, life }
+        | Event::KeepRecords { node, life }
         | Event::SnapshotStep { node, life }
         | Event::SnapshotMarked { node, life, .. }
         | Event::Release { node, life, .. }

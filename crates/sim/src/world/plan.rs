@@ -59,6 +59,8 @@ pub struct Plan {
     /// Bytes of entries in one message, if not as many as always: a log that fell behind is then
     /// caught up in many steps, and a change of leader finds it in the midst of them.
     pub append_bytes: Option<usize>,
+    /// How often a leader tells what members acknowledged.
+    pub record_every_ms: u64,
     /// How long a leader may be silent, at least. Short ones make split votes: delays that are small
     /// beside half a second are not small beside these.
     pub election_timeout_ms: u64,
@@ -109,6 +111,7 @@ impl Plan {
             compact_percent: 5,
             disk_faults: false,
             open_sites: 0,
+            record_every_ms: 1_000,
         }
     }
 
@@ -161,6 +164,7 @@ impl Plan {
             open_sites: draw_sites(random),
             damage_percent: sometimes(random, 20, 3),
             disk_faults: random.percent(50),
+            record_every_ms: random.pick(&[50, 200, 1_000]),
         }
     }
 }
