@@ -273,6 +273,7 @@ fn node_settings(
         heartbeat_interval: settings.heartbeat_interval,
         election_timeout: settings.election_timeout,
         pre_vote: settings.pre_vote,
+        lease_reads: settings.lease_reads,
         empty_entry_on_election: true,
         memory_log_bytes: None,
         append_bytes: None,

@@ -64,7 +64,17 @@ pub struct Plan {
     pub leader_percent: u64,
     /// Of a hundred requests, how many compact. Without any, histories grow long.
     pub compact_percent: u64,
+    /// Whether leaders serve reads on a lease.
+    pub lease_reads: bool,
+    /// How wrong the clocks that nodes measure time by go at most, in millionths: each at a speed of
+    /// its own.
+    pub clock_drift_ppm: u64,
+    /// Of a hundred requests of whoever administrates the cluster, how many hand leadership over.
+    pub transfer_percent: u64,
 }
+
+/// As wrong as leases allow a clock to be (`LEASE_MARGIN_DIVISOR` of `quorate_raft`).
+const WORST_CLOCK_DRIFT_PPM: u64 = 50_000;
 
 impl Plan {
     /// A world in which nothing goes wrong unless a test makes it.
@@ -98,6 +108,9 @@ impl Plan {
             burst_percent: 0,
             leader_percent: 0,
             compact_percent: 5,
+            lease_reads: false,
+            clock_drift_ppm: 0,
+            transfer_percent: 0,
         }
     }
 
@@ -165,6 +178,9 @@ impl Plan {
             burst_percent: random.pick(&[0, 20, 50]),
             leader_percent: random.pick(&[0, 30, 60]),
             compact_percent: random.pick(&[0, 2, 5, 10]),
+            lease_reads: random.percent(20),
+            clock_drift_ppm: random.pick(&[0, 200, WORST_CLOCK_DRIFT_PPM]),
+            transfer_percent: random.pick(&[0, 0, 40, 100]),
         }
     }
 }
