@@ -113,6 +113,24 @@ pub const BUGS: &[Bug] = &[
         rule: "Raft 5.3: min(leaderCommit, last new entry)",
     },
     Bug {
+        name: "lease-from-the-answer-after-a-snapshot",
+        crate_name: "raft",
+        what: "a lease counts from when the answers came, not from when the round was sent, once the log begins after a snapshot",
+        rule: "thesis 6.4.1: a lease begins with the sending (pitfall 14)",
+    },
+    Bug {
+        name: "lease-outlives-a-transfer-after-a-snapshot",
+        crate_name: "raft",
+        what: "a leader that told another to campaign goes on serving reads on its lease, once its log begins after a snapshot",
+        rule: "no lease once leadership was offered (pitfall 15)",
+    },
+    Bug {
+        name: "no-promise-after-a-snapshot",
+        crate_name: "raft",
+        what: "a voter that heard a leader gives its vote to another at once, once its log begins after a snapshot",
+        rule: "thesis 6.4.1: a voter waits an election timeout (pitfall 14)",
+    },
+    Bug {
         name: "one-sync-in-sixty-four-skipped",
         crate_name: "wal",
         what: "now and then a sync is passed over",

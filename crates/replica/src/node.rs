@@ -45,6 +45,9 @@ pub struct NodeSettings {
     /// How often a leader tells what members acknowledged, so that a disk that went back in time is
     /// noticed; the usual if none, never if zero. All members must agree.
     pub record_interval: Option<Duration>,
+    /// Whether a leader serves reads on a lease, which counts on clocks
+    /// ([`Config::lease_reads`](quorate_raft::Config::lease_reads)). All members must agree.
+    pub lease_reads: bool,
     /// Whether a new leader appends an empty entry at once, so that what earlier leaders left is
     /// committed and reads are served before the first write. Off only where a test wants that.
     pub empty_entry_on_election: bool,
@@ -230,6 +233,9 @@ fn raft_config(settings: &NodeSettings) -> Config {
     config.election_timeout = settings.election_timeout;
     config.heartbeat_interval = settings.heartbeat_interval;
     config.pre_vote = settings.pre_vote;
+    config.lease_reads = settings.lease_reads;
+    // A vote for another, because a link was lost, would break the promise that leases count on.
+    config.doubt_leader_on_lost_link = !settings.lease_reads;
     config.empty_entry_on_election = settings.empty_entry_on_election;
     if let Some(bytes) = settings.memory_log_bytes {
         config.max_memory_log_bytes = bytes;

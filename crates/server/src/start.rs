@@ -274,6 +274,7 @@ fn node_settings(
         election_timeout: settings.election_timeout,
         pre_vote: settings.pre_vote,
         record_interval: None,
+        lease_reads: settings.lease_reads,
         empty_entry_on_election: true,
         memory_log_bytes: None,
         append_bytes: None,

@@ -69,7 +69,11 @@ pub(super) fn run<D: Disk>(
         if !proposals.is_empty() {
             consensus.propose(now, proposals);
         }
+        let mut now = now;
         if reads_wait && let Some(id) = core.reads.take_batch() {
+            // Some of them came after the time was last looked at, and this thread, or the whole
+            // process, may have stood still in between: a lease that held then says nothing.
+            now = core.clock.now();
             consensus.read(now, id);
         }
         consensus.tick(now);

@@ -48,7 +48,9 @@ impl World {
     }
 
     pub(super) fn on_consensus(&mut self, node: usize, life: u64, token: u64) {
-        let (now, wall_ms, chaos) = (self.now, self.wall_ms(node), self.chaos);
+        let clock = self.members[node].clock;
+        let now = clock.reads_at(self.now);
+        let (wall_ms, chaos) = (self.wall_ms(node), self.chaos);
         let Some(process) = self.alive(node, life) else {
             return;
         };
@@ -111,7 +113,7 @@ impl World {
         if again {
             self.wake(node);
         } else if let Some(deadline) = deadline {
-            self.wake_at(node, deadline.max(now));
+            self.wake_at(node, clock.is_at(deadline).max(self.now));
         }
     }
 

@@ -96,7 +96,7 @@ impl World {
 
     /// Asks `by` to hand leadership over, if it leads.
     pub fn transfer(&mut self, by: usize, to: NodeId) {
-        let now = self.now;
+        let now = self.members[by].clock.reads_at(self.now);
         // A refusal is as good: nobody waits for it.
         let _ = self.process_mut(by).consensus.transfer(now, to);
         self.wake(by);
@@ -118,6 +118,10 @@ impl World {
         let table = Arc::clone(self.table(by));
         let ids: Vec<u64> = table.iter().map(|(id, _)| id).collect();
         let any = ids[self.random.below(ids.len() as u64) as usize];
+        let transfers = self.plan.transfer_percent;
+        if self.plan.newcomers == 0 || (transfers > 0 && self.random.percent(transfers)) {
+            return self.transfer(self.leader().unwrap_or(by), NodeId(any));
+        }
         match self.random.below(10) {
             0..4 => {
                 let spare = |node: &usize| self.members[*node].presence == Presence::Spare;

@@ -3,6 +3,7 @@
 //!
 //! - `event`: what happens at a point of time.
 //! - `plan`: what kind of world a seed makes.
+//! - `clock`: what a node measures time by.
 //! - `node`: a process and its queues; `machines` runs them, event by event.
 //! - `network`: links between members; `links` runs them.
 //! - `members`: who comes and who goes.
@@ -16,6 +17,7 @@
 //! [`World::from_recipe`] draws everything; [`World::quiet`] is for tests that make their own trouble.
 
 mod clients;
+mod clock;
 mod disks;
 mod event;
 mod faults;
@@ -44,6 +46,7 @@ use quorate_replica::{MemberTable, NodeSettings};
 use quorate_wal::Note;
 
 pub use clients::{Asked, Op, Outcome};
+use clock::NodeClock;
 use event::Event;
 pub use members::Presence;
 pub use network::Network;
@@ -177,6 +180,7 @@ impl World {
             paused_until: Instant::ZERO,
             stood_until: Instant::ZERO,
             wall_skew_ms: 0,
+            clock: NodeClock::draw(recipe.seed, id, plan.clock_drift_ppm),
         });
         let mut world = World {
             members: members.collect(),
@@ -213,7 +217,7 @@ impl World {
         for client in 0..world.plan.clients {
             world.after(Duration::from_millis(1), Event::Client { client });
         }
-        if world.plan.newcomers > 0 && chaos {
+        if (world.plan.newcomers > 0 || world.plan.transfer_percent > 0) && chaos {
             world.after(Duration::from_millis(500), Event::Administrator);
         }
         if world.plan.fault_every_ms > 0 {
@@ -234,6 +238,7 @@ impl World {
             election_timeout: Duration::from_millis(self.plan.election_timeout_ms),
             pre_vote: self.plan.pre_vote,
             record_interval: Some(Duration::from_millis(self.plan.record_every_ms)),
+            lease_reads: self.plan.lease_reads,
             empty_entry_on_election: self.plan.empty_entry_on_election,
             memory_log_bytes: self.plan.memory_log_bytes,
             append_bytes: self.plan.append_bytes,
@@ -255,7 +260,8 @@ impl World {
         let wall_ms = self.wall_ms(node);
         let member = &mut self.members[node];
         let life = member.life;
-        let (mut process, notes) = match Process::open(&member.disk, &settings, self.now, wall_ms) {
+        let now = member.clock.reads_at(self.now);
+        let (mut process, notes) = match Process::open(&member.disk, &settings, now, wall_ms) {
             Ok(opened) => opened,
             Err(error) => {
                 let power_lost = member.disk.power_is_off();

@@ -19,6 +19,7 @@ use quorate_replica::{
 use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{Note, Preparer, SnapshotMark};
 
+use super::clock::NodeClock;
 use super::snapshots::Snapshots;
 
 /// What consensus is told (the server's `ConsensusInput`).
@@ -144,6 +145,8 @@ pub struct Member {
     pub(crate) stood_until: Instant,
     /// What its wall clock shows beyond the true time, in milliseconds.
     pub(crate) wall_skew_ms: i64,
+    /// What it measures time by.
+    pub(crate) clock: NodeClock,
 }
 
 impl Process {

@@ -74,7 +74,17 @@ pub struct Plan {
     pub disk_faults: bool,
     /// Chaos sites of the core that are open, one bit each, by their place in [`chaos::SITES`].
     pub open_sites: u32,
+    /// Whether leaders serve reads on a lease.
+    pub lease_reads: bool,
+    /// How wrong the clocks that nodes measure time by go at most, in millionths: each at a speed of
+    /// its own.
+    pub clock_drift_ppm: u64,
+    /// Of a hundred requests of whoever administrates the cluster, how many hand leadership over.
+    pub transfer_percent: u64,
 }
+
+/// As wrong as leases allow a clock to be (`LEASE_MARGIN_DIVISOR` of `quorate_raft`).
+const WORST_CLOCK_DRIFT_PPM: u64 = 50_000;
 
 impl Plan {
     /// A world in which nothing goes wrong unless a test makes it.
@@ -112,6 +122,9 @@ impl Plan {
             disk_faults: false,
             open_sites: 0,
             record_every_ms: 1_000,
+            lease_reads: false,
+            clock_drift_ppm: 0,
+            transfer_percent: 0,
         }
     }
 
@@ -165,6 +178,9 @@ impl Plan {
             damage_percent: sometimes(random, 20, 3),
             disk_faults: random.percent(50),
             record_every_ms: random.pick(&[50, 200, 1_000]),
+            lease_reads: random.percent(20),
+            clock_drift_ppm: random.pick(&[0, 200, WORST_CLOCK_DRIFT_PPM]),
+            transfer_percent: random.pick(&[0, 0, 40, 100]),
         }
     }
 }

@@ -60,6 +60,10 @@ impl Plan {
             damage_percent,
             disk_faults,
             open_sites,
+            record_every_ms,
+            lease_reads,
+            clock_drift_ppm,
+            transfer_percent,
         } = self;
         let members = match *newcomers {
             0 => String::new(),
@@ -93,6 +97,11 @@ impl Plan {
                 "; some are what no correct peer says",
             ),
             false => ("", ""),
+        };
+        let lease_reads = if *lease_reads {
+            "on a lease"
+        } else {
+            "with a round"
         };
         let bytes_of = |limit: &Option<usize>| match limit {
             None => "as many bytes as ever".to_owned(),
@@ -150,6 +159,19 @@ impl Plan {
                     "{} kept in memory, {} in one message",
                     bytes_of(memory_log_bytes),
                     bytes_of(append_bytes)
+                ),
+            ),
+            (
+                "reads",
+                format!(
+                    "a leader serves them {lease_reads}; clocks go wrong by up to {clock_drift_ppm} millionths"
+                ),
+            ),
+            (
+                "members",
+                format!(
+                    "what they acknowledged is told every {record_every_ms} ms; {transfer_percent} % of their \
+                     administrator's requests hand leadership over"
                 ),
             ),
             ("chaos sites", sites_in_words(*open_sites)),
