@@ -365,7 +365,7 @@ impl World {
             return;
         };
         if let Err(error) = process.records_file.write(&records) {
-            self.power_failed(node, &error);
+            self.disk_failed(node, &error);
         }
     }
 
