@@ -3,6 +3,8 @@
 //! Counters are counted where things happen; what can be read off the node's state (who leads,
 //! how far the log is) is set when somebody asks.
 
+mod snapshots;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -11,7 +13,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use quorate_raft::{Role, Standing};
+use quorate_raft::{NodeId, Role, Standing};
+pub(crate) use snapshots::SnapshotMetrics;
 
 use crate::core::Core;
 use crate::settings::{ETCD_VERSION, QUORATE_VERSION};
@@ -29,6 +32,29 @@ pub(crate) struct HandledLabels {
 #[allow(non_snake_case)]
 struct PeerLabels {
     To: String,
+}
+
+impl PeerLabels {
+    fn of(to: NodeId) -> PeerLabels {
+        PeerLabels {
+            To: format!("{:x}", to.0),
+        }
+    }
+}
+
+/// And this one `From`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[allow(non_snake_case)]
+struct FromLabels {
+    From: String,
+}
+
+impl FromLabels {
+    fn of(from: NodeId) -> FromLabels {
+        FromLabels {
+            From: format!("{:x}", from.0),
+        }
+    }
 }
 
 type Bytes = Counter<u64, AtomicU64>;
@@ -51,6 +77,7 @@ pub(crate) struct Metrics {
     pub(crate) peer_frames_refused: Counter,
     pub(crate) peer_frames_delayed: Counter,
     pub(crate) peer_received_bytes: Bytes,
+    pub(crate) snapshots: SnapshotMetrics,
     has_leader: Gauge,
     is_leader: Gauge,
     applied_index: Gauge,
@@ -90,6 +117,7 @@ impl Metrics {
             peer_frames_refused: Counter::default(),
             peer_frames_delayed: Counter::default(),
             peer_received_bytes: Bytes::default(),
+            snapshots: SnapshotMetrics::new(),
             has_leader: Gauge::default(),
             is_leader: Gauge::default(),
             applied_index: Gauge::default(),
@@ -111,6 +139,7 @@ impl Metrics {
         metrics.register_etcd_names();
         metrics.register_own_names();
         metrics.register_peers();
+        metrics.snapshots.register(&mut metrics.registry);
         metrics
     }
 
@@ -326,9 +355,7 @@ impl Metrics {
                 .set(number(status.refused_clock_readings));
         }
         for (peer, queue) in core.peers.all() {
-            let labels = PeerLabels {
-                To: format!("{:x}", peer.0),
-            };
+            let labels = PeerLabels::of(peer);
             self.peer_up
                 .get_or_create(&labels)
                 .set(i64::from(queue.is_up()));
@@ -352,16 +379,16 @@ fn resident_bytes() -> u64 {
 }
 
 /// One that is counted in a gauge until it is dropped.
-pub(crate) struct Counted<'a>(&'a Gauge);
+pub(crate) struct Counted(Gauge);
 
-impl Counted<'_> {
-    pub(crate) fn new(gauge: &Gauge) -> Counted<'_> {
+impl Counted {
+    pub(crate) fn new(gauge: &Gauge) -> Counted {
         gauge.inc();
-        Counted(gauge)
+        Counted(gauge.clone())
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

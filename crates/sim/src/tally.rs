@@ -92,6 +92,7 @@ counters! {
         MajorityDown = "a majority down at once",
         RequestSeenTwice = "request that was in the log twice passed over",
         ReadTimedOut = "read timed out",
+        ReadOnLease = "reads asked for while a lease held",
         CommandInSteps = "command applied in several steps",
         PausedLeaderWoke = "paused leader woke to find another",
         SnapshotTaken = "snapshot taken",

@@ -116,7 +116,8 @@ where
             index: request.index,
             term: request.term,
         };
-        let parts = self.snapshots.serve(mark, request.first_chunk)?;
+        let to = NodeId(theirs.member_id);
+        let parts = self.snapshots.serve(to, mark, request.first_chunk)?;
         Ok(Response::new(parts))
     }
 

@@ -51,6 +51,7 @@ impl World {
         let clock = self.members[node].clock;
         let now = clock.reads_at(self.now);
         let (wall_ms, chaos) = (self.wall_ms(node), self.chaos);
+        let leases = self.plan.lease_reads;
         let Some(process) = self.alive(node, life) else {
             return;
         };
@@ -70,7 +71,7 @@ impl World {
         );
         consensus.members_applied(Arc::clone(process.applier.members()));
         let mut proposals = Vec::new();
-        let mut reads_wait = false;
+        let (mut reads_wait, mut on_lease) = (false, false);
         for input in std::mem::take(&mut process.inbox) {
             match input {
                 Input::Propose(proposal) => proposals.push(proposal),
@@ -103,12 +104,14 @@ impl World {
         }
         if reads_wait && let Some(id) = process.take_reads() {
             process.consensus.read(now, id);
+            on_lease = leases && process.consensus.status().raft.holds_lease;
         }
         let consensus = &mut process.consensus;
         consensus.tick(now);
         let effects = consensus.take_effects(now, wall_ms);
         let again = consensus.has_effects();
         let deadline = consensus.deadline();
+        sometimes!(self.tally, Rare::ReadOnLease, on_lease);
         self.carry_out(node, life, effects);
         if again {
             self.wake(node);
