@@ -209,13 +209,11 @@ impl Raft {
             return;
         }
         let (index, term) = (self.log.last_index().next(), self.persistent.term());
-        if self.config.empty_entry_on_election {
-            self.log.append(Entry {
-                index,
-                term,
-                payload: Payload::Empty,
-            });
-        } // Else the next proposal stands there, and is the barrier.
+        self.log.append(Entry {
+            index,
+            term,
+            payload: Payload::Empty,
+        });
         if let RoleState::Leader(leader) = &mut self.role
             && let Some(progress) = leader.peers.get_mut(&peer)
         {
