@@ -92,7 +92,8 @@ pub struct Config {
     /// How often a leader tells everyone what each member acknowledged
     /// ([`limits::DEFAULT_RECORD_INTERVAL`]), so that a member whose disk went back in time is
     /// found out when it starts (`asking.rs`). Zero: never, and members that start ask nobody; a
-    /// disk that was put back may then lose what is committed. All members should be set alike.
+    /// disk that was put back may then lose what is committed. All members should be set alike. A
+    /// member that is refilled costs an empty entry in the log.
     pub record_interval: Duration,
 
     /// Seed of this node's random numbers: election jitter, and where its read request numbers

@@ -38,11 +38,13 @@ impl World {
         }
         let copy = self.members[node].disk.fork();
         copy.crash(Crash::Random(self.random.next()));
+        let replaced = self.random.below(MOST_COPIES as u64) as usize;
         let copies = &mut self.members[node].copies;
-        if copies.len() == MOST_COPIES {
-            copies.remove(0);
+        if copies.len() < MOST_COPIES {
+            copies.push(copy);
+        } else {
+            copies[replaced] = copy;
         }
-        copies.push(copy);
     }
 
     /// A member goes down and comes back with another disk, if that must be noticed.

@@ -103,6 +103,10 @@ impl Plan {
         } else {
             "with a round"
         };
+        let records = match *record_every_ms {
+            0 => "told to nobody".to_owned(),
+            every => format!("told every {every} ms"),
+        };
         let bytes_of = |limit: &Option<usize>| match limit {
             None => "as many bytes as ever".to_owned(),
             Some(bytes) => counted(*bytes, "byte"),
@@ -170,7 +174,7 @@ impl Plan {
             (
                 "members",
                 format!(
-                    "what they acknowledged is told every {record_every_ms} ms; {transfer_percent} % of their \
+                    "what they acknowledged is {records}; {transfer_percent} % of their \
                      administrator's requests hand leadership over"
                 ),
             ),
