@@ -154,7 +154,7 @@ impl Raft {
         from: NodeId,
         (term, life): (Term, u64),
         record: Option<Record>,
-        told: (LogIndex, Membership),
+        told: (LogIndex, &Membership),
     ) -> Result<(), MessageError> {
         if record.is_some_and(|record| record.member != self.config.id) {
             let what = "a record of somebody else";
@@ -170,7 +170,7 @@ impl Raft {
         }
         asking.answered.insert(from, term);
         if told.0 > asking.membership.0 {
-            asking.membership = (told.0, Configuration::new(&told.1));
+            asking.membership = (told.0, Configuration::new(told.1));
             asking.again_at = self.now;
         }
         match record.filter(|record| self.is_more_than_the_disk(record)) {

@@ -100,7 +100,7 @@ impl Raft {
                 membership,
                 membership_index,
             } => {
-                let told = (membership_index, membership);
+                let told = (membership_index, &membership);
                 self.on_record_found(from, (term, life), record, told)
             }
             _ => Ok(()),

@@ -134,8 +134,8 @@ impl<D: Disk> Node<D> {
         let opened = quorate_wal::open(disk, options)?;
         let mut notes = opened.recovered.notes.clone();
         notes.extend(snapshots.tidy()?);
-        let (records_file, records, note) = RecordsFile::open(records_disk, identity)?;
-        notes.extend(note);
+        let (records_file, kept) = RecordsFile::open(records_disk, identity)?;
+        notes.extend(kept.note);
         let begun = begin(&opened.recovered, &snapshots)?;
         notes.extend(begun.notes);
         let config = raft_config(settings);
@@ -148,7 +148,7 @@ impl<D: Disk> Node<D> {
         let mut restored = restored(&opened.recovered);
         let changes = changes_of_members(&opened.reader, &opened.recovered)?;
         restored.memberships = changes.memberships;
-        restored.records = records;
+        restored.records = kept.records;
         let mut store = Store::new();
         if let Some(loaded) = begun.loaded {
             let meta = loaded.head.meta();

@@ -18,6 +18,14 @@ const RECORD_BYTES: usize = 32;
 
 const _: () = assert!(MAX_RECORDS * RECORD_BYTES <= MAX_SLOT_PAYLOAD_BYTES);
 
+/// What a records file held when it was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) records: Vec<Record>,
+    /// Why there are none, if the file could not be read.
+    pub(crate) note: Option<Note>,
+}
+
 /// Writes the table of records.
 pub struct RecordsFile<D: Disk> {
     slots: SlotFile<D>,
@@ -25,13 +33,11 @@ pub struct RecordsFile<D: Disk> {
 
 impl<D: Disk> RecordsFile<D> {
     /// The file, and what it holds: nothing, if it cannot be read, with a note.
-    pub(crate) fn open(
-        disk: D,
-        identity: Identity,
-    ) -> Result<(RecordsFile<D>, Vec<Record>, Option<Note>), WalError> {
+    pub(crate) fn open(disk: D, identity: Identity) -> Result<(RecordsFile<D>, Kept), WalError> {
         let (slots, content) = SlotFile::open(disk, identity, NAME)?;
         let records = content.payload.as_deref().map_or_else(Vec::new, decode);
-        Ok((RecordsFile { slots }, records, content.note))
+        let note = content.note;
+        Ok((RecordsFile { slots }, Kept { records, note }))
     }
 
     /// Writes the table in the place of the one before, durably.
@@ -51,7 +57,7 @@ pub fn records_on<D: Disk>(disk: D, cluster_id: u64, member_id: u64) -> Vec<Reco
         member_id,
         group_id: GROUP_ID,
     };
-    RecordsFile::open(disk, identity).map_or_else(|_| Vec::new(), |(_, records, _)| records)
+    RecordsFile::open(disk, identity).map_or_else(|_| Vec::new(), |(_, kept)| kept.records)
 }
 
 fn encode(records: &[Record]) -> Vec<u8> {
@@ -109,10 +115,10 @@ mod tests {
                 entry_term: Term(id),
             })
             .collect();
-        let (mut file, records, note) = RecordsFile::open(disk.clone(), identity).unwrap();
-        assert_eq!((records, note), (Vec::new(), None));
+        let (mut file, kept) = RecordsFile::open(disk.clone(), identity).unwrap();
+        assert_eq!((kept.records, kept.note), (Vec::new(), None));
         file.write(&table).unwrap();
-        let (_, records, note) = RecordsFile::open(disk, identity).unwrap();
-        assert_eq!((records, note), (table, None));
+        let (_, kept) = RecordsFile::open(disk, identity).unwrap();
+        assert_eq!((kept.records, kept.note), (table, None));
     }
 }

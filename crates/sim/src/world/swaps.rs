@@ -146,7 +146,7 @@ impl World {
         };
         let others = membership.voters.iter().filter(|voter| **voter != id);
         let unaware = others.filter(|voter| !remembers(voter)).count();
-        unaware + 1 <= membership.voters.len() / 2
+        unaware < membership.voters.len() / 2
     }
 
     fn records_on_disk(&self, node: usize) -> Vec<Record> {
