@@ -121,6 +121,10 @@ fn entries_that_left_the_log_while_they_were_to_be_read_back_are_no_reason_to_st
 #[test]
 fn a_vote_outlives_a_power_cut() {
     let mut world = World::quiet(3);
+    world.run_until("a node that takes part", Duration::from_secs(1), |world| {
+        let status = world.process(0).consensus.status().raft;
+        status.standing == quorate_raft::Standing::Sound
+    });
     world.kill(1);
     world.kill(2);
     let asks = Message::RequestVote {
