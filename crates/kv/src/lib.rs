@@ -64,6 +64,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod alarm;
 mod apply;
 mod changes;
 mod check;
@@ -72,11 +73,15 @@ mod compaction;
 mod compare;
 mod delete;
 mod error;
+mod event;
 mod hash;
+mod history;
 mod key;
 mod keyspace;
 mod leaf;
+mod lease;
 mod limits;
+mod live;
 mod overlap;
 mod pin;
 mod put;
@@ -93,12 +98,19 @@ mod walk;
 
 pub use apply::{Application, Step};
 pub use check::{
-    check_compaction, check_delete, check_put, check_range, check_txn, is_read_only,
-    is_serializable,
+    check_compaction, check_delete, check_lease_checkpoint, check_lease_grant, check_put,
+    check_range, check_txn, is_read_only, is_serializable,
 };
 pub use command::{Answer, Command, Reply};
 pub use error::{Code, KvError};
-pub use limits::{KEYS_PER_STEP, Limits, SNAPSHOT_STEP_BYTES_MAX, TXN_DEPTH_MAX};
+pub use event::{Event, SharedEvent};
+pub use history::{HistoryCursor, HistoryError, HistoryStep};
+pub use lease::{LeaseEvent, LeaseEvents, LeaseInfo};
+pub use limits::{
+    ALARMS_MAX, KEYS_PER_STEP, LEASE_CHECKPOINTS_MAX, LEASE_TTL_SECONDS_MAX, Limits,
+    SNAPSHOT_STEP_BYTES_MAX, TXN_DEPTH_MAX,
+};
+pub use live::{RevisionContent, RevisionEvents};
 pub use pin::Pin;
 pub use range::{RangeCursor, RangeStep};
 pub use read_txn::{ReadTxnCursor, ReadTxnStep};

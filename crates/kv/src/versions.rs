@@ -74,6 +74,14 @@ impl Version {
         }
     }
 
+    /// The same with a key that is there already.
+    pub(crate) fn to_key_value_of(&self, key: Bytes) -> KeyValue {
+        KeyValue {
+            key,
+            ..self.to_key_value(&[], true)
+        }
+    }
+
     fn value_bytes(&self) -> Bytes {
         match &self.value {
             Some(value) if value.len() > VALUE_COPY_BYTES_MAX => {

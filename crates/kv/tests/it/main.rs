@@ -4,9 +4,12 @@
 // Helpers of tests are tests to us, though clippy does not count them as such.
 #![allow(clippy::unwrap_used)]
 
+mod alarms;
 mod compactions;
 mod errors;
 mod hashes;
+mod histories;
+mod leases;
 mod model;
 mod puts;
 mod random;
