@@ -43,6 +43,8 @@ pub struct HistoryStep {
     pub events: Vec<SharedEvent>,
     /// All up to the store's current revision has been read.
     pub is_over: bool,
+    /// What it cost, in versions; never more than was allowed.
+    pub versions_read: usize,
 }
 
 /// Why history cannot be read.
@@ -99,17 +101,20 @@ impl Store {
         if cursor.next_revision < compact_revision {
             return Err(HistoryError::Compacted { compact_revision });
         }
-        let limits = StepLimits {
+        let mut limits = StepLimits {
             budget: versions_max.max(1) * SNAPSHOT_CHANGES_PER_VERSION,
             bytes: bytes_max,
         };
-        Ok(match cursor.span.is_single() {
-            true => self.read_key_history(cursor, limits),
-            false => self.read_span_history(cursor, limits),
-        })
+        let budget = limits.budget;
+        let mut step = match cursor.span.is_single() {
+            true => self.read_key_history(cursor, &mut limits),
+            false => self.read_span_history(cursor, &mut limits),
+        };
+        step.versions_read = (budget - limits.budget).div_ceil(SNAPSHOT_CHANGES_PER_VERSION);
+        Ok(step)
     }
 
-    fn read_key_history(&self, cursor: &mut HistoryCursor, mut limits: StepLimits) -> HistoryStep {
+    fn read_key_history(&self, cursor: &mut HistoryCursor, limits: &mut StepLimits) -> HistoryStep {
         let mut step = HistoryStep::default();
         let key = cursor.span.start.clone();
         let versions = self.keyspace.get(&key);
@@ -128,6 +133,7 @@ impl Store {
                 return step;
             }
             cursor.next_revision = revision;
+            limits.budget = limits.budget.saturating_sub(1);
             let event = self.event(&key, versions, version, cursor.with_previous);
             limits.take(&event);
             step.events.push(event);
@@ -137,7 +143,7 @@ impl Store {
         step
     }
 
-    fn read_span_history(&self, cursor: &mut HistoryCursor, mut limits: StepLimits) -> HistoryStep {
+    fn read_span_history(&self, cursor: &mut HistoryCursor, limits: &mut StepLimits) -> HistoryStep {
         let mut step = HistoryStep::default();
         let position = cursor.position;
         let mut position = position.unwrap_or_else(|| self.changes.seek(cursor.next_revision));

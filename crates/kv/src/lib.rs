@@ -75,6 +75,7 @@ mod delete;
 mod error;
 mod event;
 mod hash;
+mod hash_kv;
 mod history;
 mod key;
 mod keyspace;
@@ -95,6 +96,7 @@ mod txn;
 mod varint;
 mod versions;
 mod walk;
+mod watch;
 
 pub use apply::{Application, Step};
 pub use check::{
@@ -104,11 +106,13 @@ pub use check::{
 pub use command::{Answer, Command, Reply};
 pub use error::{Code, KvError};
 pub use event::{Event, SharedEvent};
+pub use hash_kv::{HashCursor, KvHash};
 pub use history::{HistoryCursor, HistoryError, HistoryStep};
 pub use lease::{LeaseEvent, LeaseEvents, LeaseInfo};
 pub use limits::{
     ALARMS_MAX, KEYS_PER_STEP, LEASE_CHECKPOINTS_MAX, LEASE_TTL_SECONDS_MAX, Limits,
-    SNAPSHOT_STEP_BYTES_MAX, TXN_DEPTH_MAX,
+    SNAPSHOT_STEP_BYTES_MAX, TXN_DEPTH_MAX, WATCH_QUEUES_BYTES_MAX, WATCH_STREAM_QUEUE_BYTES_MAX,
+    WATCHERS_PER_STREAM_MAX,
 };
 pub use live::{RevisionContent, RevisionEvents};
 pub use pin::Pin;
@@ -116,3 +120,4 @@ pub use range::{RangeCursor, RangeStep};
 pub use read_txn::{ReadTxnCursor, ReadTxnStep};
 pub use snapshot::{SnapshotChecker, SnapshotError, SnapshotLoader, SnapshotScan};
 pub use store::Store;
+pub use watch::{EventBatch, StreamId, WatchHub, WatchMessage, WatchRefusal};

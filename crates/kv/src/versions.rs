@@ -140,6 +140,19 @@ impl Versions {
             .chain(history.into_iter().flat_map(move |h| h.since(revision)))
     }
 
+    /// The version that a reader at `compacted` sees, if it was written before: what a key that was not
+    /// changed there has left of its past.
+    pub(crate) fn seen_before(&self, compacted: i64) -> Option<&Version> {
+        let changed_there = self
+            .since(compacted)
+            .next()
+            .is_some_and(|version| version.revision() == compacted);
+        if changed_there {
+            return None;
+        }
+        self.live_at(compacted)
+    }
+
     pub(crate) fn push(&mut self, version: Version) {
         let newest = self.newest().revision();
         assert!(

@@ -20,7 +20,7 @@ use crate::snapshot::{
 };
 use crate::store::Store;
 use crate::varint::push_varint;
-use crate::versions::{Version, Versions};
+use crate::versions::Version;
 
 /// A snapshot being scanned, with the pin that keeps what it has yet to read. Dropping it ends it.
 #[derive(Debug)]
@@ -237,7 +237,7 @@ impl SnapshotScan {
         let budget_before = *budget;
         let compacted = self.head.compacted_revision;
         let (oldest, since, skipped) = match self.written {
-            None => (seen_before(&entry.versions, compacted), compacted, 0),
+            None => (entry.versions.seen_before(compacted), compacted, 0),
             Some(written) => (None, written.revision, written.count),
         };
         let newest = self.head.revision;
@@ -329,18 +329,6 @@ impl SnapshotScan {
         self.output.buffer().extend_from_slice(&hash);
         Some(Section::Over)
     }
-}
-
-/// The version that a reader at `compacted` sees, if it was written before.
-fn seen_before(versions: &Versions, compacted: i64) -> Option<&Version> {
-    let changed_there = versions
-        .since(compacted)
-        .next()
-        .is_some_and(|version| version.revision() == compacted);
-    if changed_there {
-        return None;
-    }
-    versions.live_at(compacted)
 }
 
 /// Writes `key` as how many bytes it shares with the one before and those that follow.

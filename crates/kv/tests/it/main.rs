@@ -20,3 +20,6 @@ mod snapshots_damaged;
 mod steps;
 mod support;
 mod transactions;
+mod watch_messages;
+mod watch_random;
+mod watches;

@@ -84,7 +84,7 @@ impl Model {
                 }
                 .into(),
                 kv: Some(pair.clone().unwrap_or(deleted)),
-                prev_kv: is_kept.then(|| self.view(before).remove(key)).flatten(),
+                prev_kv: is_kept.then(|| self.at(key, before)).flatten(),
             }
         };
         wanted.map(event).collect()
@@ -192,6 +192,13 @@ impl Model {
         view
     }
 
+    /// What `key` had at `revision`.
+    fn at(&self, key: &[u8], revision: i64) -> Option<KeyValue> {
+        let mut writes = self.writes.iter().rev();
+        let write = writes.find(|(written, changed, _)| *written <= revision && changed == key)?;
+        write.2.clone()
+    }
+
     /// The revision inside a transaction: the next one once something is written.
     fn inner_revision(&self) -> i64 {
         self.writes
@@ -242,7 +249,7 @@ impl Model {
 
     fn check_put(&self, request: &PutRequest) -> Result<(), KvError> {
         let keeps = request.ignore_value || request.ignore_lease;
-        if keeps && !self.view(self.revision).contains_key(&request.key) {
+        if keeps && self.at(&request.key, self.revision).is_none() {
             return Err(KvError::KeyNotFound);
         }
         self.check_lease(request.lease)
@@ -258,7 +265,7 @@ impl Model {
 
     fn put(&mut self, request: &PutRequest) -> PutResponse {
         let next = self.revision + 1;
-        let before = self.view(next).remove(&request.key);
+        let before = self.at(&request.key, next);
         let pair = KeyValue {
             key: request.key.clone(),
             create_revision: before.as_ref().map_or(next, |pair| pair.create_revision),
