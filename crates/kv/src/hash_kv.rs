@@ -50,7 +50,11 @@ impl Store {
     /// # Errors
     /// When the revision is compacted, or lies after the current one.
     pub fn begin_hash_kv(&self, revision: i64) -> Result<HashCursor, KvError> {
-        let hash_revision = if revision <= 0 { self.revision } else { revision };
+        let hash_revision = if revision <= 0 {
+            self.revision
+        } else {
+            revision
+        };
         if hash_revision < self.compacted_revision {
             return Err(KvError::Compacted);
         }

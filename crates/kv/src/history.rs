@@ -22,7 +22,7 @@ use crate::store::Store;
 use crate::versions::{Version, Versions};
 
 /// A reader of history.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HistoryCursor {
     span: Span,
     with_previous: bool,
@@ -75,6 +75,26 @@ impl HistoryCursor {
             partial: Vec::new(),
             repeated: BTreeMap::new(),
         }
+    }
+
+    /// Whether two readers of one store would read the same from here on.
+    pub(crate) fn is_where(&self, other: &HistoryCursor) -> bool {
+        // What a reader has of the next revision follows from its place in the list of changes.
+        let place = |cursor: &HistoryCursor| {
+            let read = cursor.partial.len();
+            (
+                cursor.with_previous,
+                cursor.next_revision,
+                cursor.position,
+                read,
+            )
+        };
+        place(self) == place(other) && self.span == other.span
+    }
+
+    /// How many events it holds of a revision that it has not read to its end.
+    pub(crate) fn held_count(&self) -> usize {
+        self.partial.len()
     }
 
     /// The first revision that has not been given out: all that happened before has.
@@ -143,7 +163,11 @@ impl Store {
         step
     }
 
-    fn read_span_history(&self, cursor: &mut HistoryCursor, limits: &mut StepLimits) -> HistoryStep {
+    fn read_span_history(
+        &self,
+        cursor: &mut HistoryCursor,
+        limits: &mut StepLimits,
+    ) -> HistoryStep {
         let mut step = HistoryStep::default();
         let position = cursor.position;
         let mut position = position.unwrap_or_else(|| self.changes.seek(cursor.next_revision));

@@ -1,4 +1,4 @@
-//! etcd's data model in memory: revisions, ranges, transactions, compaction.
+//! etcd's data model in memory: revisions, ranges, transactions, compaction, leases, watches.
 //!
 //! # The model
 //!
@@ -48,10 +48,13 @@
 //! - `changes`: which key changed at which revision. Compaction finds there what to free.
 //! - `store`, `apply`, `put`, `delete`, `txn`, `compare`: changing it.
 //! - `range`, `sort`, `read_txn`: reading it.
+//! - `lease`: keys that go when their lease does.
 //! - `compaction`, `pin`: forgetting, and holding on.
+//! - `history`, `live`, `event`: what happened, and what happens.
+//! - `watch`: who is to be told of it.
 //! - `snapshot`: the whole store as bytes, and back.
-//! - `check`, `overlap`, `limits`, `error`: refusing.
-//! - `hash`: comparing.
+//! - `check`, `overlap`, `alarm`, `limits`, `error`: refusing.
+//! - `hash`, `hash_kv`: comparing.
 //!
 //! # What must hold
 //!

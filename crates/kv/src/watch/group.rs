@@ -89,7 +89,10 @@ impl Groups {
         }
         let group = self.groups[number as usize].take();
         let group = group.expect("a group with a member is there");
-        assert!(group.live.is_empty(), "a group of nobody is live: {group:?}");
+        assert!(
+            group.live.is_empty(),
+            "a group of nobody is live: {group:?}"
+        );
         self.free.push(number);
         let span = Span::new(&group.key, &group.range_end);
         if span.end == End::AtStart {

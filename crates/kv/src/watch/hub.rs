@@ -7,6 +7,7 @@ use quorate_proto::etcdserverpb::WatchCreateRequest;
 use quorate_proto::etcdserverpb::watch_create_request::FilterType;
 
 use crate::limits::WATCHERS_PER_STREAM_MAX;
+use crate::watch::catch_up::LastRead;
 use crate::watch::group::{Groups, LiveWatcher};
 use crate::watch::message::{WatchMessage, WatchRefusal};
 use crate::watch::stream::{Options, Queue, State, Stream, Watcher, queue_bytes_max};
@@ -29,6 +30,8 @@ pub struct WatchHub {
     pub(super) groups: Groups,
     /// Streams with watchers that are behind and room for what they read.
     pub(super) ready: VecDeque<u32>,
+    /// What was read last for a watcher that is behind: the next one may be at the same place.
+    pub(super) last_read: Option<LastRead>,
     pub(super) woken: Vec<StreamId>,
     /// When the watchers of which stream are to be told of their progress.
     pub(super) progress_due: BTreeSet<(u64, u32)>,
@@ -47,6 +50,7 @@ impl WatchHub {
             opened: 0,
             groups: Groups::default(),
             ready: VecDeque::new(),
+            last_read: None,
             woken: Vec::new(),
             progress_due: BTreeSet::new(),
             queued_bytes: 0,
@@ -117,7 +121,9 @@ impl WatchHub {
 
     /// Closes a stream, with all its watchers and what it has not been told. Closed again it stays closed.
     pub fn close_stream(&mut self, id: StreamId) {
-        let Some(stream) = self.stream(id) else { return };
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
         let watch_ids: Vec<i64> = stream.watchers.keys().copied().collect();
         for watch_id in watch_ids {
             self.remove_watcher(id.number, watch_id);
@@ -125,7 +131,8 @@ impl WatchHub {
         let stream = self.streams[id.number as usize].take();
         let stream = stream.expect("it was just seen");
         self.queued_bytes -= stream.queue.bytes;
-        self.progress_due.remove(&(stream.progress_at_ms, id.number));
+        self.progress_due
+            .remove(&(stream.progress_at_ms, id.number));
         if stream.is_ready {
             self.ready.retain(|number| *number != id.number);
         }
@@ -136,7 +143,9 @@ impl WatchHub {
     /// is at `store_revision` now: of what a watcher with start revision 0 is told, nothing lies before
     /// that. An empty key means the first one there can be.
     pub fn create(&mut self, id: StreamId, request: &WatchCreateRequest, store_revision: i64) {
-        let Some(stream) = self.stream(id) else { return };
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
         let key = match request.key.is_empty() {
             true => Bytes::from_static(&[0]),
             false => request.key.clone(),
@@ -199,7 +208,8 @@ impl WatchHub {
     /// client's requests must wait, or it could fill the queue by asking.
     pub fn has_room(&self, id: StreamId) -> bool {
         let room = queue_bytes_max(self.queued_bytes);
-        self.stream(id).is_some_and(|stream| stream.queue.bytes < room)
+        self.stream(id)
+            .is_some_and(|stream| stream.queue.bytes < room)
     }
 
     /// Takes what a stream is to be told: messages of up to `bytes_max` bytes, at least one if any waits.

@@ -78,12 +78,7 @@ impl IntervalIndex {
 
     /// Calls `found` with the number of each range that holds `key`, in the order of their starts.
     /// `stack` is room to work in, kept from call to call.
-    pub(super) fn ranges_with(
-        &self,
-        key: &[u8],
-        stack: &mut Vec<u32>,
-        mut found: impl FnMut(u32),
-    ) {
+    pub(super) fn ranges_with(&self, key: &[u8], stack: &mut Vec<u32>, mut found: impl FnMut(u32)) {
         stack.clear();
         let mut next = self.root;
         loop {

@@ -194,7 +194,9 @@ impl WatchMessage {
         else {
             return WATCH_MESSAGE_OVERHEAD_BYTES;
         };
-        let lengths = events.iter().map(|event| event_bytes(event, *with_previous));
+        let lengths = events
+            .iter()
+            .map(|event| event_bytes(event, *with_previous));
         WATCH_MESSAGE_OVERHEAD_BYTES + lengths.sum::<usize>()
     }
 

@@ -13,7 +13,9 @@ impl WatchHub {
     /// hub's revision; nothing, as in etcd, if one is behind or has not begun, or there is none.
     pub fn request_progress(&mut self, id: StreamId) {
         let revision = self.revision;
-        let Some(stream) = self.stream(id) else { return };
+        let Some(stream) = self.stream(id) else {
+            return;
+        };
         let can_be_told = |watcher: &Watcher| {
             let is_live = matches!(watcher.state, State::Live { .. });
             is_live && watcher.options.start_revision <= revision

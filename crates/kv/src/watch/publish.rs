@@ -9,8 +9,9 @@ use crate::watch::hub::{WatchHub, leave_live};
 use crate::watch::message::{EventBatch, WatchMessage};
 use crate::watch::stream::{Options, State, queue_bytes_max};
 
-/// What of a revision concerns a group, once for each set of filters that somebody in it has.
-struct Variants {
+/// Events that concern several watchers, once for each set of filters that one of them has.
+#[derive(Debug)]
+pub(super) struct Variants {
     events: Vec<SharedEvent>,
     /// Made when first asked for; none when nothing passes the filters.
     batches: [Option<Option<(EventBatch, usize)>>; 4],
@@ -48,6 +49,7 @@ impl WatchHub {
             self.revision
         );
         // Places in the old store's list of changes mean nothing in the new one.
+        self.last_read = None;
         for stream in self.streams.iter_mut().flatten() {
             for watcher in stream.watchers.values_mut() {
                 if let State::Behind {
@@ -119,10 +121,7 @@ impl WatchHub {
 
     fn publish_to_group(&mut self, revision: i64, number: u32) {
         let events = std::mem::take(&mut self.groups.get_mut(number).pending);
-        let mut variants = Variants {
-            events,
-            batches: [const { None }; 4],
-        };
+        let mut variants = Variants::new(events);
         let mut place = 0;
         while let Some(live) = self.groups.get_mut(number).live.get_mut(place as usize) {
             if live.from_revision > revision {
@@ -160,8 +159,20 @@ fn events_message(live: &LiveWatcher, revision: i64, events: EventBatch) -> Watc
 }
 
 impl Variants {
+    pub(super) fn new(events: Vec<SharedEvent>) -> Variants {
+        Variants {
+            events,
+            batches: [const { None }; 4],
+        }
+    }
+
+    /// All events.
+    pub(super) fn events(&self) -> &[SharedEvent] {
+        &self.events
+    }
+
     /// The events that pass a watcher's filters, and what they keep alive; nothing when none does.
-    fn of(&mut self, options: Options) -> Option<&(EventBatch, usize)> {
+    pub(super) fn of(&mut self, options: Options) -> Option<&(EventBatch, usize)> {
         let index = usize::from(options.without_puts) + 2 * usize::from(options.without_deletes);
         let Variants { events, batches } = self;
         let batch = batches[index].get_or_insert_with(|| {
@@ -180,7 +191,7 @@ impl Variants {
 
 impl Options {
     /// Whether the filters let an event pass.
-    pub(super) fn passes(&self, is_delete: bool) -> bool {
+    fn passes(&self, is_delete: bool) -> bool {
         match is_delete {
             true => !self.without_deletes,
             false => !self.without_puts,

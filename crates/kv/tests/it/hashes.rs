@@ -87,7 +87,10 @@ fn members_agree_in_the_hash_of_what_they_hold() {
             }
             let expected = hash_kv(&lazy, revision);
             assert_eq!(expected.compact_revision, compacted.unwrap_or(-1));
-            assert_eq!(expected.hash_revision, if revision == 0 { 8 } else { revision });
+            assert_eq!(
+                expected.hash_revision,
+                if revision == 0 { 8 } else { revision }
+            );
             assert_eq!(hash_kv(&eager, revision), expected);
             assert_eq!(hash_kv(&loaded, revision), expected);
             for versions_max in 1..6 {
@@ -157,7 +160,11 @@ fn the_hash_of_everything_is_of_leases_and_alarms_too() {
     let mut member = some_member();
     let mut seen = vec![hash(&member)];
     let nospace = alarm(AlarmAction::Activate, AlarmType::Nospace, 1);
-    let changes: [Command; 3] = [grant(i64::MAX, 5).into(), grant(1, 6).into(), nospace.into()];
+    let changes: [Command; 3] = [
+        grant(i64::MAX, 5).into(),
+        grant(1, 6).into(),
+        nospace.into(),
+    ];
     for change in changes {
         let before = hash_kv(&member, 0);
         member.apply(change).unwrap();

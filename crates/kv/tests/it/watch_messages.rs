@@ -63,7 +63,10 @@ fn a_large_message_is_split_for_who_allows_it() {
             watched.publish();
         }
         let large = put("large", &value.repeat(9));
-        watched.member.txn(all([op(put("k", "")), op(large)])).unwrap();
+        watched
+            .member
+            .txn(all([op(put("k", "")), op(large)]))
+            .unwrap();
         watched.publish();
         for message in watched.hub.take(stream, usize::MAX) {
             let whole = message.to_response();

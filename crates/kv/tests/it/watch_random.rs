@@ -53,7 +53,8 @@ fn action() -> impl Strategy<Value = Action> {
         keys.dedup();
         all(keys.into_iter().map(|key| op(put(&key, "txn")))).into()
     });
-    let large = (1001..1010).prop_map(|n| all((0..n).map(|n| op(put(&format!("b{n}"), "")))).into());
+    let large =
+        (1001..1010).prop_map(|n| all((0..n).map(|n| op(put(&format!("b{n}"), "")))).into());
     let commands = prop_oneof![40 => put_one, 10 => delete_some, 10 => txn, 1 => large];
     let start = prop_oneof![2 => Just(None), 3 => (-12..4_i64).prop_map(Some)];
     prop_oneof![
@@ -167,7 +168,11 @@ impl World {
             span: SPANS[span],
             with_previous: prev_kv,
             filters: [noput, nodelete],
-            next_revision: if start_revision == 0 { now + 1 } else { start_revision },
+            next_revision: if start_revision == 0 {
+                now + 1
+            } else {
+                start_revision
+            },
             is_over: false,
         });
     }
@@ -218,8 +223,10 @@ impl World {
                 let client = clients.get_mut(watch_id).unwrap();
                 assert!(!client.is_over, "told after the end: {message:?}");
                 assert_eq!(*with_previous, client.with_previous);
-                let events: Vec<Event> =
-                    events.iter().map(|event| event.to_proto(*with_previous)).collect();
+                let events: Vec<Event> = events
+                    .iter()
+                    .map(|event| event.to_proto(*with_previous))
+                    .collect();
                 client.expect(&self.model, &events);
                 client.expect_nothing_until(&self.model, *revision);
             }
@@ -232,7 +239,11 @@ impl World {
         let mut rounds = 0;
         loop {
             while self.hub.catch_up(&self.member.store, 1000) {}
-            if (0..3).map(|stream| self.read(stream, 100_000)).sum::<usize>() == 0 {
+            if (0..3)
+                .map(|stream| self.read(stream, 100_000))
+                .sum::<usize>()
+                == 0
+            {
                 break;
             }
             rounds += 1;
@@ -276,7 +287,11 @@ impl Client {
 
     /// Bookmarkable: there is nothing that it has yet to be told of up to `revision`.
     fn expect_nothing_until(&mut self, model: &Model, revision: i64) {
-        assert_eq!(self.events(model, revision), [], "{self:?} misses something");
+        assert_eq!(
+            self.events(model, revision),
+            [],
+            "{self:?} misses something"
+        );
         self.next_revision = self.next_revision.max(revision + 1);
     }
 }

@@ -162,7 +162,9 @@ fn what_cannot_be_watched_is_refused_in_etcds_words() {
     watched.create(stream, from(-1, watch("b", "")));
     watched.create(stream, watch("b", ""));
     watched.create(stream, watch("b", ""));
-    watched.hub.refuse(stream, WatchRefusal::PermissionDenied, 2);
+    watched
+        .hub
+        .refuse(stream, WatchRefusal::PermissionDenied, 2);
     let empty = "@2: mvcc: watcher range is empty";
     let expected = [
         "1@2: created",
@@ -225,7 +227,12 @@ fn a_watcher_of_what_is_compacted_is_told_where_history_begins() {
     let stream = watched.open();
     watched.create(stream, from(2, watch("a", "")));
     watched.create(stream, from(3, watch("a", "")));
-    let expected = ["0@4: created", "1@4: created", "0: compacted to 3", "1@4: a3 a4"];
+    let expected = [
+        "0@4: created",
+        "1@4: created",
+        "0: compacted to 3",
+        "1@4: a3 a4",
+    ];
     assert_eq!(watched.told(stream), expected);
     assert_eq!(watched.hub.watcher_count(), 1);
     // Its number is free again only for who asks for it by name.
@@ -272,7 +279,12 @@ fn filters_and_previous_versions_are_each_watchers_own() {
         ..watch("a", "")
     };
     let both = [FilterType::Noput, FilterType::Nodelete];
-    let requests = [filtered(&both[..1]), filtered(&both[1..]), filtered(&both), previous];
+    let requests = [
+        filtered(&both[..1]),
+        filtered(&both[1..]),
+        filtered(&both),
+        previous,
+    ];
     for live in [true, false] {
         for request in &requests {
             let start = if live { 0 } else { 3 };
@@ -295,7 +307,10 @@ fn filters_and_previous_versions_are_each_watchers_own() {
         "3@5: a5",
     ];
     assert_eq!(told[..6], live);
-    assert_eq!(told[6..], ["4@5: -a4", "5@5: a3 a5", "7@5: a3[2] -a4[3] a5"]);
+    assert_eq!(
+        told[6..],
+        ["4@5: -a4", "5@5: a3 a5", "7@5: a3[2] -a4[3] a5"]
+    );
 }
 
 /// "All events of one revision in one response."
@@ -310,7 +325,10 @@ fn a_transaction_is_told_in_one_message() {
     watched.create(stream, from(4, watch("b", "z")));
     watched.publish();
     let told = watched.told(stream);
-    assert_eq!(told[3..], ["0@4: c4 -a4 b4", "1@4: c4 -a4 b4", "2@4: c4 b4"]);
+    assert_eq!(
+        told[3..],
+        ["0@4: c4 -a4 b4", "1@4: c4 -a4 b4", "2@4: c4 b4"]
+    );
 }
 
 /// "explicit WatchProgressRequest answered with watch_id=-1 only when all watchers of the stream are
@@ -390,10 +408,17 @@ fn a_stream_that_is_not_read_falls_behind_and_goes_on_from_history() {
         watched.put(if n % 10 == 0 { "b" } else { "a" }, &value);
         watched.catch_up();
         told.extend(watched.told(fast));
-        assert!(watched.hub.queued_bytes() < room, "{}", watched.hub.queued_bytes());
+        assert!(
+            watched.hub.queued_bytes() < room,
+            "{}",
+            watched.hub.queued_bytes()
+        );
     }
     assert_eq!(watched.hub.behind_count(), 2);
-    assert!(told.iter().all(|words| words.split(' ').count() == 2), "live all the time");
+    assert!(
+        told.iter().all(|words| words.split(' ').count() == 2),
+        "live all the time"
+    );
     let events = |told: &[String], id: &str| -> Vec<String> {
         let own = told.iter().filter(|words| words.starts_with(id));
         let events = own.flat_map(|words| words.split(' ').skip(1));
@@ -403,7 +428,10 @@ fn a_stream_that_is_not_read_falls_behind_and_goes_on_from_history() {
     assert_eq!(events(&late, "0@"), events(&told, "0@"));
     assert_eq!(events(&late, "1@"), events(&told, "1@"));
     assert_eq!(events(&late, "1@").len(), 1001);
-    assert_eq!((watched.hub.behind_count(), watched.hub.queued_bytes()), (0, 0));
+    assert_eq!(
+        (watched.hub.behind_count(), watched.hub.queued_bytes()),
+        (0, 0)
+    );
     watched.put("a", "live again");
     assert_eq!(watched.told(slow).len(), 2);
 }
@@ -452,7 +480,12 @@ fn watchers_go_on_when_the_store_is_replaced() {
             ),
             Some(_) => assert_eq!(
                 told,
-                ["0: compacted to 6", "0@3: a3", "1: compacted to 6", "2@6: a6"]
+                [
+                    "0: compacted to 6",
+                    "0@3: a3",
+                    "1: compacted to 6",
+                    "2@6: a6"
+                ]
             ),
         }
         watched.put("a", "7");
@@ -546,4 +579,34 @@ fn streams_are_woken_once() {
     assert_eq!(watched.hub.take_woken(), [one], "there is more");
     assert_eq!(watched.hub.take(one, usize::MAX).len(), 1);
     assert_eq!(watched.hub.take_woken(), []);
+}
+
+/// Those who fall behind together go on together: one reading, one copy.
+#[test]
+fn watchers_that_are_behind_at_one_place_share_what_is_read() {
+    let mut watched = Watched::with_keys(&["a", "b", "a", "b"]);
+    let streams: Vec<StreamId> = (0..3).map(|_| watched.open()).collect();
+    for stream in &streams {
+        for _ in 0..3 {
+            watched.create(*stream, from(2, watch("a", "c")));
+        }
+        watched.create(*stream, from(3, watch("a", "c")));
+    }
+    watched.catch_up();
+    let mut copies = Vec::new();
+    for stream in streams {
+        for message in watched.hub.take(stream, usize::MAX) {
+            if let WatchMessage::Events { events, .. } = &message {
+                assert!([3, 4].contains(&events.len()));
+                copies.extend((events.len() == 4).then(|| std::sync::Arc::as_ptr(&events[0])));
+            }
+        }
+    }
+    assert_eq!(copies.len(), 9);
+    copies.dedup();
+    assert!(
+        copies.len() <= 3,
+        "{} copies for nine watchers",
+        copies.len()
+    );
 }
