@@ -83,6 +83,8 @@ pub enum Outcome {
 pub struct Operation {
     /// Its name.
     pub id: OpId,
+    /// What it is called where it was recorded; counted from 0 if it was not read from a recording.
+    pub number: u64,
     /// Who asked.
     pub client: ClientId,
     /// What was asked.
@@ -178,6 +180,7 @@ impl History {
         let invoked = self.moment(time);
         self.operations.push(Operation {
             id,
+            number: id.0 as u64,
             client,
             call,
             invoked,
@@ -185,6 +188,16 @@ impl History {
             gave_up: None,
         });
         id
+    }
+
+    /// Where it was recorded, `op` is called by this number, and so it is by whoever tells of it.
+    ///
+    /// # Errors
+    /// There is no such operation.
+    pub fn set_number(&mut self, op: OpId, number: u64) -> Result<(), HistoryError> {
+        let operation = self.operations.get_mut(op.0);
+        operation.ok_or(HistoryError::NoSuchOperation(op))?.number = number;
+        Ok(())
     }
 
     /// The answer to `op` is there.

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use quorate_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
-    MemberListRequest, MemberListResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
-    StatusResponse, TxnRequest, TxnResponse, request_op,
+    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
+    MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
+    MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
+    PutResponse, RangeRequest, RangeResponse, StatusResponse, TxnRequest, TxnResponse, request_op,
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::Code;
@@ -171,6 +173,76 @@ impl Client {
             |to| async move { to.member_list(request).await },
         )
         .await
+    }
+
+    /// Adds a member; whoever answers draws its id.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub async fn member_add(&self, request: MemberAddRequest) -> Result<MemberAddResponse, Error> {
+        self.call(Kind::Write, |to| {
+            let request = request.clone();
+            async move { to.member_add(request).await }
+        })
+        .await
+    }
+
+    /// Removes a member.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub async fn member_remove(
+        &self,
+        request: MemberRemoveRequest,
+    ) -> Result<MemberRemoveResponse, Error> {
+        self.call(
+            Kind::Write,
+            |to| async move { to.member_remove(request).await },
+        )
+        .await
+    }
+
+    /// Gives a member other peer URLs.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub async fn member_update(
+        &self,
+        request: MemberUpdateRequest,
+    ) -> Result<MemberUpdateResponse, Error> {
+        self.call(Kind::Write, |to| {
+            let request = request.clone();
+            async move { to.member_update(request).await }
+        })
+        .await
+    }
+
+    /// Makes a learner that has caught up a voter.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub async fn member_promote(
+        &self,
+        request: MemberPromoteRequest,
+    ) -> Result<MemberPromoteResponse, Error> {
+        self.call(
+            Kind::Write,
+            |to| async move { to.member_promote(request).await },
+        )
+        .await
+    }
+
+    /// Has the member at `connection` (one of [`connections`](Self::connections)), which must lead, hand leadership to
+    /// another. Not retried.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub async fn move_leader(
+        &self,
+        connection: &Connection,
+        request: MoveLeaderRequest,
+    ) -> Result<MoveLeaderResponse, Error> {
+        self.within_timeout(connection.move_leader(request)).await
     }
 
     /// What the member at `connection` (one of [`connections`](Self::connections)) says of itself. Not retried.

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use quorate_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
-    MemberListRequest, MemberListResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
-    StatusRequest, StatusResponse, TxnRequest, TxnResponse,
+    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
+    MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
+    MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
+    PutResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse, TxnRequest,
+    TxnResponse,
 };
 use tonic::transport::Channel;
 use tonic::{ConnectError, Response, Status};
@@ -131,8 +134,64 @@ impl Connection {
         &self,
         request: MemberListRequest,
     ) -> Result<MemberListResponse, Error> {
-        let mut stub = ClusterClient::new(self.channel.clone());
-        self.answer(stub.member_list(request)).await
+        self.answer(self.cluster().member_list(request)).await
+    }
+
+    /// Adds a member.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn member_add(&self, request: MemberAddRequest) -> Result<MemberAddResponse, Error> {
+        self.answer(self.cluster().member_add(request)).await
+    }
+
+    /// Removes a member.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn member_remove(
+        &self,
+        request: MemberRemoveRequest,
+    ) -> Result<MemberRemoveResponse, Error> {
+        self.answer(self.cluster().member_remove(request)).await
+    }
+
+    /// Gives a member other peer URLs.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn member_update(
+        &self,
+        request: MemberUpdateRequest,
+    ) -> Result<MemberUpdateResponse, Error> {
+        self.answer(self.cluster().member_update(request)).await
+    }
+
+    /// Makes a learner a voter.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn member_promote(
+        &self,
+        request: MemberPromoteRequest,
+    ) -> Result<MemberPromoteResponse, Error> {
+        self.answer(self.cluster().member_promote(request)).await
+    }
+
+    /// Has this member, which must lead, hand leadership to another.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn move_leader(
+        &self,
+        request: MoveLeaderRequest,
+    ) -> Result<MoveLeaderResponse, Error> {
+        let mut stub = MaintenanceClient::new(self.channel.clone());
+        self.answer(stub.move_leader(request)).await
+    }
+
+    fn cluster(&self) -> ClusterClient<Channel> {
+        ClusterClient::new(self.channel.clone())
     }
 
     fn kv(&self) -> KvClient<Channel> {

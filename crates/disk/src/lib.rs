@@ -30,6 +30,7 @@ pub use crash::{Crash, CrashStates};
 pub use error::{DiskError, ErrorKind};
 pub use fault::{Effect, Fault, Operation};
 pub use sim_disk::{SimDisk, SimFile};
+pub use sim_state::SIMULATED;
 
 /// One directory's worth of files. Cloning gives another handle to the same directory.
 pub trait Disk: Clone + Send + 'static {

@@ -12,7 +12,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::inode::Inode;
-use crate::sim_state::{NameChange, State, Verdict, error};
+use crate::sim_state::{NameChange, SIMULATED, State, Verdict, error};
 use crate::{Crash, CrashStates, Disk, DiskError, ErrorKind, Fault, File, Operation};
 
 /// A simulated directory. Clones are handles to the same one; [`SimDisk::fork`] makes another.
@@ -125,6 +125,16 @@ impl SimDisk {
     /// Whether the power has gone.
     pub fn power_is_off(&self) -> bool {
         self.lock().power_is_off
+    }
+
+    /// Forgets the faults that were planned and have not happened.
+    pub fn forget_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// The sum of all file lengths.
+    pub fn used_bytes(&self) -> u64 {
+        self.lock().used_bytes()
     }
 
     /// Limits the sum of all file lengths; `None` lifts the limit.
@@ -312,7 +322,8 @@ impl File for SimFile {
         state
             .inode(self.inode)
             .write_at(start, &bytes[..bytes.len() / 2]);
-        Err(error(kind, &what, &self.name, "injected, after half of it"))
+        let reason = format!("{SIMULATED}, after half of it");
+        Err(error(kind, &what, &self.name, &reason))
     }
 
     fn sync(&self) -> Result<(), DiskError> {

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use crate::inode::Inode;
 use crate::{DiskError, Effect, ErrorKind, Fault, Operation};
 
+/// What the reason of an error begins with that somebody asked for: a fault, or a capacity.
+pub const SIMULATED: &str = "simulated";
+
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) inodes: BTreeMap<u64, (Inode, Arc<()>)>,
@@ -113,7 +116,7 @@ impl State {
                 Ok(Verdict::Half(kind))
             }
             Some(Effect::Fail(kind) | Effect::FailHalfway(kind)) => {
-                Err(error(kind, what, file, "injected"))
+                Err(error(kind, what, file, SIMULATED))
             }
         }
     }
@@ -138,16 +141,17 @@ impl State {
         let Some(capacity) = self.capacity_bytes else {
             return Ok(());
         };
-        let used: u64 = self
-            .inodes
-            .values()
-            .map(|(inode, _)| inode.bytes().len() as u64)
-            .sum();
+        let used = self.used_bytes();
         if growth > 0 && used + growth > capacity {
-            let reason = format!("{used} of {capacity} bytes are taken");
+            let reason = format!("{SIMULATED}: {used} of {capacity} bytes are taken");
             return Err(error(ErrorKind::NoSpace, what, file, &reason));
         }
         Ok(())
+    }
+
+    pub(crate) fn used_bytes(&self) -> u64 {
+        let inodes = self.inodes.values();
+        inodes.map(|(inode, _)| inode.bytes().len() as u64).sum()
     }
 
     /// Forgets files that have no name any more, now or after a crash, and that no one holds.

@@ -4,6 +4,7 @@
 //! that no reader names. Whether it is applied in one step or in a thousand, and whether anybody wants
 //! the answer, leaves no trace in the state.
 
+use chaos::chaos;
 use quorate_proto::etcdserverpb::{
     AlarmRequest, CompactionRequest, LeaseCheckpointRequest, LeaseGrantRequest, PutRequest,
 };
@@ -106,7 +107,10 @@ impl Store {
             application.index
         );
         let answer = application.answer;
-        let mut budget = keys_max.max(1);
+        let mut budget = match chaos!("one-key-at-a-time", 50) {
+            true => 1,
+            false => keys_max.max(1),
+        };
         let result = match &mut application.work {
             Work::Refuse(error) => Err(*error),
             Work::Put(request) => self

@@ -12,6 +12,7 @@
 //! is gone. Nothing that a reader may ask for, and nothing in the state hash, depends on how far
 //! freeing has come.
 
+use chaos::chaos;
 use quorate_proto::etcdserverpb::{CompactionRequest, CompactionResponse};
 
 use crate::changes::Position;
@@ -78,6 +79,9 @@ impl Store {
     /// Returns whether there is more to do. Calling it later, more often or not at all changes only
     /// how much memory is used.
     pub fn free_step(&mut self, changes_max: usize) -> bool {
+        if chaos!("freeing-put-off", 50) {
+            return self.has_more_to_free();
+        }
         if self.sweep.pass.is_none() {
             let floor = self.free_floor();
             if floor <= self.sweep.done {

@@ -32,4 +32,5 @@ mod tests;
 pub(crate) use error::FlagError;
 pub(crate) use given::{Asked, Given, read};
 pub(crate) use help::{full_help, short_help};
+pub(crate) use nearest::nearest;
 pub(crate) use table::find;

@@ -68,7 +68,7 @@ enum Command {
     },
     /// Run a whole cluster on this machine, each node a process of its own
     Up(up::UpArguments),
-    /// Read and write keys, and ask members how they are
+    /// Read and write keys, and ask and change members
     Ctl(Box<ctl::CtlArgs>),
     /// Load a cluster and measure its throughput and latency
     Bench(bench::BenchArgs),

@@ -65,9 +65,18 @@ pub(crate) struct UpArguments {
 /// Runs `quorate up` until it is stopped.
 pub(crate) fn main(arguments: &UpArguments) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let (mut plan, _lock) =
-        plan::prepare(&arguments.data_dir, arguments.nodes, arguments.base_port)?;
-    plan.check_ports()?;
+    let directory = &arguments.data_dir;
+    let mut plan = plan::look(directory, arguments.nodes, arguments.base_port)?;
+    // Nothing is made for a cluster that cannot start; but in a directory that is there another `up`
+    // may run, and that is the better answer.
+    let is_new = !directory.exists();
+    if is_new {
+        plan.check_ports()?;
+    }
+    let _lock = plan::lock(directory)?;
+    if !is_new {
+        plan.check_ports()?;
+    }
     plan.found()?;
     let launch = Launch {
         program,

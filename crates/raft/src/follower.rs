@@ -10,6 +10,8 @@
 //! entries are handed out through at most `min(commit, durable)`. A heartbeat is an Append
 //! without entries and goes through the same checks.
 
+use chaos::chaos;
+
 use crate::error::MessageError;
 use crate::message::Message;
 use crate::raft::Raft;
@@ -185,11 +187,14 @@ impl Raft {
     /// goes behind our base, which every leader's log has.
     pub(crate) fn rejection(&self, previous: (LogIndex, Term), round: u64) -> Message {
         let (previous_index, previous_term) = previous;
-        let hint_index = self
+        let mut hint_index = self
             .log
             .terms
             .last_at_most(previous_index.previous(), previous_term)
             .max(self.log.base().0);
+        if chaos!("hint-at-the-base", 30) {
+            hint_index = self.log.base().0;
+        }
         let hint_index = self.log.last_known(hint_index);
         Message::AppendRejected {
             term: self.persistent.term(),

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use chaos::chaos;
+
 use crate::raft::Raft;
 use crate::ready::{Fetch, LeadershipState, Ready, Write};
 use crate::role::RoleState;
@@ -150,7 +152,10 @@ impl Raft {
         }
         let (first, last) = (self.handed_out.next(), self.committed_and_durable());
         let room = self.config.max_unapplied_bytes - self.unapplied.bytes;
-        let max_bytes = room.min(self.config.max_committed_bytes_per_ready);
+        let mut max_bytes = room.min(self.config.max_committed_bytes_per_ready);
+        if chaos!("committed-one-by-one", 50) {
+            max_bytes = 1;
+        }
         let Some((entries, bytes)) = self.log.slice(first, last, max_bytes) else {
             self.log.fetch(first, last, max_bytes);
             return Vec::new();

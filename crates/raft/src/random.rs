@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use chaos::chaos;
+
 use crate::types::NodeId;
 
 /// A seeded stream of numbers, the same on every machine and in every release.
@@ -35,7 +37,11 @@ impl Random {
     /// for any base under ten seconds.
     pub(crate) fn jittered(&mut self, base: Duration) -> Duration {
         let nanos = u64::try_from(base.as_nanos()).unwrap_or(u64::MAX).max(1);
-        base + Duration::from_nanos(self.next() % nanos)
+        let jitter = Duration::from_nanos(self.next() % nanos);
+        match chaos!("election-timeout-undrawn", 50) {
+            true => base,
+            false => base + jitter,
+        }
     }
 }
 

@@ -10,6 +10,8 @@
 //! tell the peer now. A peer whose next entry is released gets offers of a snapshot in their place
 //! (`snapshot.rs`).
 
+use chaos::chaos;
+
 use crate::config::Config;
 use crate::error::MessageError;
 use crate::log::Log;
@@ -42,6 +44,10 @@ impl Raft {
             leader.quorum_check_at = Some(until);
         }
         if leader.heartbeat_at.is_some_and(|at| at <= now) {
+            if chaos!("leader-steps-down", 1) {
+                self.become_follower(self.persistent.term(), None);
+                return;
+            }
             leader.heartbeat_at = Some(now + self.config.heartbeat_interval);
             leader.begin_round(now, &self.config);
             self.forget_departed();
@@ -73,7 +79,11 @@ impl Raft {
         let Some(progress) = self.peer_answered(from, round) else {
             return Ok(());
         };
-        if progress.accepted(matched) {
+        let is_news = progress.accepted(matched);
+        if chaos!("pipeline-given-up", 5) {
+            progress.link_lost();
+        }
+        if is_news {
             self.advance_commit();
         }
         self.confirm_reads();
@@ -285,7 +295,11 @@ fn next_entries(
     if !may_send_entries(progress, last, config) {
         return None;
     }
-    let Some((entries, bytes)) = log.slice(first, last, config.max_append_bytes) else {
+    let max_bytes = match chaos!("append-of-one-entry", 50) {
+        true => 1,
+        false => config.max_append_bytes,
+    };
+    let Some((entries, bytes)) = log.slice(first, last, max_bytes) else {
         log.fetch(first, last, config.max_append_bytes);
         return None;
     };

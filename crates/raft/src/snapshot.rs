@@ -158,7 +158,12 @@ impl Raft {
             return Ok(());
         }
         if meta.index <= self.log.last_index() && self.log.is_damaged_through(meta.index) {
-            self.replace_damaged(meta);
+            let held = self.log.known_term(meta.index) == Some(meta.term);
+            // What goes on after the snapshot on the disk has to be asked for first. The file is
+            // here already when it is offered again.
+            if !(held && self.log.disk.written() < meta.index) {
+                self.replace_damaged(meta);
+            }
             return Ok(());
         }
         match &self.role {

@@ -5,13 +5,16 @@
 //! while readers see the revision before it. Everything a command does depends on the entry
 //! and the state alone: equal logs give equal stores, answers and hashes on every member.
 
+mod members;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chaos::chaos;
 use prost::Message as _;
 use quorate_kv::{Answer as Wanted, Application, Command, Reply, Step, Store};
-use quorate_proto::envelope::{CommandEnvelope, CommandKind, EnvelopeError, RequestId};
+use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
 use quorate_proto::peer;
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, SnapshotMeta, Term};
@@ -66,6 +69,8 @@ pub struct Applier {
     applied_term: Term,
     duplicates: Duplicates,
     duplicate_count: u64,
+    /// Where each request took effect, for whoever watches.
+    witnessed: Option<Vec<(LogIndex, RequestId)>>,
     log_time_ms: u64,
     cluster_version: u32,
     /// In force at `applied`.
@@ -102,6 +107,7 @@ impl Applier {
             applied_term: Term(0),
             duplicates: Duplicates::default(),
             duplicate_count: 0,
+            witnessed: None,
             log_time_ms: 0,
             cluster_version: 0,
         }
@@ -126,6 +132,10 @@ impl Applier {
     /// When an entry cannot be applied by this version: the node must stop.
     pub fn step(&mut self, store: &mut Store, max_keys: usize) -> Result<Progress, ApplyError> {
         let mut progress = Progress::default();
+        let max_keys = match chaos!("one-entry-a-step", 50) {
+            true => 1,
+            false => max_keys,
+        };
         let mut budget = max_keys;
         while budget > 0 {
             let goes_on = budget == max_keys || self.current.is_some();
@@ -153,8 +163,11 @@ impl Applier {
             self.begin(store, entry, &mut progress)?;
             budget -= usize::from(self.current.is_none());
         }
-        self.release_reads(&mut progress);
-        progress.more = self.current.is_some() || !self.queue.is_empty();
+        let waits = !self.waiting_reads.is_empty() && chaos!("reads-released-late", 30);
+        if !waits {
+            self.release_reads(&mut progress);
+        }
+        progress.more = waits || self.current.is_some() || !self.queue.is_empty();
         Ok(progress)
     }
 
@@ -194,10 +207,23 @@ impl Applier {
         self.duplicate_count
     }
 
+    /// From now on notes where each request takes effect, for [`Applier::take_witnessed`].
+    pub fn witness_requests(&mut self) {
+        self.witnessed = Some(Vec::new());
+    }
+
+    /// The requests that took effect since the last call, and where they are in the log; none unless
+    /// [`Applier::witness_requests`] was called.
+    pub fn take_witnessed(&mut self) -> Vec<(LogIndex, RequestId)> {
+        let witnessed = self.witnessed.as_mut();
+        witnessed.map(std::mem::take).unwrap_or_default()
+    }
+
     /// The state as it is now, for a snapshot, when one is due and none is under way; to be asked
     /// between steps. It ends with [`Applier::snapshot_ended`].
     pub fn capture_if_due(&mut self, store: &mut Store) -> Option<Capture> {
-        let due = self.snapshots.is_due(self.bytes_since_snapshot);
+        let due = self.snapshots.is_due(self.bytes_since_snapshot)
+            || (self.snapshots.may_be_early() && chaos!("snapshot-at-once", 2));
         if !due || !self.is_between_commands() {
             return None;
         }
@@ -336,6 +362,9 @@ impl Applier {
             }
             return Ok(());
         }
+        if let Some(witnessed) = &mut self.witnessed {
+            witnessed.push((index, envelope.request_id));
+        }
         match decode_command(envelope.kind, &envelope.body) {
             Decoded::Store(command) => {
                 let wanted = if answer_to.is_some() {
@@ -373,58 +402,6 @@ impl Applier {
             }
         }
         Ok(())
-    }
-
-    /// A change of the members begins with an entry that carries their new table, and ends with
-    /// one that carries nothing, unless one entry is all it takes.
-    fn change_members(
-        &mut self,
-        context: &Bytes,
-        progress: &mut Progress,
-    ) -> Result<(), ApplyError> {
-        if !context.is_empty() {
-            let index = self.applied;
-            let refused = |reason| ApplyError { index, reason };
-            let envelope = CommandEnvelope::decode(context).map_err(refused)?;
-            if envelope.kind != CommandKind::MemberTable {
-                return Err(refused(EnvelopeError::UnknownKind(envelope.kind as u8)));
-            }
-            let table = MemberTable::decode(&envelope.body);
-            let table = table.ok_or_else(|| refused(EnvelopeError::Damaged))?;
-            self.log_time_ms = self.log_time_ms.max(envelope.log_time_ms);
-            self.members = Arc::new(table);
-            if !self.duplicates.admit(envelope.request_id, index) {
-                self.duplicate_count += 1;
-            }
-            self.settling = self.answer_to(envelope.request_id);
-        }
-        if !self.membership.is_joint()
-            && let Some(sequence) = self.settling.take()
-        {
-            progress.changes.push((sequence, Arc::clone(&self.members)));
-        }
-        Ok(())
-    }
-
-    fn update_members(
-        &mut self,
-        update: peer::MemberUpdate,
-        answer_to: Option<u64>,
-        progress: &mut Progress,
-    ) {
-        let mut table = (*self.members).clone();
-        let result = table.update(update);
-        if result.is_ok() && table != *self.members {
-            self.members = Arc::new(table);
-        }
-        let Some(sequence) = answer_to else { return };
-        match result {
-            Ok(()) => progress.changes.push((sequence, Arc::clone(&self.members))),
-            Err(error) => progress.answers.push(Answer {
-                sequence,
-                result: Err(RequestError::Members(error)),
-            }),
-        }
     }
 
     fn skip(&mut self, store: &mut Store, index: LogIndex, term: Term) {

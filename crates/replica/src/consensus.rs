@@ -17,6 +17,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chaos::chaos;
 use quorate_proto::envelope::{RequestId, peek_request_id};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{
@@ -89,8 +90,6 @@ pub struct Consensus {
     unwritten: VecDeque<(WriteId, usize)>,
     unwritten_bytes: usize,
     refused_messages: u64,
-    /// The newest snapshot that is durable here.
-    newest_snapshot: Option<LogIndex>,
     /// Snapshots that were pulled and may have to be loaded.
     installed: Vec<SnapshotMeta>,
     /// The snapshot asked for last.
@@ -112,7 +111,6 @@ impl Consensus {
         others.retain(|id| *id != settings.member);
         versions.members(others);
         let snapshot = status.snapshot_index;
-        let newest_snapshot = (snapshot > LogIndex::ZERO).then_some(snapshot);
         let state = LeadershipState {
             role: status.role,
             term: status.term,
@@ -136,7 +134,6 @@ impl Consensus {
             unwritten: VecDeque::new(),
             unwritten_bytes: 0,
             refused_messages: 0,
-            newest_snapshot,
             installed: Vec::new(),
             install_told: None,
             effects: Effects::default(),
@@ -237,16 +234,11 @@ impl Consensus {
     }
 
     /// A snapshot that the applier handed over is durable under its name. The log since the one
-    /// before it is kept, so that the loss of this one is no loss.
+    /// before it is kept, so that the loss of this one is no loss. Which that is Raft says: one that
+    /// it had no use for is not to be fallen back on, and one that was pulled meanwhile is newer.
     pub fn snapshot_taken(&mut self, now: Instant, meta: SnapshotMeta) {
-        let Some(newest) = self.newest_snapshot.replace(meta.index) else {
-            return self.raft.snapshot_taken(now, meta, LogIndex(1));
-        };
-        if newest < meta.index {
-            self.raft.snapshot_taken(now, meta, newest.next());
-        } else {
-            self.newest_snapshot = Some(newest); // One that was pulled meanwhile is newer.
-        }
+        let before = self.raft.status().snapshot_index;
+        self.raft.snapshot_taken(now, meta, before.next());
     }
 
     /// The snapshot that [`Effects::install`] asked for is durable here under its name.
@@ -408,7 +400,6 @@ impl Consensus {
         let mut installed = std::mem::take(&mut self.installed).into_iter();
         let meta = installed.find(|meta| meta.index == index);
         let meta = meta.expect("Raft restores only what was installed");
-        self.newest_snapshot = Some(index);
         self.committed = index;
         // Whatever was to be applied before it is part of it.
         self.effects.apply.clear();
@@ -506,7 +497,9 @@ impl Consensus {
     }
 
     fn ask_reads(&mut self, now: Instant) {
-        for id in self.reads.to_ask() {
+        let later = chaos!("reads-asked-late", 20);
+        let asks = if later { Vec::new() } else { self.reads.to_ask() };
+        for id in asks {
             if self.raft.read(now, id).is_ok() {
                 self.reads.asked(id);
             }

@@ -137,32 +137,41 @@ pub(crate) fn term_runs(recovered: &Recovered) -> Vec<(LogIndex, Term)> {
 }
 
 /// The log of a node that starts from this snapshot: if any of what it covers is damaged, it
-/// begins after that.
+/// begins after that. What is damaged right after the snapshot counts as of the snapshot's term at
+/// least. The terms of entries that can be read stay what they are: if they contradict the snapshot,
+/// consensus refuses the two together.
 pub(crate) fn begin_after_covered(restored: &mut Restored, snapshot: &SnapshotMeta) {
     let covered = |one: &&Damaged| one.first <= snapshot.index;
     let Some(last) = restored.damaged.iter().rfind(covered) else {
         return;
     };
     let through = last.last.min(snapshot.index);
-    let first = through.next();
-    let runs = std::mem::take(&mut restored.term_runs);
-    for (index, term) in runs {
-        let term = if through == snapshot.index {
+    let mut damaged_through = last.last;
+    for one in &restored.damaged {
+        if one.first == damaged_through.next() {
+            damaged_through = one.last;
+        }
+    }
+    let old = std::mem::take(&mut restored.term_runs);
+    let term_at = |index: LogIndex| {
+        let after = old.partition_point(|(first, _)| *first <= index);
+        let term = after.checked_sub(1).map_or(Term::ZERO, |run| old[run].1);
+        if through == snapshot.index && index <= damaged_through {
             term.max(snapshot.term)
         } else {
             term
-        };
-        let run = (index.max(first), term);
-        if run.0 == first {
-            restored.term_runs.clear();
         }
-        if run.0 <= restored.last_index
-            && restored
-                .term_runs
-                .last()
-                .is_none_or(|(_, before)| *before < term)
-        {
-            restored.term_runs.push(run);
+    };
+    let first = through.next();
+    let begins = old.iter().map(|(index, _)| *index);
+    let mut begins: Vec<LogIndex> = begins.chain([first, damaged_through.next()]).collect();
+    begins.retain(|index| (first..=restored.last_index).contains(index));
+    begins.sort_unstable();
+    for index in begins {
+        let term = term_at(index);
+        let newest = restored.term_runs.last();
+        if newest.is_none_or(|(_, before)| *before != term) {
+            restored.term_runs.push((index, term));
         }
     }
     restored.first_index = first;

@@ -5,6 +5,7 @@
 //! error is final: after a failed sync nothing may be believed of the page cache, so the process
 //! has to stop (pitfall 20).
 
+use chaos::chaos;
 use quorate_disk::Disk;
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{Entry, LogIndex, Write, WriteId};
@@ -45,6 +46,9 @@ impl<D: Disk> LogWriter<D> {
             self.writer.append(&batch)?;
         }
         self.writer.sync()?;
+        if chaos!("covered-at-once", 20) {
+            self.writer.cover()?;
+        }
         if let Some(first) = release_before {
             self.forgotten_to = self.forgotten_to.max(first.previous());
         }
@@ -70,6 +74,9 @@ impl<D: Disk> LogWriter<D> {
     /// # Errors
     /// Any error is final for the process.
     pub fn release(&mut self, up_to: u64) -> Result<bool, WalError> {
+        if chaos!("release-put-off", 50) {
+            return Ok(false);
+        }
         let most = SEGMENTS_RELEASED_AT_ONCE;
         let released = self
             .writer
@@ -104,6 +111,10 @@ impl<D: Disk> LogWriter<D> {
 fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
     let mut batches = vec![Batch::default()];
     let mut batch_bytes = 0;
+    let max_bytes = match chaos!("one-entry-a-batch", 50) {
+        true => 1,
+        false => MAX_LOG_BATCH_BYTES,
+    };
     for write in writes {
         let mut batch = batches.pop().expect("there is always a last batch");
         if write.truncate_after.is_some()
@@ -140,7 +151,7 @@ fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
             let (kind, data) = entry_parts(entry.payload);
             let entry_bytes = data.len() + ENTRY_OVERHEAD_BYTES;
             batch_bytes += entry_bytes;
-            if !batch.entries.is_empty() && batch_bytes > MAX_LOG_BATCH_BYTES {
+            if !batch.entries.is_empty() && batch_bytes > max_bytes {
                 batch_bytes = entry_bytes;
                 batches.push(std::mem::take(&mut batch));
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chaos::chaos;
 use quorate_disk::Disk;
 use quorate_kv::Store;
 use quorate_raft::{
@@ -310,9 +311,11 @@ impl<D: Disk> LogReader<D> {
     /// # Errors
     /// Any error is final for the process: entries that were durable cannot be read.
     pub fn read(&self, fetch: quorate_raft::Fetch) -> Result<Vec<quorate_raft::Entry>, WalError> {
-        let read = self
-            .reader
-            .read(fetch.first.0, fetch.last.0, fetch.max_bytes);
+        let max_bytes = match chaos!("read-back-of-one-entry", 50) {
+            true => 1,
+            false => fetch.max_bytes,
+        };
+        let read = self.reader.read(fetch.first.0, fetch.last.0, max_bytes);
         let entries = match read {
             Err(WalError::BeyondEnd { .. } | WalError::Compacted { .. }) => Vec::new(),
             read => read?,

@@ -41,4 +41,4 @@ pub use random::Random;
 pub use recipe::{Recipe, RecipeError, Without};
 pub use run::{Ran, RunReport, replay_seed, run_seed, run_seed_with_bug, trace_seed};
 pub use shrink::{Failing, Shrunk, shrink};
-pub use tally::{Counter, Fault, Rare, Tally};
+pub use tally::{Counter, Fault, Rare, Site, Tally};

@@ -56,11 +56,13 @@ pub enum Without {
     Steps,
     /// Members that come and go.
     Changes,
+    /// Chaos sites of the core.
+    Sites,
 }
 
 impl Without {
     /// All of them.
-    pub const ALL: [Without; 8] = [
+    pub const ALL: [Without; 9] = [
         Without::Loss,
         Without::Duplication,
         Without::Reordering,
@@ -69,9 +71,11 @@ impl Without {
         Without::Snapshots,
         Without::Steps,
         Without::Changes,
+        Without::Sites,
     ];
 
-    fn name(self) -> &'static str {
+    /// Its word in a recipe.
+    pub fn name(self) -> &'static str {
         match self {
             Without::Loss => "no-loss",
             Without::Duplication => "no-duplication",
@@ -81,6 +85,7 @@ impl Without {
             Without::Snapshots => "no-snapshots",
             Without::Steps => "no-steps",
             Without::Changes => "no-changes",
+            Without::Sites => "no-sites",
         }
     }
 
@@ -98,6 +103,7 @@ impl Without {
                 plan.change_every_ms = quiet.change_every_ms;
                 plan.newcomers = quiet.newcomers;
             }
+            Without::Sites => plan.open_sites = quiet.open_sites,
         }
     }
 }

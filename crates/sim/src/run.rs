@@ -116,6 +116,9 @@ fn run(
         if !world.is_stopped() {
             world.heal_and_judge();
         }
+        if !world.is_stopped() {
+            world.judge_history();
+        }
     }));
     match ran {
         Ok(()) => Ok((report(recipe, world), !world.is_stopped())),
@@ -144,6 +147,6 @@ fn report(recipe: Recipe, world: &World) -> RunReport {
         reads: count(crate::world::Op::was_read),
         nodes: world.plan.nodes,
         faults: world.faults,
-        tally: world.tally.clone(),
+        tally: world.tally_with_sites(),
     }
 }

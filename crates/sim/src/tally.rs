@@ -4,6 +4,8 @@
 //! state has a name and a counter, and a long run in which one stays at zero is told: then the
 //! generator of worlds is at fault, not the core (Antithesis calls these "sometimes assertions").
 
+use chaos::Chaos;
+
 /// A name of something that is counted.
 pub trait Counter: Copy + 'static {
     /// All of them, in the order in which they are told.
@@ -59,6 +61,11 @@ counters! {
         ClockJumped = "wall clock jumped",
         BitRot = "bit of a log flipped at rest",
         ChunkDamaged = "chunk of a snapshot damaged on its way",
+        WriteFailed = "write to a disk failed",
+        SyncFailed = "sync of a disk failed",
+        ReadFailed = "read from a disk failed",
+        DiskFull = "disk filled up",
+        SnapshotRot = "bit of a snapshot flipped at rest",
     }
 }
 
@@ -91,6 +98,37 @@ counters! {
         MemberJoined = "member joined",
         MemberRemoved = "member removed",
         RemovedMemberLed = "removed member led until it stopped",
+        StoppedAfterFailedSync = "process ended by a sync that failed",
+        StoppedForWantOfRoom = "process ended by a full disk",
+        StoppedByItsDisk = "process ended by a read or write that failed",
+        StartRefused = "start ended by a disk that failed or was full",
+        SnapshotGivenUp = "snapshot given up for want of room",
+        PullGivenUp = "pull given up for want of room",
+        OlderSnapshotUsed = "start with an older snapshot than the newest, which had rotted",
+    }
+}
+
+/// A chaos site of the core: its path was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site(usize);
+
+impl Counter for Site {
+    const ALL: &'static [Site] = &{
+        let mut all = [Site(0); chaos::SITE_COUNT];
+        let mut place = 0;
+        while place < all.len() {
+            all[place] = Site(place);
+            place += 1;
+        }
+        all
+    };
+
+    fn label(self) -> &'static str {
+        chaos::SITES[self.0].name
+    }
+
+    fn position(self) -> usize {
+        self.0
     }
 }
 
@@ -99,6 +137,7 @@ counters! {
 pub struct Tally {
     faults: Counts,
     rare: Counts,
+    sites: Counts,
 }
 
 /// One count a name.
@@ -133,8 +172,21 @@ impl Tally {
         self.rare.add(rare, 1);
     }
 
+    /// The paths that were taken at chaos sites.
+    pub(crate) fn took(&mut self, chaos: &Chaos) {
+        for site in Site::ALL {
+            self.sites.add(*site, chaos.taken(site.0));
+        }
+    }
+
+    /// How often the path of this chaos site was taken.
+    pub fn site(&self, site: Site) -> u64 {
+        self.sites.get(site)
+    }
+
     /// Takes in the counts of another run.
     pub fn add(&mut self, other: &Tally) {
+        self.sites.add_all::<Site>(&other.sites);
         self.faults.add_all::<Fault>(&other.faults);
         self.rare.add_all::<Rare>(&other.rare);
     }

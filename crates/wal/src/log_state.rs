@@ -164,18 +164,20 @@ impl LogState {
     }
 
     /// The least and the greatest term that an entry of this gap can have; the first is that of
-    /// the entry before it, or more.
+    /// the entry before it, or more. What bounds the gaps right after it bounds it too, and so does
+    /// the first entry after them that can be read.
     pub(crate) fn term_range(&self, gap: &Gap) -> (u64, Option<u64>) {
         let low = self.term_at(gap.first).unwrap_or_default();
-        let next = gap.last + 1;
-        let after = (next <= self.last_index && self.gap_at(next).is_none())
-            .then(|| self.term_at(next))
-            .flatten();
-        let high = match (gap.term_limit, after) {
-            (Some(limit), Some(after)) => Some(limit.min(after)),
-            (limit, after) => limit.or(after),
-        };
-        (low, high)
+        let mut next = gap.last + 1;
+        let mut limits: Vec<u64> = gap.term_limit.into_iter().collect();
+        while let Some(right_after) = self.gap_at(next) {
+            limits.extend(right_after.term_limit);
+            next = right_after.last + 1;
+        }
+        if next <= self.last_index {
+            limits.extend(self.term_at(next));
+        }
+        (low, limits.into_iter().min())
     }
 
     /// Refuses a batch that does not continue the log.
@@ -185,7 +187,11 @@ impl LogState {
         let mut term = self.last_term();
         if let Some(after) = batch.truncate_after {
             let floor = self.first_index - 1;
-            let snapshot = self.snapshot.map_or(0, |mark| mark.index);
+            let marked = self.snapshot.map_or(0, |mark| mark.index);
+            // Who began with an older snapshot than the newest knows less to be committed than the
+            // mark does, and cuts that deep when a snapshot beyond both takes the log's place.
+            let is_replaced = batch.snapshot.is_some_and(|mark| mark.index > marked);
+            let snapshot = if is_replaced { 0 } else { marked };
             if after < floor.max(snapshot) {
                 return bad(format!(
                     "truncation after {after}; the log begins after {floor}, its snapshot is at \
@@ -209,12 +215,18 @@ impl LogState {
             }
             (last, term) = (entry.index, entry.term);
         }
+        // One before the newest is as good: a start that could not use the newest file goes on from
+        // the older one, and its next snapshot need not reach as far as the lost one did. Only it
+        // cannot void what was kept since.
         if let Some(mark) = batch.snapshot {
             let newest = self.snapshot.map_or(0, |mark| mark.index);
-            if mark.index < newest.max(1) || mark.index == u64::MAX {
+            let voids = mark.index < newest && self.restarts(batch);
+            if mark.index == 0 || mark.index == u64::MAX || voids {
                 return bad(format!(
-                    "snapshot mark {} after one at {newest}",
-                    mark.index
+                    "snapshot mark {} of term {} after one at {newest}, in a log whose term there is {:?}",
+                    mark.index,
+                    mark.term,
+                    self.term_at(mark.index)
                 ));
             }
             if mark.index + 1 < self.first_index {

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chaos::chaos;
 use quorate_disk::{Disk, File};
 
 use crate::limits::{SEGMENTS_PREPARED_AHEAD, ZERO_CHUNK_BYTES};
@@ -86,7 +87,7 @@ impl<D: Disk> Spares<D> {
     /// A file of `bytes` bytes to make a segment of, under whatever name it has: a ready one, or
     /// one made on the spot, not synced.
     pub(crate) fn take(&self, bytes: u64) -> Result<(String, D::File), WalError> {
-        if bytes == self.segment_bytes {
+        if bytes == self.segment_bytes && !chaos!("spare-passed-over", 30) {
             let ready = self.pool().ready.pop_front();
             if let Some(name) = ready {
                 let file = self.disk.open(&name)?;

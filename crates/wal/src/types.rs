@@ -69,7 +69,8 @@ pub struct Batch {
     /// Entries to append: contiguous, the first one right after the log's last.
     pub entries: Vec<Entry>,
     /// A snapshot that is durable from here on. If the log does not hold the entry at its index
-    /// with its term, the whole log is void and goes on after that index.
+    /// with its term, the whole log is void and goes on after that index. It may be before the
+    /// newest one, if the log holds that entry.
     pub snapshot: Option<SnapshotMark>,
 }
 
@@ -88,7 +89,7 @@ impl fmt::Display for BatchNumber {
 pub struct Recovered {
     /// Term and vote.
     pub hard_state: HardState,
-    /// The newest snapshot mark, if any was ever written.
+    /// The snapshot mark that was written last, if any ever was.
     pub snapshot: Option<SnapshotMark>,
     /// The first index that the log holds, or would hold if it is empty.
     pub first_index: u64,

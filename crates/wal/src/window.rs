@@ -1,5 +1,6 @@
 //! Reading a segment a piece at a time: what is asked for is read together with what follows it.
 
+use chaos::chaos;
 use quorate_disk::{DiskError, ErrorKind, File};
 
 /// A moving view of one file.
@@ -45,8 +46,12 @@ impl<F: File> Window<F> {
     }
 
     fn fill(&mut self, offset: u64, end: u64) -> Result<(), DiskError> {
+        let ahead = match chaos!("read-in-small-pieces", 50) {
+            true => 1,
+            false => self.read_bytes as u64,
+        };
         let wanted = (end - offset)
-            .max(self.read_bytes as u64)
+            .max(ahead)
             .min(self.length - offset);
         self.start = offset;
         self.bytes.clear();

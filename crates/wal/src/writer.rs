@@ -7,6 +7,7 @@
 //! * A failed append or sync ends the writer: what is on disk is unknown from then on, and a second
 //!   try would succeed falsely.
 
+use chaos::chaos;
 use quorate_disk::{Disk, File};
 
 use crate::batch_format::{Link, Placement, encode, extent_of};
@@ -191,7 +192,9 @@ impl<D: Disk> Writer<D> {
         extent: u64,
         shape: &Shape,
     ) -> Result<BatchNumber, WalError> {
-        if self.active.end + extent > self.active.length {
+        let is_full = self.active.end + extent > self.active.length;
+        let holds_something = self.active.end > HEADER_BLOCK_BYTES as u64;
+        if is_full || (holds_something && chaos!("segment-ended-early", 2)) {
             self.begin_segment(extent)?;
         }
         let offset = self.active.end;

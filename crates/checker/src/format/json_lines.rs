@@ -192,7 +192,8 @@ impl Reader {
             Call::Store(call) => self.history.invoke_store(client, call, time),
         };
         self.ops.insert(number, op);
-        Ok(())
+        let named = self.history.set_number(op, number);
+        named.map_err(|error| error.to_string())
     }
 
     fn complete(&mut self, kind: &str, mut map: Map<String, Value>) -> Result<(), String> {
@@ -376,7 +377,7 @@ pub fn write_json_lines(history: &History) -> String {
         if let Some((moment, outcome)) = operation.completed.clone().or(given_up) {
             lines.push((
                 moment.sequence,
-                outcome_line(operation.id, moment, &outcome),
+                outcome_line(operation.number, moment, &outcome),
             ));
         }
     }
@@ -421,12 +422,12 @@ fn invoke_line(operation: &Operation) -> Value {
         }),
     };
     let head = serde_json::json!({
-        "type": "invoke", "op": operation.id.0, "client": operation.client, "time": operation.invoked.time,
+        "type": "invoke", "op": operation.number, "client": operation.client, "time": operation.invoked.time,
     });
     line(head, &call)
 }
 
-fn outcome_line(op: OpId, moment: Moment, outcome: &Outcome) -> Value {
+fn outcome_line(op: u64, moment: Moment, outcome: &Outcome) -> Value {
     let (kind, body) = match outcome {
         Outcome::Unknown => ("unknown", Value::Null),
         Outcome::Failed => ("fail", Value::Null),
@@ -445,7 +446,7 @@ fn outcome_line(op: OpId, moment: Moment, outcome: &Outcome) -> Value {
             ("ok", line(revision, &body))
         }
     };
-    let head = serde_json::json!({ "type": kind, "op": op.0, "time": moment.time });
+    let head = serde_json::json!({ "type": kind, "op": op, "time": moment.time });
     line(head, &body)
 }
 

@@ -29,6 +29,9 @@ pub(super) fn read(text: &str) -> Result<History, HistoryError> {
                 _ => return Err(bad("no known operation")),
             };
             let op = history.invoke(client, field(":key")?, call, number as u64);
+            history
+                .set_number(op, number as u64)
+                .map_err(|error| bad_line(number, error.to_string()))?;
             if open.insert(client, op).is_some() {
                 return Err(bad("a process has two operations at once"));
             }

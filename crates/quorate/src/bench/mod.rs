@@ -31,8 +31,8 @@ Examples:
   quorate bench mixed --read-percent 90 --preload 10000 --json
   quorate bench txn --clients 1
 
-It overwrites the keys 00000000, 00000001, … up to --key-space and leaves them there: load a cluster whose data
-you can do without.
+It overwrites the keys 00000000, 00000001, … up to --key-space and leaves them there: load a cluster
+whose data you can do without.
 
 Exit codes:
   0  measured, even if some operations failed (the report says how many)
@@ -44,20 +44,22 @@ Exit codes:
 #[command(after_help = AFTER_HELP, group(ArgGroup::new("length").args(["total", "seconds"])),
     group(ArgGroup::new("consistency").args(["linearizable", "serializable"])))]
 pub(crate) struct BenchArgs {
-    /// What each operation does
+    /// What each operation does: put, get, txn (a compare that holds and a write) or mixed (reads and writes)
+    #[arg(hide_possible_values = true)]
     kind: Kind,
     /// gRPC endpoints, separated by commas; connections are spread evenly over them
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "127.0.0.1:2379",
-        env = "ETCDCTL_ENDPOINTS"
+        env = "ETCDCTL_ENDPOINTS",
+        hide_env_values = true
     )]
     endpoints: Vec<String>,
     /// Clients, each with one request outstanding
     #[arg(long, default_value_t = 10)]
     clients: usize,
-    /// HTTP/2 connections; default: one per client, at least one per endpoint, at most 16
+    /// HTTP/2 connections [default: one per client, at least one per endpoint, at most 16]
     #[arg(long)]
     connections: Option<usize>,
     /// Threads of the generator [default: half of the cores]

@@ -104,7 +104,7 @@ impl<'a> Report<'a> {
             .map(|id| {
                 let operation = &self.history.operations()[id.0];
                 json!({
-                    "op": id.0,
+                    "op": operation.number,
                     "client": operation.client,
                     "kind": kind(operation),
                     "call": call(operation),
@@ -124,6 +124,14 @@ impl<'a> Report<'a> {
             "until": window.until,
             "operations": operations,
         })
+    }
+}
+
+/// `1 client`, `3 clients`.
+fn counted(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
     }
 }
 
@@ -149,11 +157,11 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{}: {}, {} operations of {} clients, {} of unknown outcome",
+            "{}: {}, {} of {}, {} of unknown outcome",
             self.file,
             self.format.name(),
-            self.history.operations().len(),
-            self.clients(),
+            counted(self.history.operations().len(), "operation"),
+            counted(self.clients(), "client"),
             self.open()
         )?;
         for (name, verdict) in &self.verdicts {
@@ -170,7 +178,8 @@ impl fmt::Display for Report<'_> {
                 let span = format!("{}–{until}", operation.invoked.time);
                 writeln!(
                     f,
-                    "  {span:>16}  client {:<4} {}  →  {}",
+                    "  {span:>16}  op {:<4} client {:<4} {}  →  {}",
+                    operation.number,
                     operation.client,
                     call(operation),
                     outcome(operation)

@@ -20,6 +20,7 @@ pub(super) struct CompactArgs {
     arguments: Vec<String>,
     /// Answer only when the old versions are really gone
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     physical: bool,

@@ -17,9 +17,10 @@ pub(super) struct ConnectArgs {
         long,
         global = true,
         env = "ETCDCTL_ENDPOINTS",
-        hide_env_values = true,
+        hide_env = true,
         value_delimiter = ',',
-        default_value = "127.0.0.1:2379"
+        default_value = "127.0.0.1:2379",
+        value_name = "LIST"
     )]
     pub(super) endpoints: Vec<String>,
     /// Output form: simple, json, table, fields or protobuf
@@ -28,30 +29,31 @@ pub(super) struct ConnectArgs {
         long,
         global = true,
         env = "ETCDCTL_WRITE_OUT",
-        hide_env_values = true,
-        default_value = "simple"
+        hide_env = true,
+        default_value = "simple",
+        value_name = "FORM"
     )]
     write_out: String,
     /// Print bytes as hexadecimal (simple form)
     #[arg(long, global = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
         default_value = "false", default_missing_value = "true", hide_default_value = true,
-        hide_possible_values = true, env = "ETCDCTL_HEX", hide_env_values = true)]
+        hide_possible_values = true, value_name = "BOOL", env = "ETCDCTL_HEX", hide_env = true)]
     pub(super) hex: bool,
     /// Longest wait for a connection
-    #[arg(long, global = true, env = "ETCDCTL_DIAL_TIMEOUT", hide_env_values = true,
-        value_parser = duration::parse, default_value = "2s")]
+    #[arg(long, global = true, env = "ETCDCTL_DIAL_TIMEOUT", hide_env = true,
+        value_name = "TIME", value_parser = duration::parse, default_value = "2s")]
     dial_timeout: Duration,
     /// Longest wait for an answer
-    #[arg(long, global = true, env = "ETCDCTL_COMMAND_TIMEOUT", hide_env_values = true,
-        value_parser = duration::parse, default_value = "5s")]
+    #[arg(long, global = true, env = "ETCDCTL_COMMAND_TIMEOUT", hide_env = true,
+        value_name = "TIME", value_parser = duration::parse, default_value = "5s")]
     command_timeout: Duration,
-    /// Idle time before a connection is pinged; not below 10s
+    /// Idle time before a connection is pinged; less than 10s counts as 10s
     #[arg(long, global = true, env = "ETCDCTL_KEEPALIVE_TIME",
-        hide_env_values = true, value_parser = duration::parse, default_value = "2s")]
+        hide_env = true, value_name = "TIME", value_parser = duration::parse, default_value = "10s")]
     keepalive_time: Duration,
     /// Longest wait for the answer to a ping
     #[arg(long, global = true, env = "ETCDCTL_KEEPALIVE_TIMEOUT",
-        hide_env_values = true, value_parser = duration::parse, default_value = "6s")]
+        hide_env = true, value_name = "TIME", value_parser = duration::parse, default_value = "6s")]
     keepalive_timeout: Duration,
     #[command(flatten)]
     not_yet: NotYetArgs,

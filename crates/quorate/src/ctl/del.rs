@@ -26,16 +26,19 @@ pub(super) struct DelArgs {
     arguments: Vec<OsString>,
     /// All keys that begin with KEY
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     prefix: bool,
     /// All keys at or after KEY in byte order
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     from_key: bool,
     /// Print the pairs that were deleted
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     prev_kv: bool,

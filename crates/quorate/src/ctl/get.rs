@@ -44,26 +44,31 @@ pub(super) struct GetArgs {
     rev: i64,
     /// All keys that begin with KEY
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     prefix: bool,
     /// All keys at or after KEY in byte order
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     from_key: bool,
     /// Leave the values out
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     keys_only: bool,
     /// Only count the keys (forms fields and json)
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     count_only: bool,
     /// Only print the values (form simple)
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     print_value_only: bool,

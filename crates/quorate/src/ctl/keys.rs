@@ -1,6 +1,7 @@
 //! From arguments to the key and range of a request.
 
 use std::ffi::OsString;
+use std::num::{IntErrorKind, ParseIntError};
 
 use bytes::Bytes;
 use quorate_client::prefix_end;
@@ -80,17 +81,21 @@ pub(super) fn lease(text: &str) -> Result<i64, Failure> {
 
 /// Reads an integer; the error is worded as Go's `strconv` does, which etcdctl passes on.
 pub(super) fn parse_int(text: &str, radix: u32) -> Result<i64, String> {
-    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
-    i64::from_str_radix(text, radix).map_err(|error| {
-        let reason = match error.kind() {
-            PosOverflow | NegOverflow => "value out of range",
-            _ => "invalid syntax",
-        };
-        format!(
-            "strconv.ParseInt: parsing {}: {reason}",
-            go_quote(text.as_bytes())
-        )
-    })
+    i64::from_str_radix(text, radix).map_err(|error| gos_words("ParseInt", text, &error))
+}
+
+/// Reads a member's id, which is written in hexadecimal; the error is worded as in [`parse_int`].
+pub(super) fn parse_id(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text, 16).map_err(|error| gos_words("ParseUint", text, &error))
+}
+
+fn gos_words(function: &str, text: &str, error: &ParseIntError) -> String {
+    let reason = match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
+    };
+    let text = go_quote(text.as_bytes());
+    format!("strconv.{function}: parsing {text}: {reason}")
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ mod duration;
 mod failure;
 mod get;
 mod keys;
+mod member_changes;
 mod members;
+mod move_leader;
 mod output;
 mod put;
 mod status;
@@ -34,8 +36,13 @@ Examples:
   quorate ctl put greeting hello
   quorate ctl get greeting
   quorate ctl get --prefix '' --keys-only
+  quorate ctl member list
   quorate ctl status -w table --endpoints 127.0.0.1:2379,127.0.0.1:2381,127.0.0.1:2383
   printf 'version(\"lock\") = \"0\"\\n\\nput lock me\\n\\nget lock\\n\\n' | quorate ctl txn
+
+The global options also come from the environment, as etcdctl's:
+  ETCDCTL_ENDPOINTS, ETCDCTL_WRITE_OUT, ETCDCTL_HEX, ETCDCTL_DIAL_TIMEOUT,
+  ETCDCTL_COMMAND_TIMEOUT, ETCDCTL_KEEPALIVE_TIME, ETCDCTL_KEEPALIVE_TIMEOUT
 
 Exit codes (etcdctl's):
   0    done
@@ -45,7 +52,7 @@ Exit codes (etcdctl's):
   4    an output form or feature that the command does not have
   128  wrong arguments";
 
-/// Reads and writes keys, and asks members how they are.
+/// Reads and writes keys, and asks and changes members.
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP, args_override_self = true)]
 pub(crate) struct CtlArgs {
@@ -74,11 +81,19 @@ enum Command {
     Members(members::MembersArgs),
     /// `endpoint status` and `endpoint health`, as etcdctl calls them
     Endpoint(EndpointArgs),
-    /// `member list`, as etcdctl calls it
+    /// Adds, removes, promotes and lists the members of the cluster
     Member(MemberArgs),
+    /// Has another member lead
+    MoveLeader(move_leader::MoveLeaderArgs),
 }
 
+const ENDPOINT_HELP: &str = "\
+Examples:
+  quorate ctl endpoint status --cluster -w table
+  quorate ctl endpoint health --endpoints 127.0.0.1:2379,127.0.0.1:2381";
+
 #[derive(Args, Debug)]
+#[command(after_help = ENDPOINT_HELP)]
 struct EndpointArgs {
     #[command(subcommand)]
     command: EndpointCommand,
@@ -92,7 +107,17 @@ enum EndpointCommand {
     Health(status::HealthArgs),
 }
 
+const MEMBER_HELP: &str = "\
+Examples:
+  quorate ctl member list -w table
+  quorate ctl member add n4 --learner --peer-urls http://10.0.0.4:2380
+  quorate ctl member promote 139cde807ab4a058
+  quorate ctl member remove 139cde807ab4a058
+
+An id is written as `member list` and `member add` print it, in hexadecimal.";
+
 #[derive(Args, Debug)]
+#[command(after_help = MEMBER_HELP)]
 struct MemberArgs {
     #[command(subcommand)]
     command: MemberCommand,
@@ -102,6 +127,14 @@ struct MemberArgs {
 enum MemberCommand {
     /// Lists the members of the cluster
     List(members::MembersArgs),
+    /// Adds a member, which is started then
+    Add(member_changes::AddArgs),
+    /// Makes a learner that has caught up a voter
+    Promote(member_changes::PromoteArgs),
+    /// Gives a member other peer URLs
+    Update(member_changes::UpdateArgs),
+    /// Removes a member, running or not
+    Remove(member_changes::RemoveArgs),
 }
 
 /// Runs one command; what goes wrong is on standard error by then.
@@ -134,10 +167,15 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
         Command::Endpoint(EndpointArgs {
             command: EndpointCommand::Health(args),
         }) => status::run_health(&args, &connect).await,
-        Command::Members(_)
-        | Command::Member(MemberArgs {
-            command: MemberCommand::List(_),
-        }) => members::run(&connect).await,
+        Command::Members(_) => members::run(&connect).await,
+        Command::Member(MemberArgs { command }) => match command {
+            MemberCommand::List(_) => members::run(&connect).await,
+            MemberCommand::Add(args) => member_changes::add(&args, &connect).await,
+            MemberCommand::Promote(args) => member_changes::promote(&args, &connect).await,
+            MemberCommand::Update(args) => member_changes::update(&args, &connect).await,
+            MemberCommand::Remove(args) => member_changes::remove(&args, &connect).await,
+        },
+        Command::MoveLeader(args) => move_leader::run(&args, &connect).await,
     }
 }
 

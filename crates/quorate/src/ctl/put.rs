@@ -38,16 +38,19 @@ pub(super) struct PutArgs {
     lease: String,
     /// Print the pair that was there before
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     prev_kv: bool,
     /// Keep the value that is there
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     ignore_value: bool,
     /// Keep the lease that is there
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     ignore_lease: bool,

@@ -23,6 +23,7 @@ The exit code is 1 when one of the endpoints did not answer.";
 pub(super) struct StatusArgs {
     /// Ask all members of the cluster rather than the given endpoints
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     cluster: bool,
@@ -33,6 +34,7 @@ pub(super) struct StatusArgs {
 pub(super) struct HealthArgs {
     /// Ask all members of the cluster rather than the given endpoints
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+        value_name = "BOOL",
         default_value = "false", default_missing_value = "true", hide_default_value = true,
         hide_possible_values = true)]
     cluster: bool,

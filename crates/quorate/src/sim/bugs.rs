@@ -17,8 +17,18 @@ const HOW_TO_GET_THEM: &str = "\
 quorate sim bugs: this binary has no bugs in it. One that has:
   cargo run --release -p quorate --features planted-bugs -- sim bugs";
 
+const AFTER_HELP: &str = "\
+Examples, with a binary that has bugs in it (cargo build --release --features planted-bugs):
+  quorate sim bugs                                   all of them; each is given up after 2000 worlds
+  quorate sim bugs --only NAME --repeat 5            one of them, five times over: the median
+  quorate sim bugs --limit-seeds 500 --json          for programs
+
+Exit codes: 0 every bug was found; 1 one survived, or a world fails without any; 2 wrong arguments,
+or this binary has no bugs in it.";
+
 /// Looks for each planted bug in worlds drawn from seeds, and says how many it took.
 #[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct BugsArguments {
     /// Only this bug
     #[arg(long, value_name = "NAME")]
@@ -75,11 +85,7 @@ pub(super) fn main(arguments: &BugsArguments) -> anyhow::Result<ExitCode> {
     let wanted: Vec<&Bug> = BUGS.iter().filter(is_wanted).collect();
     if wanted.is_empty() {
         let name = arguments.only.as_deref().unwrap_or_default();
-        eprintln!("quorate sim bugs: there is no bug {name:?}. There are:");
-        for bug in BUGS {
-            eprintln!("  {}", bug.name);
-        }
-        return Ok(ExitCode::from(crate::EXIT_USAGE));
+        return Ok(super::refused("bugs", &no_such_bug(name)));
     }
     let mut found = Vec::new();
     for bug in wanted {
@@ -113,6 +119,17 @@ pub(super) fn main(arguments: &BugsArguments) -> anyhow::Result<ExitCode> {
         println!("{}", sum_of(&found));
     }
     Ok(verdict(&found, arguments.limit_seeds))
+}
+
+fn no_such_bug(name: &str) -> String {
+    let names = || BUGS.iter().map(|bug| bug.name);
+    let mut words = format!(
+        "there is no bug {name:?}{}",
+        super::did_you_mean(name, names())
+    );
+    words += "\nThere are:";
+    names().for_each(|name| words += &format!("\n  {name}"));
+    words
 }
 
 /// Runs worlds with the bug until one fails, as often as is asked for.
@@ -193,8 +210,8 @@ fn sum_of(found: &[Found]) -> String {
         .iter()
         .filter(|one| one.median_seeds.is_some_and(|seeds| seeds > 20));
     format!(
-        "{} bugs, {} found; {} took more than 20 seeds",
-        found.len(),
+        "{}, {} found; {} took more than 20 seeds",
+        super::counted(found.len() as u64, "bug"),
         found.len() - survivors,
         hard.count()
     )

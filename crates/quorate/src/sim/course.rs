@@ -10,11 +10,30 @@ use quorate_sim::course::{
 };
 
 use super::course_report::{Line, print_head, to_json};
-use super::traces::{TraceArguments, seconds};
+use super::traces::{self, TraceArguments, seconds};
 use super::{panics, workers};
+
+const AFTER_HELP: &str = "\
+Examples:
+  quorate sim course                          all scenarios
+  quorate sim course 2C 2D --repeat 100       two suites, each scenario with a hundred seeds
+  quorate sim course figure_8 --seed 5        one scenario
+  quorate sim course figure_8 --trace a.html  and a picture of it
+  quorate sim course 3A --json                the numbers for programs
+  quorate sim course list                     the scenarios, by suite
+
+--trace draws the first failure; if nothing fails, it draws only one run of one scenario. Beside
+each line stands what a correct implementation in Go needed, as far as the course says.
+
+Exit codes: 0 all passed; 1 one failed, and the last line is the command that runs it again;
+2 wrong arguments.";
+
+/// The word for the list of what there is.
+const LIST: &str = "list";
 
 /// Runs the course's scenarios.
 #[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct CourseArguments {
     /// Suites (2A, 2B, 2C, 2D, 3A, 3B) or scenarios [default: all suites]
     #[arg(value_name = "SUITE|SCENARIO")]
@@ -44,17 +63,14 @@ pub(super) struct Run {
 
 /// Runs what was asked for, and prints the course's line for each scenario.
 pub(super) fn main(arguments: &CourseArguments) -> anyhow::Result<ExitCode> {
-    let selection = match select(&arguments.what) {
-        Ok(selection) => selection,
-        Err(reason) => {
-            eprintln!("quorate sim course: {reason}");
-            return Ok(ExitCode::from(crate::EXIT_USAGE));
-        }
-    };
-    if arguments.json && arguments.trace.is_text() {
-        eprintln!("quorate sim course: --json and --trace - both want the standard output");
-        return Ok(ExitCode::from(crate::EXIT_USAGE));
+    if arguments.what == [LIST] {
+        print!("{}", list());
+        return Ok(ExitCode::SUCCESS);
     }
+    let selection = match check(arguments) {
+        Ok(selection) => selection,
+        Err(reason) => return Ok(super::refused("course", &reason)),
+    };
     let mut lines = Vec::new();
     let mut failed = None;
     if !arguments.json {
@@ -95,11 +111,34 @@ fn draw(
         _ => None,
     };
     let Some((scenario, seed)) = failed.or(only) else {
-        eprintln!("No scenario failed, so there is no trace: name one scenario to see it.");
+        let first = selection.first().map_or("figure_8", |first| first.name);
+        let command = format!("quorate sim course {first} --seed {}", arguments.seed);
+        traces::tell_nothing_drawn("scenario", &command);
         return Ok(());
     };
     let ((_, trace), _) = panics::in_world(|| trace_scenario(scenario, seed));
     arguments.trace.draw(trace, arguments.until)
+}
+
+/// What is to be run, if the arguments fit together.
+fn check(arguments: &CourseArguments) -> Result<Vec<&'static Scenario>, String> {
+    if arguments.json && arguments.trace.is_text() {
+        return Err("--json and --trace - both want the standard output".to_owned());
+    }
+    arguments.trace.check(arguments.until)?;
+    select(&arguments.what)
+}
+
+/// All scenarios, a line each below its suite.
+fn list() -> String {
+    let mut text = String::new();
+    for suite in Suite::ALL {
+        text += &format!("{}\n", suite.name());
+        for scenario in suite.scenarios() {
+            text += &format!("  {}\n", scenario.name);
+        }
+    }
+    text
 }
 
 /// The scenarios that were named, or whose suite was, in the course's order; all, if nothing was.
@@ -108,11 +147,12 @@ fn select(names: &[String]) -> Result<Vec<&'static Scenario>, String> {
         Suite::from_str(name).is_ok() || scenarios().any(|scenario| scenario.name == name)
     };
     if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
-        let suites = Suite::ALL.map(Suite::name).join(", ");
-        let all: Vec<&str> = scenarios().map(|scenario| scenario.name).collect();
+        let names = Suite::ALL.into_iter().map(Suite::name);
+        let names = names.chain(scenarios().map(|scenario| scenario.name));
         return Err(format!(
-            "there is no suite or scenario {unknown:?}; the suites are {suites}; the scenarios are {}",
-            all.join(", ")
+            "there is no suite or scenario {unknown:?}{}\nThere are:\n{}",
+            super::did_you_mean(unknown, names),
+            list().trim_end()
         ));
     }
     let is_wanted = |scenario: &&Scenario| {

@@ -20,6 +20,9 @@ mod workers;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use quorate_sim::{Recipe, RecipeError, Without};
+
+use crate::flags::nearest;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -72,6 +75,52 @@ pub(crate) fn main(arguments: &SimArguments) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Says what is wrong with the arguments of a command.
+fn refused(command: &str, reason: &str) -> ExitCode {
+    eprintln!("quorate sim {command}: {reason}");
+    ExitCode::from(crate::EXIT_USAGE)
+}
+
+/// What can be set in a recipe; the rest is what can be left out.
+const SETTINGS: [&str; 5] = ["nodes", "clients", "chaos-ms", "faults", "salt"];
+
+/// A seed with its changes, for an argument.
+fn recipe(text: &str) -> Result<Recipe, String> {
+    text.parse().map_err(|error| match error {
+        RecipeError::Unknown(word) => no_such_change(&word),
+        error => error.to_string(),
+    })
+}
+
+fn no_such_change(word: &str) -> String {
+    let name = word.split('=').next().unwrap_or_default();
+    let without = Without::ALL.map(Without::name);
+    let meant = did_you_mean(name, SETTINGS.into_iter().chain(without));
+    let mut words = format!("{word:?} changes nothing{meant}\n");
+    words += "What can be changed, with commas between:\n";
+    words += "  nodes=N, clients=N, chaos-ms=N, faults=N+N+…, salt=N";
+    for pair in without.chunks(4) {
+        words += &format!(",\n  {}", pair.join(", "));
+    }
+    words
+}
+
+/// The name that somebody may have wanted to write, as the end of a sentence.
+fn did_you_mean<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
+    match nearest(&name.to_ascii_lowercase(), names) {
+        Some(nearest) => format!("; did you mean {nearest}?"),
+        None => String::new(),
+    }
+}
+
+/// `1 world`, `2,000 worlds`.
+fn counted(count: u64, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{} {one}s", grouped(count)),
+    }
+}
+
 /// A number with a comma after each thousand.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -87,7 +136,13 @@ fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::grouped;
+    use super::{counted, grouped};
+
+    #[test]
+    fn one_world_is_one_world() {
+        let words = [0, 1, 2_000].map(|count| counted(count, "world"));
+        assert_eq!(words, ["0 worlds", "1 world", "2,000 worlds"]);
+    }
 
     #[test]
     fn thousands_are_set_apart() {

@@ -10,15 +10,30 @@ use quorate_sim::{Failure, RunReport, run_seed, trace_seed};
 
 use super::run_report::{Sum, print, to_json};
 use super::traces::TraceArguments;
-use super::{panics, workers};
+use super::{panics, traces, workers};
 
 /// Worlds that are run unless it is said how many or for how long.
 const DEFAULT_SEEDS: u64 = 1_000;
 
 const STYLE: &str = "{prefix:8} {bar:40} {pos}/{len} {msg}";
 
+const AFTER_HELP: &str = "\
+Examples:
+  quorate sim run                           a thousand worlds
+  quorate sim run --seeds 200 --from 5000   two hundred others
+  quorate sim run --minutes 10              as many as fit
+  quorate sim run --trace failed.html       draw the first that fails, if one does
+  quorate sim run --json                    the sums for programs
+
+Worlds are run one a core at a time, until all have passed or one fails. --trace draws the one
+that failed; if none did, it draws only when there was one world (--seeds 1).
+
+Exit codes: 0 nothing was found; 1 a world failed, and the last line is the command that shows it
+again; 2 wrong arguments.";
+
 /// Makes worlds from seeds and judges them.
 #[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct RunArguments {
     /// How many worlds [default: 1000, or as many as fit into --minutes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -39,8 +54,10 @@ pub(super) struct RunArguments {
 /// Runs worlds until one fails, or all that were asked for have passed.
 pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     if arguments.json && arguments.trace.is_text() {
-        eprintln!("quorate sim run: --json and --trace - both want the standard output");
-        return Ok(ExitCode::from(crate::EXIT_USAGE));
+        return Ok(super::refused(
+            "run",
+            "--json and --trace - both want the standard output",
+        ));
     }
     let unbounded = u64::MAX - arguments.from;
     let seeds = match (arguments.seeds, arguments.minutes) {
@@ -50,8 +67,8 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     };
     let minutes = arguments.minutes.unwrap_or(f64::INFINITY);
     let Ok(longest) = Duration::try_from_secs_f64((minutes * 60.0).min(1e9)) else {
-        eprintln!("quorate sim run: --minutes {minutes} is no length of time");
-        return Ok(ExitCode::from(crate::EXIT_USAGE));
+        let reason = format!("--minutes {minutes} is no length of time");
+        return Ok(super::refused("run", &reason));
     };
     let bar = progress(seeds);
     let begun = Instant::now();
@@ -89,7 +106,10 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     } else {
         print(&sum, elapsed);
         if failure.is_none() {
-            println!("nothing was found in {} worlds", super::grouped(sum.worlds));
+            println!(
+                "nothing was found in {}",
+                super::counted(sum.worlds, "world")
+            );
         }
     }
     // What is drawn is a second run of the same seed: the others cost nothing for it.
@@ -97,15 +117,16 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         Some(failure) => Some(failure.recipe.seed),
         None => (seeds == 1).then_some(arguments.from),
     };
-    draw(&arguments.trace, drawn)?;
+    draw(&arguments.trace, drawn, arguments.from)?;
     Ok(verdict(failure.as_deref()))
 }
 
-fn draw(arguments: &TraceArguments, seed: Option<u64>) -> anyhow::Result<()> {
+fn draw(arguments: &TraceArguments, seed: Option<u64>, first: u64) -> anyhow::Result<()> {
     match seed {
         _ if arguments.trace.is_none() => Ok(()),
         None => {
-            eprintln!("No world failed, so there is no trace: `quorate sim replay` draws any one.");
+            let command = format!("quorate sim replay --seed {first}");
+            traces::tell_nothing_drawn("world", &command);
             Ok(())
         }
         Some(seed) => {

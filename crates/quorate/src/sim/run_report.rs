@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quorate_sim::{Counter, Failure, Fault, Rare, RunReport, Tally};
+use quorate_sim::{Counter, Failure, Fault, Rare, RunReport, Site, Tally};
 use serde::Serialize;
 
-use super::{grouped, workers};
+use super::{counted, grouped, workers};
 
 /// Worlds after which a rare state should have been reached.
 const LONG_RUN: u64 = 500;
@@ -70,8 +70,10 @@ impl Sum {
     }
 
     fn never_reached(&self) -> Vec<&'static str> {
-        let never = Rare::ALL.iter().filter(|rare| self.tally.rare(**rare) == 0);
-        never.map(|rare| rare.label()).collect()
+        let rare = Rare::ALL.iter().filter(|rare| self.tally.rare(**rare) == 0);
+        let sites = Site::ALL.iter().filter(|site| self.tally.site(**site) == 0);
+        let rare = rare.map(|rare| rare.label());
+        rare.chain(sites.map(|site| site.label())).collect()
     }
 }
 
@@ -94,6 +96,7 @@ struct Json<'a> {
     reads: u64,
     faults: BTreeMap<&'static str, u64>,
     rare_states: BTreeMap<&'static str, u64>,
+    chaos_sites: BTreeMap<&'static str, u64>,
     failure: Option<JsonFailure<'a>>,
 }
 
@@ -114,6 +117,7 @@ pub(super) fn to_json(
     let (simulated, real) = (sum.simulated.as_secs_f64(), elapsed.as_secs_f64());
     let faults = Fault::ALL.iter();
     let rare = Rare::ALL.iter();
+    let sites = Site::ALL.iter();
     serde_json::to_string(&Json {
         worlds: sum.worlds,
         passed: failure.is_none(),
@@ -135,6 +139,9 @@ pub(super) fn to_json(
         rare_states: rare
             .map(|one| (one.label(), sum.tally.rare(*one)))
             .collect(),
+        chaos_sites: sites
+            .map(|one| (one.label(), sum.tally.site(*one)))
+            .collect(),
         failure: failure.map(|failure| JsonFailure {
             seed: failure.recipe.seed,
             at_seconds: failure.at.as_secs_f64(),
@@ -149,9 +156,10 @@ pub(super) fn print(sum: &Sum, elapsed: Duration) {
     let (simulated, real) = (sum.simulated.as_secs_f64(), elapsed.as_secs_f64());
     let cores = workers::cores();
     println!(
-        "{} worlds, {:.2} simulated hours in {real:.1} s on {cores} cores ({:.1} s of their time)",
-        grouped(sum.worlds),
+        "{}, {:.2} simulated hours in {real:.1} s on {} ({:.1} s of their time)",
+        counted(sum.worlds, "world"),
         sum.hours(),
+        counted(cores as u64, "core"),
         sum.cpu.as_secs_f64()
     );
     let of_three = match sum.three_nodes.cpu {
@@ -178,6 +186,9 @@ pub(super) fn print(sum: &Sum, elapsed: Duration) {
     );
     print_counts("faults injected", |fault: Fault| sum.tally.fault(fault));
     print_counts("rare states reached", |rare: Rare| sum.tally.rare(rare));
+    print_counts("chaos sites of the core, paths taken", |site: Site| {
+        sum.tally.site(site)
+    });
     let never = sum.never_reached();
     if sum.worlds >= LONG_RUN && !never.is_empty() {
         println!(

@@ -8,15 +8,27 @@ use indicatif::{ProgressBar, ProgressStyle};
 use quorate_sim::world::Plan;
 use quorate_sim::{Failing, Recipe, Shrunk, run_seed, shrink};
 
-use super::{grouped, panics, run};
+use super::{counted, panics, run};
 
 const STYLE: &str = "shrinking {bar:40} {pos}/{len} worlds {msg}";
 
+const AFTER_HELP: &str = "\
+Examples:
+  quorate sim shrink --seed 17                       the smallest world that fails as that of seed 17
+  quorate sim shrink --seed 17:no-loss --runs 500    from a smaller one on, in no more worlds than 500
+
+Leaves out faults, clients, nodes and difficulties, one after the other, as long as the world fails
+in the same way. Its last line is the command that shows what is left.
+
+Exit codes: 0 the world does not fail, so there is nothing to look for; 1 it does, and the smallest
+found is told; 2 wrong arguments.";
+
 /// Looks for the smallest world that fails as this one does.
 #[derive(Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct ShrinkArguments {
     /// Whose world; or a recipe, as this command prints them: 17:clients=1,faults=3+9,no-loss
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = super::recipe)]
     seed: Recipe,
     /// Run no more worlds than this
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -73,7 +85,7 @@ fn run_one(recipe: &Recipe) -> Option<Failing> {
 }
 
 fn tell(from: &Recipe, shrunk: &Shrunk) {
-    println!("{} worlds run", grouped(shrunk.runs));
+    println!("{} run", counted(shrunk.runs, "world"));
     if let Some(before) = run_one(from) {
         println!("before: {}", in_words(from, &before));
     }
@@ -88,10 +100,10 @@ fn in_words(recipe: &Recipe, failing: &Failing) -> String {
             .is_none_or(|faults| faults.contains(number))
     });
     format!(
-        "{} nodes, {} clients, {} faults, fails at {:.3} s",
-        failing.nodes,
-        failing.clients,
-        faults.count(),
+        "{}, {}, {}, fails at {:.3} s",
+        counted(failing.nodes as u64, "node"),
+        counted(failing.clients as u64, "client"),
+        counted(faults.count() as u64, "fault"),
         failing.at.as_secs_f64()
     )
 }

@@ -24,6 +24,18 @@ pub(super) struct TraceArguments {
 }
 
 impl TraceArguments {
+    /// Refuses a time that ends before it begins.
+    pub(super) fn check(&self, until: Option<Duration>) -> Result<(), String> {
+        match (self.since, until) {
+            (Some(since), Some(until)) if since > until => Err(format!(
+                "--since {} is after --until {}: nothing lies between them",
+                since.as_secs_f64(),
+                until.as_secs_f64()
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the trace goes to the standard output.
     pub(super) fn is_text(&self) -> bool {
         self.trace.as_deref().is_some_and(is_standard_output)
@@ -54,6 +66,13 @@ impl TraceArguments {
         eprintln!("The trace is in {}: open it in a browser.", path.display());
         Ok(())
     }
+}
+
+/// Says that nothing is drawn, and the command that draws one of what there was.
+pub(super) fn tell_nothing_drawn(failed: &str, command: &str) {
+    eprintln!(
+        "No {failed} failed, so nothing is drawn. A picture of one:\n  {command} --trace out.html"
+    );
 }
 
 fn is_standard_output(path: &Path) -> bool {

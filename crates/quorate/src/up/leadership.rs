@@ -1,6 +1,7 @@
 //! Who leads, judged from what the nodes say.
 //!
-//! A leader is a node that says so itself, in the highest term that any node reports. It is told once
+//! A leader is a node that says so itself, in the highest term that any node reports; or a member that was
+//! started elsewhere, which the nodes of that term name. It is told once
 //! enough nodes agree that a client may go to any of them: all that run, or, when one stays silent, a
 //! majority for a while.
 
@@ -25,7 +26,10 @@ pub(super) enum News {
 /// What has been told so far.
 #[derive(Debug)]
 pub(super) struct Leadership {
-    majority: usize,
+    /// The names of the nodes that are asked.
+    own: Vec<String>,
+    /// How many of them must agree.
+    needed: usize,
     told: Option<(String, u64)>,
     /// A leader that a majority knows, and since when.
     seen: Option<((String, u64), Instant)>,
@@ -35,14 +39,26 @@ pub(super) struct Leadership {
 }
 
 impl Leadership {
-    pub(super) fn new(majority: usize, now: Instant) -> Leadership {
+    pub(super) fn new<'a>(own: impl Iterator<Item = &'a str>, now: Instant) -> Leadership {
+        let own: Vec<String> = own.map(str::to_owned).collect();
         Leadership {
-            majority,
+            needed: own.len() / 2 + 1,
+            own,
             told: None,
             seen: None,
             leaderless: Some(now),
             told_leaderless: false,
         }
+    }
+
+    /// From now on so many nodes must agree.
+    pub(super) fn need(&mut self, nodes: usize) {
+        self.needed = nodes;
+    }
+
+    /// Whether a member is one of the nodes that are asked.
+    pub(super) fn is_own(&self, member: &str) -> bool {
+        self.own.iter().any(|name| name == member)
     }
 
     /// The leader told last, if it has not been lost since.
@@ -59,8 +75,9 @@ impl Leadership {
 
     /// Judges the newest answers: one for each running node, nothing for one that is silent.
     pub(super) fn observe(&mut self, answers: &[Option<NodeStatus>], now: Instant) -> Option<News> {
-        let Some((leader, agreeing)) =
-            leader(answers).filter(|(_, agreeing)| *agreeing >= self.majority)
+        let Some((leader, agreeing)) = self
+            .leader(answers)
+            .filter(|(_, agreeing)| *agreeing >= self.needed)
         else {
             self.seen = None;
             return self.without(now);
@@ -93,15 +110,20 @@ impl Leadership {
         self.told = None;
         Some(News::NobodyLeads)
     }
-}
 
-/// The leader of the highest term and how many nodes know it.
-fn leader(answers: &[Option<NodeStatus>]) -> Option<((String, u64), usize)> {
-    let statuses = || answers.iter().flatten();
-    let term = statuses().map(|status| status.term).max()?;
-    let leader = statuses().find(|status| status.term == term && status.role == "leader")?;
-    let agreeing = statuses()
-        .filter(|status| status.term == term && status.leader == leader.member)
-        .count();
-    Some(((leader.member.clone(), term), agreeing))
+    /// The leader of the highest term and how many nodes know it.
+    fn leader(&self, answers: &[Option<NodeStatus>]) -> Option<((String, u64), usize)> {
+        let statuses = || answers.iter().flatten();
+        let term = statuses().map(|status| status.term).max()?;
+        let of_term = || statuses().filter(|status| status.term == term);
+        let is_elsewhere =
+            |status: &&NodeStatus| !status.leader.is_empty() && !self.is_own(&status.leader);
+        let here = of_term().find(|status| status.role == "leader");
+        let leader = match here {
+            Some(status) => &status.member,
+            None => &of_term().find(is_elsewhere)?.leader,
+        };
+        let agreeing = of_term().filter(|status| status.leader == *leader).count();
+        Some(((leader.clone(), term), agreeing))
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! The record (`up.json`) is what makes `up` find its data again: a cluster's members, their names and
 //! peer URLs are founded once. So another number of nodes or other ports are refused for a directory
-//! that has a record.
+//! that has a record. Members that were removed since are in it too: they are not started again.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -34,6 +34,9 @@ struct Record {
     base_port: u16,
     /// Different for each directory, so that clusters on the same ports never mix.
     token: String,
+    /// The nodes that were removed from the cluster, by name. They are never started again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<String>,
 }
 
 /// One node.
@@ -51,18 +54,18 @@ pub(super) struct Node {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) directory: PathBuf,
-    pub(super) nodes: Vec<Node>,
+    /// Those that the cluster was founded with: what each is told of the others.
+    founders: Vec<Node>,
     record: Record,
     is_founded: bool,
 }
 
-/// Makes or finds the directory, takes its lock, and plans. The lock is held until the file is dropped.
-/// Nothing is founded yet: see [`Plan::found`].
-pub(super) fn prepare(
+/// Plans, by what is in the directory and what is asked for. Nothing is written.
+pub(super) fn look(
     directory: &Path,
     nodes: Option<u16>,
     base_port: Option<u16>,
-) -> anyhow::Result<(Plan, File)> {
+) -> anyhow::Result<Plan> {
     let shown = directory.display();
     let record = read_record(directory)?;
     if record.is_none()
@@ -74,15 +77,20 @@ pub(super) fn prepare(
     }
     let wanted = reconcile(record.as_ref(), nodes, base_port)
         .with_context(|| format!("data directory {shown}"))?;
-    let plan = Plan::new(directory, wanted, record.is_some())?;
+    Plan::new(directory, wanted, record.is_some())
+}
+
+/// Makes the directory if need be, and takes its lock, which is held until the file is dropped.
+/// Nothing is founded yet: see [`Plan::found`].
+pub(super) fn lock(directory: &Path) -> anyhow::Result<File> {
+    let shown = directory.display();
     directory::make_durably(directory).with_context(|| format!("cannot make {shown}"))?;
-    let lock = directory::lock(directory).map_err(|refusal| match refusal {
+    directory::lock(directory).map_err(|refusal| match refusal {
         Refusal::Held(owner) => {
             anyhow::anyhow!("{shown} is in use by {owner}: another `quorate up` runs there")
         }
         Refusal::Io(e) => anyhow::anyhow!("cannot lock {shown}: {e}"),
-    })?;
-    Ok((plan, lock))
+    })
 }
 
 /// The record to go by: the one found, if what is asked for agrees, or a new one.
@@ -97,6 +105,7 @@ fn reconcile(
             nodes: nodes.unwrap_or(NODES_DEFAULT),
             base_port: base_port.unwrap_or(BASE_PORT_DEFAULT),
             token: new_token(),
+            removed: Vec::new(),
         });
     };
     if found.version != RECORD_VERSION {
@@ -192,7 +201,7 @@ impl Plan {
         };
         Ok(Plan {
             directory: directory.to_owned(),
-            nodes: (0..record.nodes).map(node).collect(),
+            founders: (0..record.nodes).map(node).collect(),
             record,
             is_founded,
         })
@@ -202,12 +211,10 @@ impl Plan {
     /// ports are the cluster's, so [`Plan::check_ports`] goes first.
     pub(super) fn found(&mut self) -> anyhow::Result<()> {
         if !self.is_founded {
-            write_record(&self.directory, &self.record).with_context(|| {
-                format!("cannot write {}/{RECORD_FILE}", self.directory.display())
-            })?;
+            self.write_record()?;
             self.is_founded = true;
         }
-        for node in &self.nodes {
+        for node in self.nodes() {
             let shown = node.directory.display();
             directory::make_durably(&node.directory)
                 .with_context(|| format!("cannot make {shown}"))?;
@@ -217,16 +224,41 @@ impl Plan {
         Ok(())
     }
 
-    /// Nodes that must run for the cluster to work.
-    pub(super) fn majority(&self) -> usize {
-        self.nodes.len() / 2 + 1
+    fn write_record(&self) -> anyhow::Result<()> {
+        write_record(&self.directory, &self.record)
+            .with_context(|| format!("cannot write {}/{RECORD_FILE}", self.directory.display()))
+    }
+
+    /// The nodes that are members.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        let is_member = |node: &&Node| !self.record.removed.contains(&node.name);
+        self.founders.iter().filter(is_member)
+    }
+
+    /// The names of the nodes that were removed from the cluster.
+    pub(super) fn removed(&self) -> &[String] {
+        &self.record.removed
+    }
+
+    /// Notes for all time that this node was removed from the cluster.
+    pub(super) fn remove(&mut self, name: &str) -> anyhow::Result<()> {
+        self.record.removed.push(name.to_owned());
+        self.write_record()
+    }
+
+    /// How many of these nodes must run for the cluster to work. If more members than these vote, the
+    /// others are taken to run, wherever they are.
+    pub(super) fn needed(&self, voters: Option<usize>) -> usize {
+        let here = self.nodes().count();
+        let voters = voters.unwrap_or(here).max(here);
+        let elsewhere = voters - here;
+        (voters / 2 + 1).saturating_sub(elsewhere).max(1)
     }
 
     /// `127.0.0.1:2379,127.0.0.1:2381,…`
     pub(super) fn endpoints(&self) -> String {
         let endpoints: Vec<String> = self
-            .nodes
-            .iter()
+            .nodes()
             .map(|node| format!("127.0.0.1:{}", node.client_port))
             .collect();
         endpoints.join(",")
@@ -235,7 +267,7 @@ impl Plan {
     /// The flags of one node's `serve`, but for `--exit-with-parent`.
     pub(super) fn flags(&self, node: &Node) -> Vec<String> {
         let members: Vec<String> = self
-            .nodes
+            .founders
             .iter()
             .map(|node| format!("{}={}", node.name, node.peer_url()))
             .collect();
@@ -254,7 +286,7 @@ impl Plan {
 
     /// Says whose a port is that is in use.
     pub(super) fn check_ports(&self) -> anyhow::Result<()> {
-        for node in &self.nodes {
+        for node in self.nodes() {
             for (port, what) in [(node.client_port, "client"), (node.peer_port, "peer")] {
                 match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
                     Ok(_) => {}

@@ -14,16 +14,24 @@ pub(super) enum Event {
         data_dir: PathBuf,
         endpoints: String,
         nodes: Vec<StartedNode>,
+        /// Those that are not started, because they were removed from the cluster.
+        removed: Vec<String>,
         commands: Vec<String>,
     },
     /// A leader is there for the first time: clients may come.
     Ready {
         leader: String,
         term: u64,
+        /// It is none of these nodes.
+        elsewhere: bool,
         endpoints: String,
     },
     /// Another node leads, or the same in another term.
-    Leader { leader: String, term: u64 },
+    Leader {
+        leader: String,
+        term: u64,
+        elsewhere: bool,
+    },
     /// Nobody has led for a while.
     NoLeader {
         running: usize,
@@ -42,6 +50,8 @@ pub(super) enum Event {
         log: PathBuf,
         last_lines: Vec<String>,
     },
+    /// A node's process ended because the node was removed from the cluster.
+    Removed { node: String, pid: u32 },
     /// It will be started again.
     Restarting { node: String, after_ms: u128 },
     /// It was.
@@ -102,11 +112,27 @@ pub(super) fn sentence(event: &Event) -> String {
         Event::Started {
             data_dir,
             nodes,
+            removed,
             commands,
             ..
-        } => started(data_dir, nodes, commands),
-        Event::Ready { leader, term, .. } => format!("ready: {leader} leads (term {term})"),
-        Event::Leader { leader, term } => format!("{leader} leads now (term {term})"),
+        } => started(data_dir, nodes, removed, commands),
+        Event::Ready {
+            leader,
+            term,
+            elsewhere,
+            ..
+        } => format!(
+            "ready: {leader} leads (term {term}){}",
+            where_it_is(*elsewhere)
+        ),
+        Event::Leader {
+            leader,
+            term,
+            elsewhere,
+        } => format!(
+            "{leader} leads now (term {term}){}",
+            where_it_is(*elsewhere)
+        ),
         Event::NoLeader {
             running,
             needed,
@@ -116,6 +142,9 @@ pub(super) fn sentence(event: &Event) -> String {
             data_dir.display()
         ),
         Event::Died { .. } => died(event),
+        Event::Removed { node, pid } => format!(
+            "{node} (pid {pid}) was removed from the cluster and has stopped; it is not started again"
+        ),
         Event::Restarting { node, after_ms } => {
             format!("{node} will be started again in {after_ms} ms")
         }
@@ -131,10 +160,22 @@ pub(super) fn sentence(event: &Event) -> String {
     }
 }
 
-fn started(data_dir: &Path, nodes: &[StartedNode], commands: &[String]) -> String {
+fn where_it_is(elsewhere: bool) -> &'static str {
+    match elsewhere {
+        true => ", a member that was started elsewhere",
+        false => "",
+    }
+}
+
+fn started(
+    data_dir: &Path,
+    nodes: &[StartedNode],
+    removed: &[String],
+    commands: &[String],
+) -> String {
     let mut lines = vec![format!(
-        "{} nodes, data in {}",
-        nodes.len(),
+        "{}, data in {}",
+        count(nodes.len()),
         data_dir.display()
     )];
     for node in nodes {
@@ -144,6 +185,11 @@ fn started(data_dir: &Path, nodes: &[StartedNode], commands: &[String]) -> Strin
             node.client_url,
             node.pid,
             node.log.display()
+        ));
+    }
+    for name in removed {
+        lines.push(format!(
+            "  {name}  was removed from the cluster: not started"
         ));
     }
     lines.push("try, in another terminal:".to_owned());

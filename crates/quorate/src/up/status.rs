@@ -23,6 +23,9 @@ pub(super) struct NodeStatus {
     pub(super) leader: String,
     /// Its term.
     pub(super) term: u64,
+    /// How many members vote, as far as it knows.
+    #[serde(default)]
+    pub(super) voters: Option<usize>,
 }
 
 /// Asks the node on this client port; nothing if it gives no sensible answer in time.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use quorate_server::ServerError;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -56,6 +57,8 @@ pub(super) struct Supervisor {
     reporter: Reporter,
     runners: Vec<Runner>,
     leadership: Leadership,
+    /// How many members vote, as a node said last.
+    voters: Option<usize>,
     is_ready: bool,
     ask_every_ms: Arc<AtomicU64>,
 }
@@ -73,8 +76,9 @@ impl Supervisor {
             restart_at: None,
         };
         Supervisor {
-            runners: plan.nodes.iter().map(runner).collect(),
-            leadership: Leadership::new(plan.majority(), now),
+            runners: plan.nodes().map(runner).collect(),
+            leadership: Leadership::new(plan.nodes().map(|node| node.name.as_str()), now),
+            voters: None,
             is_ready: false,
             ask_every_ms: Arc::new(AtomicU64::new(0)),
             plan,
@@ -95,6 +99,12 @@ impl Supervisor {
     async fn watch(&mut self, stops: &mut mpsc::Receiver<()>) -> anyhow::Result<()> {
         // Before the first start, so that no death goes unheard.
         let mut deaths = signal(SignalKind::child())?;
+        if self.runners.is_empty() {
+            bail!(
+                "all nodes of {} were removed from its cluster: there is nothing to start",
+                self.plan.directory.display()
+            );
+        }
         for i in 0..self.runners.len() {
             self.start(i)?;
         }
@@ -181,21 +191,29 @@ impl Supervisor {
                 continue;
             };
             if let Some(how) = child.try_wait().context("cannot wait for a node")? {
-                self.died(i, how);
+                self.died(i, how)?;
             }
         }
         self.check_hope()
     }
 
-    /// Who leads, if it is a node that runs.
+    /// Who leads, if it is a node that runs or none of ours.
     fn living_leader(&self) -> Option<String> {
         let leader = self.leadership.current()?;
+        if !self.leadership.is_own(leader) {
+            return Some(leader.to_owned());
+        }
         let runs = |runner: &&Runner| runner.node.name == leader && runner.child.is_some();
         self.runners.iter().find(runs)?;
         Some(leader.to_owned())
     }
 
-    fn died(&mut self, i: usize, how: ExitStatus) {
+    /// How many of the nodes must run.
+    fn needed(&self) -> usize {
+        self.plan.needed(self.voters)
+    }
+
+    fn died(&mut self, i: usize, how: ExitStatus) -> anyhow::Result<()> {
         let led = self.leadership.last_told() == Some(self.runners[i].node.name.as_str());
         let runner = &mut self.runners[i];
         let pid = runner.child.take().map_or(0, |child| child.id());
@@ -204,6 +222,12 @@ impl Supervisor {
         let name = runner.node.name.clone();
         let log = runner.node.log_file();
         let last_lines = log_tail::last_lines(&log, runner.log_from, LINES_SHOWN);
+        if is_removal(&last_lines) {
+            self.ask_soon();
+            self.plan.remove(&name)?;
+            self.reporter.tell(&Event::Removed { node: name, pid });
+            return Ok(());
+        }
         let next = if self.restart {
             runner.restarts.died(lived)
         } else {
@@ -211,7 +235,7 @@ impl Supervisor {
         };
         runner.restart_at = next.map(|delay| Instant::now() + delay);
         self.ask_soon();
-        let (running, needed) = (self.running(), self.plan.majority());
+        let (running, needed) = (self.running(), self.needed());
         let how = in_words(how);
         self.reporter.tell(&Event::Died {
             node: name.clone(),
@@ -238,6 +262,7 @@ impl Supervisor {
             }),
             None => {}
         }
+        Ok(())
     }
 
     /// Ends with an error if the cluster can never be ready, or nothing is left.
@@ -253,10 +278,10 @@ impl Supervisor {
                 self.plan.directory.display()
             );
         }
-        if !self.is_ready && alive < self.plan.majority() {
+        if !self.is_ready && alive < self.needed() {
             bail!(
                 "too many nodes ended before the cluster was ready: {alive} left, {} needed; see the logs in {}",
-                self.plan.majority(),
+                self.needed(),
                 self.plan.directory.display()
             );
         }
@@ -280,6 +305,9 @@ impl Supervisor {
         // An answer may arrive after the death; and another program may answer on a dead node's port.
         runner.status =
             status.filter(|status| runner.child.is_some() && status.member == runner.node.name);
+        let voters = runner.status.as_ref().and_then(|status| status.voters);
+        self.voters = voters.or(self.voters);
+        self.leadership.need(self.plan.needed(self.voters));
         let answers: Vec<Option<NodeStatus>> = self
             .runners
             .iter()
@@ -292,19 +320,25 @@ impl Supervisor {
                 self.ask_soon();
                 self.reporter.tell(&Event::NoLeader {
                     running: answers.len(),
-                    needed: self.plan.majority(),
+                    needed: self.needed(),
                     data_dir: self.plan.directory.clone(),
                 });
             }
             Some(News::Leads(leader, term)) => {
                 self.ask_every_ms
                     .store(ASK_CALMLY.as_millis() as u64, Ordering::Relaxed);
+                let elsewhere = !self.leadership.is_own(&leader);
                 let event = if self.is_ready {
-                    Event::Leader { leader, term }
+                    Event::Leader {
+                        leader,
+                        term,
+                        elsewhere,
+                    }
                 } else {
                     Event::Ready {
                         leader,
                         term,
+                        elsewhere,
                         endpoints: self.plan.endpoints(),
                     }
                 };
@@ -386,6 +420,7 @@ impl Supervisor {
         let event = Event::Started {
             data_dir: self.plan.directory.clone(),
             nodes: nodes.collect(),
+            removed: self.plan.removed().to_vec(),
             endpoints,
             commands,
         };
@@ -405,6 +440,12 @@ fn terminate(child: &Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, Signal::TERM);
     }
+}
+
+/// Whether a node ended because it is no member any more, by the last line that it wrote.
+fn is_removal(last_lines: &[String]) -> bool {
+    let last = last_lines.last();
+    last.is_some_and(|line| line.ends_with(&ServerError::Removed.to_string()))
 }
 
 /// How a process ended.

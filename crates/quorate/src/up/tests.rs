@@ -13,7 +13,8 @@ use super::restarts::{QUICK_DEATH, QUICK_DEATHS_MAX, Restarts};
 use super::status::{NodeStatus, parse};
 
 fn prepare(directory: &Path, nodes: Option<u16>, base_port: Option<u16>) -> anyhow::Result<Plan> {
-    let (mut plan, _lock) = plan::prepare(directory, nodes, base_port)?;
+    let mut plan = plan::look(directory, nodes, base_port)?;
+    let _lock = plan::lock(directory)?;
     plan.found()?;
     Ok(plan)
 }
@@ -30,8 +31,7 @@ fn three_nodes_have_ports_in_pairs_from_the_base_and_directories_of_their_own() 
     let temp = tempfile::tempdir().expect("temp dir");
     let plan = prepare(&temp.path().join("up"), None, None).expect("planned");
     let nodes: Vec<(&str, u16, u16)> = plan
-        .nodes
-        .iter()
+        .nodes()
         .map(|node| (node.name.as_str(), node.client_port, node.peer_port))
         .collect();
     assert_eq!(
@@ -39,11 +39,11 @@ fn three_nodes_have_ports_in_pairs_from_the_base_and_directories_of_their_own() 
         [("n1", 2379, 2380), ("n2", 2381, 2382), ("n3", 2383, 2384)]
     );
     assert_eq!(
-        (plan.majority(), plan.endpoints().as_str()),
+        (plan.needed(None), plan.endpoints().as_str()),
         (2, "127.0.0.1:2379,127.0.0.1:2381,127.0.0.1:2383")
     );
-    assert!(plan.nodes.iter().all(|node| node.directory.is_dir()));
-    let flags = plan.flags(&plan.nodes[1]);
+    assert!(plan.nodes().all(|node| node.directory.is_dir()));
+    let flags = plan.flags(plan.nodes().nth(1).expect("n2"));
     for flag in [
         "--name=n2",
         "--listen-client-urls=http://127.0.0.1:2381",
@@ -61,7 +61,7 @@ fn three_nodes_have_ports_in_pairs_from_the_base_and_directories_of_their_own() 
 fn the_flags_of_a_node_are_flags_of_serve() {
     let temp = tempfile::tempdir().expect("temp dir");
     let plan = prepare(&temp.path().join("up"), Some(2), None).expect("planned");
-    let words = plan.flags(&plan.nodes[0]);
+    let words = plan.flags(plan.nodes().next().expect("n1"));
     let crate::flags::Asked::Serve(given) =
         crate::flags::read(&words, &[], |_| Err(String::new())).expect("flags of serve")
     else {
@@ -101,7 +101,7 @@ fn two_directories_have_two_tokens() {
     let temp = tempfile::tempdir().expect("temp dir");
     let token = |name: &str| {
         let plan = prepare(&temp.path().join(name), None, None).expect("founded");
-        plan.flags(&plan.nodes[0])
+        plan.flags(plan.nodes().next().expect("n1"))
             .into_iter()
             .find(|flag| flag.starts_with("--initial-cluster-token="))
     };
@@ -141,7 +141,7 @@ fn a_damaged_record_or_one_from_the_future_is_refused() {
 #[test]
 fn one_up_at_a_time_in_a_directory() {
     let temp = tempfile::tempdir().expect("temp dir");
-    let held = plan::prepare(temp.path(), None, None).expect("free");
+    let held = plan::lock(temp.path()).expect("free");
     assert!(refusal(temp.path(), None, None).contains("another `quorate up` runs there"));
     drop(held);
     assert!(prepare(temp.path(), None, None).is_ok());
@@ -159,7 +159,7 @@ fn a_port_in_use_is_an_error_that_says_whose_and_founds_nothing() {
     let temp = tempfile::tempdir().expect("temp dir");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    let (plan, lock) = plan::prepare(temp.path(), Some(1), Some(port)).expect("planned");
+    let plan = plan::look(temp.path(), Some(1), Some(port)).expect("planned");
     let line = plan.check_ports().expect_err("in use").to_string();
     assert!(
         line.starts_with(&format!(
@@ -169,7 +169,6 @@ fn a_port_in_use_is_an_error_that_says_whose_and_founds_nothing() {
     );
     assert!(line.contains(&std::process::id().to_string()), "{line}");
     assert!(line.ends_with("choose another --base-port"), "{line}");
-    drop(lock);
     assert!(
         prepare(temp.path(), Some(3), Some(4000)).is_ok(),
         "other ports may be chosen"
@@ -213,12 +212,38 @@ fn a_long_life_forgives_quick_deaths() {
     );
 }
 
+#[test]
+fn a_node_that_was_removed_is_never_started_again_but_the_others_are_told_of_it() {
+    let temp = tempfile::tempdir().expect("temp dir");
+    let mut plan = prepare(temp.path(), None, Some(4000)).expect("founded");
+    let founded = plan.flags(plan.nodes().nth(1).expect("n2"));
+    plan.remove("n1").expect("noted");
+    for plan in [&plan, &prepare(temp.path(), None, None).expect("found")] {
+        let names: Vec<&str> = plan.nodes().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["n2", "n3"]);
+        assert_eq!(plan.removed(), ["n1"]);
+        assert_eq!(plan.endpoints(), "127.0.0.1:4002,127.0.0.1:4004");
+        assert_eq!(plan.flags(plan.nodes().next().expect("n2")), founded);
+    }
+}
+
+#[test]
+fn members_elsewhere_count_for_the_majority() {
+    let temp = tempfile::tempdir().expect("temp dir");
+    let plan = prepare(temp.path(), None, None).expect("founded");
+    let needed: Vec<usize> = [3, 4, 5, 6, 7]
+        .map(|voters| plan.needed(Some(voters)))
+        .to_vec();
+    assert_eq!(needed, [2, 2, 1, 1, 1]);
+}
+
 fn status(member: &str, role: &str, leader: &str, term: u64) -> NodeStatus {
     NodeStatus {
         member: member.to_owned(),
         role: role.to_owned(),
         leader: leader.to_owned(),
         term,
+        voters: None,
     }
 }
 
@@ -238,10 +263,14 @@ fn a_status_is_read_from_a_plain_http_answer() {
     assert_eq!(parse(b""), None);
 }
 
+fn three(now: Instant) -> Leadership {
+    Leadership::new(["n1", "n2", "n3"].into_iter(), now)
+}
+
 #[test]
 fn a_leader_is_told_once_all_running_nodes_know_it() {
     let now = Instant::now();
-    let mut leadership = Leadership::new(2, now);
+    let mut leadership = three(now);
     let leads = status("n1", "leader", "n1", 2);
     let follows = |name| Some(status(name, "follower", "n1", 2));
     assert_eq!(leadership.observe(&[None, None, None], now), None);
@@ -265,9 +294,33 @@ fn a_leader_is_told_once_all_running_nodes_know_it() {
 }
 
 #[test]
+fn a_leader_that_was_started_elsewhere_is_told_when_the_nodes_name_it() {
+    let now = Instant::now();
+    let mut leadership = three(now);
+    let follows = |name, leader| Some(status(name, "follower", leader, 4));
+    let all = [
+        follows("n1", "n4"),
+        follows("n2", "n4"),
+        follows("n3", "n4"),
+    ];
+    let news = leadership.observe(&all, now);
+    assert_eq!(news, Some(News::Leads("n4".to_owned(), 4)));
+    assert!(!leadership.is_own("n4"));
+    let mut leadership = three(now);
+    let unsure = [follows("n1", ""), follows("n2", ""), follows("n3", "")];
+    assert_eq!(leadership.observe(&unsure, now), None);
+    let of_our_own = [follows("n2", "n1"), follows("n3", "n1")];
+    assert_eq!(
+        leadership.observe(&of_our_own, now),
+        None,
+        "n1 would say so itself"
+    );
+}
+
+#[test]
 fn a_silent_node_is_waited_for_but_not_for_ever() {
     let now = Instant::now();
-    let mut leadership = Leadership::new(2, now);
+    let mut leadership = three(now);
     let answers = [
         Some(status("n1", "leader", "n1", 2)),
         Some(status("n2", "follower", "n1", 2)),
@@ -285,7 +338,7 @@ fn a_silent_node_is_waited_for_but_not_for_ever() {
 #[test]
 fn a_leader_of_an_older_term_is_none() {
     let now = Instant::now();
-    let mut leadership = Leadership::new(2, now);
+    let mut leadership = three(now);
     let answers = [
         Some(status("n1", "leader", "n1", 2)),
         Some(status("n2", "leader", "n2", 3)),
@@ -302,7 +355,7 @@ fn a_leader_of_an_older_term_is_none() {
 #[test]
 fn the_next_leader_is_news_and_so_is_a_long_time_without() {
     let now = Instant::now();
-    let mut leadership = Leadership::new(2, now);
+    let mut leadership = three(now);
     let two = |leader: &str, other: &str, term| {
         [
             Some(status(leader, "leader", leader, term)),

@@ -39,7 +39,10 @@ fn a_violation_exits_with_1_and_shows_the_operations() {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let text = ran.text();
     assert!(text.ends_with("\nNOT LINEARIZABLE\n"), "{text}");
-    assert!(text.contains("write \"a\"  →  done"), "{text}");
+    assert!(
+        text.contains("op 1    client 1    write \"a\"  →  done"),
+        "{text}"
+    );
     assert!(text.contains("read  →  nothing"), "{text}");
 }
 
@@ -51,6 +54,8 @@ fn json_is_one_object() {
     assert_eq!(json["verdict"], "violation");
     assert_eq!(json["violation"]["operations"].as_array().unwrap().len(), 2);
     assert_eq!(json["violation"]["key"], "x");
+    let numbers = [0, 1].map(|i| json["violation"]["operations"][i]["op"].clone());
+    assert_eq!(numbers, [1, 2], "as the file calls them");
 }
 
 #[test]

@@ -141,6 +141,63 @@ fn members_and_states_have_a_line_a_row_and_an_object_each() {
 }
 
 #[test]
+fn members_are_added_promoted_updated_and_removed_in_etcdctls_words() {
+    let ctl = Ctl::new();
+    let url = "--peer-urls=http://127.0.0.1:3,http://127.0.0.1:4";
+    assert_eq!(
+        ctl.output(&["member", "add", "n4", "--learner", url]),
+        "Member                c added to cluster                a\n\n\
+         ETCD_NAME=\"n4\"\n\
+         ETCD_INITIAL_CLUSTER=\"fake=http://127.0.0.1:1,n4=http://127.0.0.1:3,n4=http://127.0.0.1:4\"\n\
+         ETCD_INITIAL_ADVERTISE_PEER_URLS=\"http://127.0.0.1:3,http://127.0.0.1:4\"\n\
+         ETCD_INITIAL_CLUSTER_STATE=\"existing\"\n"
+    );
+    let listed = ctl.output(&["member", "list"]);
+    assert!(listed.contains("c, unstarted, , http://127.0.0.1:3,http://127.0.0.1:4, , true\n"));
+    assert_eq!(
+        ctl.output(&["member", "promote", "c"]),
+        "Member                c promoted in cluster                a\n"
+    );
+    let moved = ["member", "update", "c", "--peer-urls", "http://127.0.0.1:5"];
+    assert_eq!(
+        ctl.output(&moved),
+        "Member                c updated in cluster                a\n"
+    );
+    let listed = ctl.output(&["member", "list"]);
+    assert!(listed.contains("c, unstarted, , http://127.0.0.1:5, , false\n"));
+    let json = ctl.output(&["member", "remove", "c", "-w", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["members"].as_array().unwrap().len(), 1);
+    let json = ctl.output(&["member", "add", "n4", url, "-w", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["member"]["ID"], &json["members"][1]["ID"]),
+        (&12.into(), &12.into())
+    );
+    assert_eq!(
+        ctl.output(&["member", "remove", "c"]),
+        "Member                c removed from cluster                a\n"
+    );
+    let ran = ctl.run(&["member", "remove", "c"]);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (Some(1), "Error: etcdserver: member not found\n")
+    );
+}
+
+#[test]
+fn leadership_is_moved_from_whoever_has_it() {
+    let ctl = Ctl::new();
+    assert_eq!(
+        ctl.output(&["move-leader", "b"]),
+        "Leadership transferred from b to b\n"
+    );
+    let ran = ctl.run(&["move-leader", "77"]);
+    let text = "Error: etcdserver: bad leader transferee\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), text));
+}
+
+#[test]
 fn a_refusal_by_the_server_is_code_1_and_its_own_text() {
     let ctl = Ctl::new();
     let ran = ctl.run(&["get", ""]);
@@ -204,7 +261,40 @@ fn wrong_arguments_are_found_before_anything_is_sent() {
         "print-value-only is only for `--write-out=simple`",
     );
     refused(&["txn", "x"], 128, "txn command does not accept argument");
+    refused(&["member", "add"], 128, "member name not provided");
+    refused(
+        &["member", "add", "n4", "http://127.0.0.1:3"],
+        128,
+        "too many arguments, did you mean --peer-urls=http://127.0.0.1:3",
+    );
+    refused(
+        &["member", "add", "n4"],
+        128,
+        "member peer urls not provided",
+    );
+    refused(&["member", "remove"], 128, "member ID is not provided");
+    refused(
+        &["member", "promote", "n4"],
+        128,
+        "bad member ID arg (strconv.ParseUint: parsing \"n4\": invalid syntax), expecting ID in Hex",
+    );
+    refused(
+        &["member", "remove", "b", "-w", "fields"],
+        4,
+        "fields not supported as output format",
+    );
+    refused(
+        &["move-leader"],
+        128,
+        "move-leader command needs 1 argument",
+    );
+    refused(
+        &["move-leader", "b", "-w", "table"],
+        4,
+        "table not supported as output format",
+    );
     assert!(ctl.0.keys().is_empty());
+    assert_eq!(ctl.output(&["member", "list"]).lines().count(), 1);
 }
 
 #[test]
@@ -239,12 +329,23 @@ fn an_endpoint_that_refuses_is_named_with_the_reason() {
 
 #[test]
 fn every_command_has_help_with_examples() {
-    let commands = ["get", "put", "del", "txn", "compact", "status", "members"]
-        .map(|command| vec!["ctl", command]);
-    for mut words in commands.into_iter().chain([vec!["ctl"], vec!["bench"]]) {
-        words.push("--help");
-        let ran = quorate(&words);
-        assert_eq!(ran.code, Some(0), "{words:?}");
-        assert!(ran.text().contains("Example"), "{words:?}: {}", ran.text());
+    let commands = "get, put, del, txn, compact, status, members, endpoint, endpoint status, endpoint health, member, \
+                    member list, member add, member promote, member update, member remove, move-leader";
+    for command in commands.split(", ") {
+        let words: Vec<&str> = ["ctl"].into_iter().chain(command.split(' ')).collect();
+        has_help_with(&words, &["Example"]);
+    }
+    has_help_with(&["ctl"], &["Example", "Exit codes"]);
+    has_help_with(&["bench"], &["Example"]);
+    for command in ["run", "replay", "shrink", "course", "bugs"] {
+        has_help_with(&["sim", command], &["Example", "Exit codes"]);
+    }
+}
+
+fn has_help_with(words: &[&str], parts: &[&str]) {
+    let ran = quorate(&[words, &["--help"]].concat());
+    assert_eq!(ran.code, Some(0), "{words:?}");
+    for part in parts {
+        assert!(ran.text().contains(part), "{words:?}: {}", ran.text());
     }
 }

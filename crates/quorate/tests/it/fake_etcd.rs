@@ -42,12 +42,25 @@ struct State {
 struct Store {
     revision: i64,
     keys: BTreeMap<Bytes, KeyValue>,
+    members: Vec<Member>,
+}
+
+/// The one member that is there at first, and leads.
+fn first_member() -> Member {
+    Member {
+        id: 11,
+        name: "fake".to_owned(),
+        peer_ur_ls: vec!["http://127.0.0.1:1".to_owned()],
+        client_ur_ls: vec!["http://127.0.0.1:2".to_owned()],
+        is_learner: false,
+    }
 }
 
 impl FakeEtcd {
     pub(crate) fn start() -> Self {
         let state: &'static State = Box::leak(Box::default());
         state.store.lock().unwrap().revision = 1;
+        state.store.lock().unwrap().members = vec![first_member()];
         let (sender, receiver) = std::sync::mpsc::channel();
         thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -97,6 +110,12 @@ impl Store {
             revision,
             raft_term: 2,
         })
+    }
+
+    /// The member with this id.
+    fn member(&mut self, id: u64) -> Result<&mut Member, Status> {
+        let found = self.members.iter_mut().find(|member| member.id == id);
+        found.ok_or_else(|| Status::not_found("etcdserver: member not found"))
     }
 
     fn matching(&self, key: &Bytes, end: &Bytes) -> Vec<KeyValue> {
@@ -294,21 +313,68 @@ impl Cluster for Service {
     ) -> Result<Response<MemberListResponse>, Status> {
         self.answer(|store| MemberListResponse {
             header: store.header(),
-            members: vec![Member {
-                id: 11,
-                name: "fake".to_owned(),
-                peer_ur_ls: vec!["http://127.0.0.1:1".to_owned()],
-                client_ur_ls: vec!["http://127.0.0.1:2".to_owned()],
-                is_learner: false,
-            }],
+            members: store.members.clone(),
         })
     }
 
-    unimplemented_methods! {
-        member_add: MemberAddRequest => MemberAddResponse,
-        member_remove: MemberRemoveRequest => MemberRemoveResponse,
-        member_update: MemberUpdateRequest => MemberUpdateResponse,
-        member_promote: MemberPromoteRequest => MemberPromoteResponse,
+    async fn member_add(
+        &self,
+        request: Request<MemberAddRequest>,
+    ) -> Result<Response<MemberAddResponse>, Status> {
+        let request = request.into_inner();
+        self.answer(|store| {
+            let added = Member {
+                id: 12,
+                peer_ur_ls: request.peer_ur_ls,
+                is_learner: request.is_learner,
+                ..Member::default()
+            };
+            store.members.push(added.clone());
+            MemberAddResponse {
+                header: store.header(),
+                member: Some(added),
+                members: store.members.clone(),
+            }
+        })
+    }
+
+    async fn member_remove(
+        &self,
+        request: Request<MemberRemoveRequest>,
+    ) -> Result<Response<MemberRemoveResponse>, Status> {
+        let id = request.get_ref().id;
+        self.0.store.lock().unwrap().member(id)?;
+        self.answer(|store| {
+            store.members.retain(|member| member.id != id);
+            MemberRemoveResponse {
+                header: store.header(),
+                members: store.members.clone(),
+            }
+        })
+    }
+
+    async fn member_update(
+        &self,
+        request: Request<MemberUpdateRequest>,
+    ) -> Result<Response<MemberUpdateResponse>, Status> {
+        let request = request.into_inner();
+        self.0.store.lock().unwrap().member(request.id)?.peer_ur_ls = request.peer_ur_ls;
+        self.answer(|store| MemberUpdateResponse {
+            header: store.header(),
+            members: store.members.clone(),
+        })
+    }
+
+    async fn member_promote(
+        &self,
+        request: Request<MemberPromoteRequest>,
+    ) -> Result<Response<MemberPromoteResponse>, Status> {
+        let id = request.get_ref().id;
+        self.0.store.lock().unwrap().member(id)?.is_learner = false;
+        self.answer(|store| MemberPromoteResponse {
+            header: store.header(),
+            members: store.members.clone(),
+        })
     }
 }
 
@@ -327,6 +393,20 @@ impl Maintenance for Service {
         })
     }
 
+    async fn move_leader(
+        &self,
+        request: Request<MoveLeaderRequest>,
+    ) -> Result<Response<MoveLeaderResponse>, Status> {
+        let target = request.get_ref().target_id;
+        if self.0.store.lock().unwrap().member(target).is_err() {
+            let text = "etcdserver: bad leader transferee";
+            return Err(Status::failed_precondition(text));
+        }
+        self.answer(|store| MoveLeaderResponse {
+            header: store.header(),
+        })
+    }
+
     type SnapshotStream = tokio_stream::Empty<Result<SnapshotResponse, Status>>;
 
     unimplemented_methods! {
@@ -335,7 +415,6 @@ impl Maintenance for Service {
         hash: HashRequest => HashResponse,
         hash_kv: HashKvRequest => HashKvResponse,
         snapshot: SnapshotRequest => Self::SnapshotStream,
-        move_leader: MoveLeaderRequest => MoveLeaderResponse,
         downgrade: DowngradeRequest => DowngradeResponse,
     }
 }

@@ -38,13 +38,22 @@ fn several_suites_and_scenarios_run_in_the_courses_order_each_once() {
 fn a_scenario_that_no_one_knows_is_answered_with_those_there_are() {
     let ran = sim(&["course", "figure_9"]);
     assert_eq!(ran.code, Some(2));
-    for name in [
-        "\"figure_9\"",
-        "2A, 2B, 2C, 2D, 3A, 3B",
-        "figure_8_unreliable",
+    for words in [
+        "there is no suite or scenario \"figure_9\"; did you mean figure_8?\n",
+        "\n2A\n  initial_election\n",
+        "\n3B\n",
+        "\n  figure_8_unreliable\n",
     ] {
-        assert!(ran.stderr.contains(name), "{}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
     }
+    let longest = ran.stderr.lines().map(|line| line.chars().count()).max();
+    assert!(longest.unwrap() <= 100, "{}", ran.stderr);
+    let listed = sim(&["course", "list"]);
+    assert_eq!(listed.code, Some(0));
+    assert!(
+        ran.stderr.ends_with(listed.text()),
+        "the same list, asked for"
+    );
 }
 
 #[test]
@@ -88,9 +97,22 @@ fn a_replay_prints_the_plan_and_then_what_happens_and_ends_as_the_run_did() {
     assert_eq!((whole.code, whole.stderr.as_str()), (Some(0), ""));
     let text = whole.text();
     assert!(
-        text.starts_with("seed 3\nPlan {\n    nodes: "),
+        text.starts_with("seed 3\n       nodes  3, and 3 that may become members; "),
         "{text:.200}"
     );
+    for subject in [
+        "clients",
+        "faults",
+        "network",
+        "disks",
+        "store",
+        "snapshots",
+        "elections",
+        "log",
+    ] {
+        let is_of = |line: &str| line.trim_start().starts_with(&format!("{subject}  "));
+        assert!(text.lines().take(20).any(is_of), "{subject}: {text:.1500}");
+    }
     for words in ["fault, n", "asks for votes in term 1", "everything heals"] {
         assert!(text.contains(words), "{words} is not in the replay");
     }
@@ -116,4 +138,14 @@ fn seeds_that_are_no_numbers_are_refused() {
         assert_eq!((ran.code, ran.text()), (Some(2), ""), "{words:?}");
         assert!(!ran.stderr.is_empty(), "{words:?}");
     }
+}
+
+#[test]
+fn a_mistyped_change_of_a_world_is_answered_with_the_one_that_was_meant() {
+    let ran = sim(&["replay", "--seed", "17:no-los"]);
+    assert_eq!((ran.code, ran.text()), (Some(2), ""));
+    let words = "\"no-los\" changes nothing; did you mean no-loss?";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    let longest = ran.stderr.lines().map(|line| line.chars().count()).max();
+    assert!(longest.unwrap() <= 100, "{}", ran.stderr);
 }

@@ -34,7 +34,19 @@ fn a_page_is_written_where_it_was_asked_for() {
 fn what_cannot_be_drawn_is_said() {
     let ran = sim(&["course", "2A", "--trace", "-"]);
     assert_eq!(ran.code, Some(0));
-    assert!(ran.stderr.contains("name one scenario"), "{}", ran.stderr);
+    let how = "quorate sim course initial_election --seed 1 --trace out.html";
+    assert!(ran.stderr.contains(how), "{}", ran.stderr);
+    let ran = sim(&["run", "--seeds", "2", "--from", "5", "--trace", "-"]);
+    assert_eq!(ran.code, Some(0));
+    let how = "quorate sim replay --seed 5 --trace out.html";
+    assert!(ran.stderr.contains(how), "{}", ran.stderr);
+    for words in [&["replay", "--seed", "2"][..], &["course", "figure_8"]] {
+        let times = ["--since", "3", "--until", "1.5", "--trace", "-"];
+        let ran = sim(&[words, &times].concat());
+        assert_eq!((ran.code, ran.text()), (Some(2), ""), "{words:?}");
+        let reason = "--since 3 is after --until 1.5: nothing lies between them";
+        assert!(ran.stderr.contains(reason), "{}", ran.stderr);
+    }
     let ran = sim(&["run", "--seeds", "1", "--json", "--trace", "-"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     let ran = sim(&[

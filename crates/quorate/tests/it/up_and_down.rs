@@ -228,7 +228,7 @@ fn up_says_whose_any_of_its_ports_is_and_founds_nothing() {
     );
     assert!(ran.error.contains(&owner), "{ran:?}");
     assert_eq!(ran.error.lines().count(), 1, "{ran:?}");
-    assert!(!directory.path().join("up.quorate/up.json").exists());
+    assert!(!directory.path().join("up.quorate").exists());
 }
 
 #[test]

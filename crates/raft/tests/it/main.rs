@@ -5,3 +5,4 @@ mod image;
 mod message_budget;
 mod script;
 mod simulation;
+mod snapshot_over_damage;

@@ -63,3 +63,20 @@ fn damage_on_both_sides_of_the_snapshot_is_cut_in_two() {
     assert_eq!(restored.first_index, LogIndex(7));
     assert_eq!(runs(&restored), [(7, 3)]);
 }
+
+#[test]
+fn what_is_damaged_after_the_snapshot_is_of_its_term_or_a_later_one() {
+    let restored = after_snapshot(vec![damage(4, 5, 1), damage(6, 6, 1)], 4, 2);
+    assert_eq!(runs(&restored), [(5, 2), (7, 3)]);
+    let restored = after_snapshot(vec![damage(2, 5, 1)], 3, 2);
+    assert_eq!(runs(&restored), [(4, 2), (7, 3)]);
+}
+
+/// A snapshot that does not fit is refused with the log as it is; nobody rewrites history for it.
+#[test]
+fn the_term_of_an_entry_that_can_be_read_is_never_raised() {
+    let restored = after_snapshot(vec![damage(3, 4, 1)], 4, 3);
+    assert_eq!(runs(&restored), [(5, 2), (7, 3)]);
+    let restored = after_snapshot(vec![damage(3, 5, 1)], 4, 3);
+    assert_eq!(runs(&restored), [(5, 3), (6, 2), (7, 3)]);
+}

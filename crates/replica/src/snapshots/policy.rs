@@ -34,6 +34,11 @@ impl SnapshotPolicy {
         !self.under_way && log_bytes >= self.least_log_bytes.max(worth_it)
     }
 
+    /// Whether one might be taken before it is due: they are taken here, and none is under way.
+    pub(crate) fn may_be_early(&self) -> bool {
+        !self.under_way && self.least_log_bytes < u64::MAX
+    }
+
     pub(crate) fn begin(&mut self) {
         self.under_way = true;
     }

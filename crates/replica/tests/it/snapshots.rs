@@ -8,9 +8,10 @@ use quorate_disk::{Disk, Effect, ErrorKind, Fault, Operation, SimDisk};
 use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
 use quorate_proto::etcdserverpb::PutRequest;
 use quorate_raft::{
-    Entry, Fetch, HardState, Instant, LogIndex, Payload, SnapshotMark, Term, Write, WriteId,
+    Entry, Fetch, HardState, Instant, LogIndex, Membership, Message, NodeId, Payload, SnapshotMark,
+    SnapshotMeta, Term, Write, WriteId,
 };
-use quorate_replica::{Node, NodeSettings, OpenError, SnapshotTaker};
+use quorate_replica::{Node, NodeSettings, OpenError, PeerMessage, SnapshotTaker};
 use quorate_sim::world::World;
 use quorate_wal::snapshot::{SnapshotFiles, SnapshotId};
 use quorate_wal::{Note, WalError};
@@ -160,6 +161,37 @@ fn with_an_unreadable_newest() -> SimDisk {
     disk
 }
 
+/// The bytes of an entry's value in [`with_a_damaged_newest`]: from the fourth on each is worth a
+/// snapshot.
+fn value_bytes(index: u64) -> usize {
+    if index <= 3 { 20 } else { 3_000 }
+}
+
+fn apply_large(node: &mut Node<SimDisk>, indexes: RangeInclusive<u64>) {
+    let entries = indexes.map(|index| put(index, value_bytes(index)));
+    node.applier.committed(entries.collect());
+    while node.applier.step(&mut node.store, 100).unwrap().more {}
+}
+
+/// Eight entries, and snapshots at 3 and at 6. The newer is damaged.
+fn with_a_damaged_newest() -> SimDisk {
+    let disk = SimDisk::new();
+    let mut node = node(&disk, 0);
+    let entries = (1..=8).map(|index| put(index, value_bytes(index)));
+    node.log_writer
+        .write(vec![write(1, entries.collect(), None)])
+        .unwrap();
+    apply_large(&mut node, 1..=3);
+    take(&mut node);
+    node.log_writer.write(vec![marked(2, 3, 1)]).unwrap();
+    apply_large(&mut node, 4..=6);
+    take(&mut node);
+    node.log_writer.write(vec![marked(3, 6, 4)]).unwrap();
+    let name = format!("snapshot-00000000-{:016x}-{:016x}", 6, 1);
+    assert!(disk.flip_bit(&name, 140, 1));
+    disk
+}
+
 fn marks(node: &Node<SimDisk>) -> Vec<u64> {
     let list = node.snapshots.list().unwrap().snapshots;
     list.iter().map(|id| id.mark.index).collect()
@@ -181,6 +213,90 @@ fn a_newest_snapshot_whose_content_makes_no_sense_gives_way_to_the_older_one() {
     assert_eq!(node.consensus.status().raft.last_index, LogIndex(8));
     apply(&mut node, 4..=8);
     assert_eq!(node.store.key_count(), 8);
+}
+
+/// The next snapshot is due where the lost one was, or before it, or after it.
+#[test]
+fn a_node_that_began_with_the_older_snapshot_takes_its_next_wherever_it_is_due() {
+    for next in 4..=8 {
+        let disk = with_a_damaged_newest();
+        let mut node = node(&disk, 0);
+        assert_eq!(node.applier.applied(), LogIndex(3));
+        apply_large(&mut node, 4..=next);
+        let taken = take(&mut node);
+        assert_eq!(taken.mark, mark_at(next));
+        node.log_writer.write(vec![marked(4, next, 4)]).unwrap();
+        let kept = node.snapshots.keep_newest(2, taken.mark).unwrap();
+        assert_eq!(kept.kept, [mark_at(next), mark_at(3)]);
+        while node.log_writer.release(3).unwrap() {}
+        drop(node);
+
+        let mut again = self::node(&disk, 0);
+        assert_eq!(again.applier.applied(), LogIndex(next), "it is begun with");
+        assert_eq!(again.consensus.status().raft.last_index, LogIndex(8));
+        apply_large(&mut again, next + 1..=8);
+        assert_eq!(again.store.key_count(), 8);
+    }
+}
+
+/// As consensus hears of it: entries 1 to 4 of a leader, the third of which names the members.
+fn follow_until_three_is_a_membership(consensus: &mut quorate_replica::Consensus) {
+    let now = Instant::ZERO;
+    let membership = Membership {
+        learners: vec![NodeId(4)],
+        ..Membership::of_voters((1..=3).map(NodeId).collect())
+    };
+    let mut entries: Vec<Entry> = (1..=4).map(|index| put(index, 20)).collect();
+    entries[2].payload = Payload::Membership {
+        membership: Box::new(membership),
+        context: Bytes::new(),
+    };
+    let append = Message::Append {
+        term: Term(1),
+        previous_index: LogIndex::ZERO,
+        previous_term: Term::ZERO,
+        commit: LogIndex(4),
+        entries,
+        round: 1,
+    };
+    consensus.receive(now, 0, NodeId(1), PeerMessage::Raft(append));
+    let written = consensus.take_effects(now, 0).write.unwrap().write;
+    consensus.wrote(now, written.id);
+    let applied = consensus.take_effects(now, 0).apply;
+    assert_eq!(applied.last().unwrap().index, LogIndex(4));
+}
+
+/// Raft passes a snapshot over that names no members; so the log since is kept for the next one.
+#[test]
+fn a_snapshot_that_raft_has_no_use_for_lets_nothing_go() {
+    let settings = NodeSettings {
+        member_id: 4,
+        ..settings(0)
+    };
+    assert!(settings.founders.get(4).is_none(), "it joins");
+    let mut node = Node::open(SimDisk::new(), &settings, Instant::ZERO, 0).unwrap();
+    follow_until_three_is_a_membership(&mut node.consensus);
+    let mut mark_of = |index, membership: Membership| {
+        let meta = SnapshotMeta {
+            index: LogIndex(index),
+            term: Term(1),
+            membership,
+        };
+        node.consensus.snapshot_taken(Instant::ZERO, meta);
+        let write = node.consensus.take_effects(Instant::ZERO, 0).write;
+        write.and_then(|request| request.write.snapshot)
+    };
+    assert_eq!(mark_of(2, Membership::default()), None);
+    let mark = mark_of(3, Membership::of_voters(vec![NodeId(1)])).unwrap();
+    assert_eq!(
+        (mark.index, mark.release_before),
+        (LogIndex(3), LogIndex(1))
+    );
+    let mark = mark_of(4, Membership::of_voters(vec![NodeId(1)])).unwrap();
+    assert_eq!(
+        (mark.index, mark.release_before),
+        (LogIndex(4), LogIndex(4))
+    );
 }
 
 #[test]

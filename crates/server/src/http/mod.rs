@@ -86,6 +86,7 @@ async fn status(State(core): State<Arc<Core>>) -> Response {
         "revision": revision,
         "state_hash": format!("{state_hash:016x}"),
         "learner": core.is_learner(),
+        "voters": core.members.applied().iter().filter(|(_, member)| !member.is_learner).count(),
         "version": QUORATE_VERSION,
     }))
     .into_response()

@@ -15,6 +15,7 @@ use quorate_raft::{Instant, ReadId};
 use quorate_replica::{MemberTable, Proposal, RequestError};
 
 use super::event::Event;
+use super::history::{Found, read_shared};
 use super::{Input, World};
 
 /// Beyond the request timeout, for an applier that is slow.
@@ -84,6 +85,8 @@ pub struct Op {
     pub(crate) floor: i64,
     /// An acknowledged operation whose key a read has to see.
     pub(crate) must_see: Option<usize>,
+    /// What a read found.
+    pub(super) found: Vec<Found>,
     /// What its client heard, if it has.
     pub outcome: Option<Outcome>,
 }
@@ -187,6 +190,7 @@ impl World {
             ended: None,
             floor: self.judge.greatest_revision,
             must_see,
+            found: Vec::new(),
             outcome: None,
         });
         self.note(|_| format!("operation {op} at n{}: {asked:?}", node + 1));
@@ -302,7 +306,10 @@ impl World {
         for op in batch.unwrap_or_default() {
             let outcome = match error {
                 Some(error) => Outcome::Failed(error.clone()),
-                None => Outcome::ReadAt(self.read(op)),
+                None => {
+                    self.ops[op].found = read_shared(&self.process(node).store);
+                    Outcome::ReadAt(self.read(op))
+                }
             };
             self.ended(op, outcome);
         }

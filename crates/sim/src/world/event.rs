@@ -96,6 +96,10 @@ pub(crate) enum Event {
     CutOff {
         node: usize,
     },
+    /// There is room on its disk again.
+    DiskFreed {
+        node: usize,
+    },
     Fault,
     FaultEnds {
         node: usize,

@@ -42,7 +42,7 @@ impl World {
         let other = self.random.below(nodes) as usize;
         let longest = self.random.pick(&[30_000, 1_500_000, 1_500_000]);
         let lasts = self.random.micros(1_000, longest);
-        match self.random.below(13) {
+        match self.random.below(16) {
             0 => self.cut_power(node, lasts),
             1 => {
                 self.inject(Fault::ProcessKilled, Some(node));
@@ -72,6 +72,7 @@ impl World {
                 self.draw_struck(FaultKind::Clock, node, &label);
             }
             11 => self.rot(node, lasts),
+            12..15 => self.strike_disk(node, lasts),
             _ => {
                 if self.random.percent(30) {
                     self.cut_power_of_all();
@@ -260,12 +261,15 @@ impl World {
         self.note(|_| "everything heals".to_owned());
         self.chaos = false;
         self.load = false;
+        self.sites.close();
         self.network.blocked.clear();
         self.draw_healed();
         for node in 0..self.members.len() {
             self.members[node].wall_skew_ms = 0;
             self.members[node].paused_until = self.now;
             self.members[node].disk.power_off_after(u64::MAX);
+            self.members[node].disk.forget_faults();
+            self.members[node].disk.set_capacity(None);
             let running = self.members[node].process.is_some();
             if running && self.members[node].disk.power_is_off() {
                 let seed = self.random.next();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_kv::KvError;
+use quorate_proto::envelope::RequestId;
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse};
-use quorate_raft::Term;
+use quorate_raft::{LogIndex, Term};
 use quorate_replica::MemberTable;
 
 use super::World;
@@ -31,6 +32,8 @@ pub(crate) struct Judge {
     pub(crate) greatest_revision: i64,
     /// Acknowledged writes of unique keys.
     pub(crate) acknowledged: Vec<usize>,
+    /// Where each request took effect.
+    requests: BTreeMap<RequestId, LogIndex>,
 }
 
 impl Judge {
@@ -90,6 +93,22 @@ impl World {
             before.is_none_or(|before| before <= time) && after.is_none_or(|after| time <= after),
             "log time at index {index} is {time}, between {before:?} and {after:?}"
         );
+    }
+
+    /// No request takes effect at two places of the log. What a node proposes on its own has no number, and
+    /// is harmless twice.
+    pub(super) fn judge_requests(&mut self, node: usize) {
+        let process = self.members[node].process.as_mut().expect("it applied");
+        for (index, request) in process.applier.take_witnessed() {
+            if request.sequence == 0 {
+                continue;
+            }
+            let first = *self.judge.requests.entry(request).or_insert(index);
+            assert_eq!(
+                first, index,
+                "member {node} applies {request:?} again, which took effect at {first}"
+            );
+        }
     }
 
     /// Equal index, equal members; and Raft's membership is that of the table, on its way there too.

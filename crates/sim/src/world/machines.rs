@@ -8,6 +8,7 @@ use quorate_raft::{LeadershipState, LogIndex, Role};
 use quorate_replica::{Effects, PeerMessage, RequestError};
 use quorate_wal::SnapshotMark;
 
+use super::disks::is_full;
 use super::event::Event;
 use super::node::{ApplyInput, Group};
 use super::{Input, Outcome, World};
@@ -261,8 +262,9 @@ impl World {
                 });
             }
             Err(error) => {
-                self.tally.reached(Rare::PowerLostInBatch);
-                self.power_failed(node, &error);
+                let power_lost = self.members[node].disk.power_is_off();
+                sometimes!(self.tally, Rare::PowerLostInBatch, power_lost);
+                self.disk_failed(node, &error);
             }
         }
     }
@@ -314,9 +316,13 @@ impl World {
             return;
         }
         let covered = process.log_writer.cover();
-        let prepared = covered.and_then(|()| process.preparer.prepare());
+        let prepared = covered.and_then(|()| match process.preparer.prepare() {
+            // The segment goes on, and room may be made before it is full.
+            Err(error) if is_full(&error) => Ok(false),
+            prepared => prepared,
+        });
         if let Err(error) = prepared {
-            self.power_failed(node, &error);
+            self.disk_failed(node, &error);
         }
     }
 
@@ -332,7 +338,7 @@ impl World {
         match read {
             Ok(entries) => self.tell(node, Input::Fetched(fetch.first, entries)),
             Err(error) => {
-                self.power_failed(node, &error);
+                self.disk_failed(node, &error);
             }
         }
     }
@@ -378,6 +384,7 @@ impl World {
         sometimes!(self.tally, Rare::CommandInSteps, in_steps);
         self.draw_applied(node);
         self.judge_applied(node);
+        self.judge_requests(node);
         self.take_snapshot_if_due(node, life);
         if self.alive(node, life).is_none() {
             return;
@@ -402,15 +409,6 @@ impl World {
             }
             self.after(delay, Event::Apply { node, life });
         }
-    }
-
-    /// The disk is only allowed to fail when its power is gone; the process goes with it.
-    pub(super) fn power_failed(&mut self, node: usize, error: &dyn std::error::Error) {
-        assert!(self.members[node].disk.power_is_off(), "{error}");
-        let seed = self.random.next();
-        self.crash(node, Crash::Random(seed));
-        let pause = self.random.micros(1_000, 1_000_000);
-        self.after(pause, Event::Restart { node });
     }
 
     /// The process is gone, and with it what its clients waited for.

@@ -7,15 +7,17 @@
 //! - `network`: links between members; `links` runs them.
 //! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
-//! - `faults`: what goes wrong; `rot`: on disks at rest.
-//! - `judge`: what must be true of the nodes.
+//! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest.
+//! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
 //! [`World::from_recipe`] draws everything; [`World::quiet`] is for tests that make their own trouble.
 
 mod clients;
+mod disks;
 mod event;
 mod faults;
+mod history;
 mod judge;
 mod links;
 mod machines;
@@ -31,9 +33,11 @@ mod trace;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chaos::Chaos;
 use quorate_disk::SimDisk;
 use quorate_raft::{Instant, NodeId, Role};
 use quorate_replica::{MemberTable, NodeSettings};
+use quorate_wal::Note;
 
 pub use clients::{Asked, Op, Outcome};
 use event::Event;
@@ -55,6 +59,9 @@ const MOST_EVENTS: u64 = 20_000_000;
 /// What the chance of a world's course is drawn for, other than its plan and its faults.
 const COURSE: u64 = 1;
 
+/// What the chance of chaos sites is drawn for.
+const SITES: u64 = 3;
+
 /// The true time of day when a world begins, in milliseconds since 1970.
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
@@ -63,6 +70,8 @@ pub struct World {
     /// What kind of world it is.
     pub plan: Plan,
     pub(crate) random: Random,
+    /// The core's chaos sites, while things go wrong.
+    sites: Chaos,
     recipe: Recipe,
     /// Faults that were due so far.
     pub(crate) faults: u64,
@@ -164,6 +173,7 @@ impl World {
         });
         let mut world = World {
             members: members.collect(),
+            sites: Chaos::new(Random::of(recipe.seed, SITES, recipe.salt).next(), plan.open_sites),
             plan,
             random: Random::of(recipe.seed, COURSE, recipe.salt),
             recipe: recipe.clone(),
@@ -236,16 +246,22 @@ impl World {
         let (mut process, notes) = match Process::open(&member.disk, &settings, self.now, wall_ms) {
             Ok(opened) => opened,
             Err(error) => {
-                self.tally.reached(Rare::StartFailed);
-                return self.power_failed(node, &error);
+                let power_lost = member.disk.power_is_off();
+                sometimes!(self.tally, Rare::StartFailed, power_lost);
+                sometimes!(self.tally, Rare::StartRefused, !power_lost);
+                return self.disk_failed(node, &error);
             }
         };
+        process.applier.witness_requests();
         if self.plan.bounds_log {
             process.applier.bound_log();
         }
         let last_index = process.consensus.status().raft.last_index;
         sometimes!(self.tally, Rare::RestartWithEntries, last_index.0 > 0);
-        sometimes!(self.tally, Rare::TornTailCut, !notes.is_empty());
+        let is_torn = |note: &Note| matches!(note, Note::TornTail { .. });
+        sometimes!(self.tally, Rare::TornTailCut, notes.iter().any(is_torn));
+        let is_rotten = |note: &Note| matches!(note, Note::SnapshotDamaged { .. });
+        sometimes!(self.tally, Rare::OlderSnapshotUsed, notes.iter().any(is_rotten));
         self.members[node].process = Some(process);
         self.draw_start(node);
         self.note(|_| format!("n{} starts; its log ends at {last_index}", node + 1));
@@ -317,7 +333,9 @@ impl World {
         if self.trace.is_some() {
             self.trace_event(&event);
         }
-        self.handle(event);
+        let mut sites = std::mem::take(&mut self.sites);
+        chaos::within(&mut sites, || self.handle(event));
+        self.sites = sites;
         true
     }
 
@@ -358,6 +376,7 @@ impl World {
             } => self.on_link_down(from, life, to, link),
             Event::Restart { node } => self.on_restart(node),
             Event::CutOff { node } => self.on_cut_off(node),
+            Event::DiskFreed { node } => self.on_disk_freed(node),
             Event::Fault => self.on_fault(),
             Event::FaultEnds { node } => self.on_fault_ends(node),
             Event::Client { client } => self.on_client(client),
@@ -458,6 +477,13 @@ impl World {
         (0..self.members.len())
             .filter(|node| led(node).is_some())
             .max_by_key(led)
+    }
+
+    /// Faults injected, rare states reached, paths taken at chaos sites.
+    pub(crate) fn tally_with_sites(&self) -> Tally {
+        let mut tally = self.tally.clone();
+        tally.took(&self.sites);
+        tally
     }
 
     /// What every node is at, for the message of a failure.

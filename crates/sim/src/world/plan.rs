@@ -2,6 +2,8 @@
 
 use crate::{Random, Recipe};
 
+mod words;
+
 /// The kind of a world: everything that is drawn before it begins.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -64,6 +66,8 @@ pub struct Plan {
     pub leader_percent: u64,
     /// Of a hundred requests, how many compact. Without any, histories grow long.
     pub compact_percent: u64,
+    /// Chaos sites of the core that are open, one bit each, by their place in [`chaos::SITES`].
+    pub open_sites: u32,
 }
 
 impl Plan {
@@ -98,25 +102,8 @@ impl Plan {
             burst_percent: 0,
             leader_percent: 0,
             compact_percent: 5,
+            open_sites: 0,
         }
-    }
-
-    /// What is most worth knowing, in a sentence.
-    pub(crate) fn in_words(&self) -> String {
-        let snapshots = match self.snapshot_log_bytes {
-            u64::MAX => "no snapshots".to_owned(),
-            bytes => format!("a snapshot after {bytes} bytes of log"),
-        };
-        format!(
-            "{} nodes and {} clients; a message takes up to {} µs, {} % are lost and {} % come \
-             twice; a write to disk takes up to {} µs; {snapshots}.",
-            self.nodes,
-            self.clients,
-            self.latency_us,
-            self.loss_percent,
-            self.duplication_percent,
-            self.disk_us
-        )
     }
 
     /// The plan that this recipe makes.
@@ -165,6 +152,17 @@ impl Plan {
             burst_percent: random.pick(&[0, 20, 50]),
             leader_percent: random.pick(&[0, 30, 60]),
             compact_percent: random.pick(&[0, 2, 5, 10]),
+            open_sites: draw_sites(random),
         }
     }
+}
+
+/// None in half of the worlds, and in the others each in one of three: a path that is always taken
+/// hides what the usual one does.
+fn draw_sites(random: &mut Random) -> u32 {
+    if random.percent(50) {
+        return 0;
+    }
+    let open = |random: &mut Random| u32::from(random.percent(33));
+    (0..chaos::SITE_COUNT).fold(0, |sites, _| sites << 1 | open(random))
 }

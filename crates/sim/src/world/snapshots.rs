@@ -12,6 +12,7 @@ use quorate_replica::{
 use quorate_wal::snapshot::{Chunk, SNAPSHOTS_KEPT, SnapshotId};
 use quorate_wal::{SnapshotMark, WalError};
 
+use super::disks::is_full;
 use super::event::Event;
 use super::node::ApplyInput;
 use super::{Input, World};
@@ -65,8 +66,17 @@ impl World {
                 let delay = self.random.micros(5, 500);
                 self.after(delay, Event::SnapshotStep { node, life });
             }
-            Err(error) => self.power_failed(node, &error),
+            Err(error) => self.snapshot_failed(node, &error),
         }
+    }
+
+    /// For want of room it is given up, and everything else goes on.
+    fn snapshot_failed(&mut self, node: usize, error: &WalError) {
+        if !is_full(error) {
+            return self.disk_failed(node, error);
+        }
+        self.tally.reached(Rare::SnapshotGivenUp);
+        self.process_mut(node).applier.snapshot_ended(None);
     }
 
     /// One piece of the store goes into the file, or the file is finished.
@@ -84,7 +94,7 @@ impl World {
                     process.snapshots.taker = Some(taker);
                     self.after(delay, Event::SnapshotStep { node, life });
                 }
-                Err(error) => self.power_failed(node, &error),
+                Err(error) => self.snapshot_failed(node, &error),
             };
         }
         match taker.finish() {
@@ -97,7 +107,7 @@ impl World {
                 // The log went on meanwhile; perhaps nothing more is applied for long.
                 self.take_snapshot_if_due(node, life);
             }
-            Err(error) => self.power_failed(node, &error),
+            Err(error) => self.snapshot_failed(node, &error),
         }
     }
 
@@ -113,7 +123,7 @@ impl World {
                 let delay = self.random.micros(5, 1_000);
                 self.after(delay, Event::Release { node, life, up_to });
             }
-            Err(error) => self.power_failed(node, &error),
+            Err(error) => self.disk_failed(node, &error),
         }
     }
 
@@ -125,7 +135,7 @@ impl World {
         match process.log_writer.release(up_to) {
             Ok(true) => self.after(Duration::ZERO, Event::Release { node, life, up_to }),
             Ok(false) => {}
-            Err(error) => self.power_failed(node, &error),
+            Err(error) => self.disk_failed(node, &error),
         }
     }
 
@@ -241,7 +251,11 @@ impl World {
             {
                 self.on_pull_failed(node, life);
             }
-            Err(error) => self.power_failed(node, &error),
+            Err(error) if error.of_disk().map(|disk| disk.kind) == Some(ErrorKind::NoSpace) => {
+                self.tally.reached(Rare::PullGivenUp);
+                self.on_pull_failed(node, life);
+            }
+            Err(error) => self.disk_failed(node, &error),
         }
     }
 
@@ -268,7 +282,7 @@ impl World {
         }
         let loaded = match load_snapshot(&process.files, mark) {
             Ok(loaded) => loaded,
-            Err(error) => return self.power_failed(node, &error),
+            Err(error) => return self.disk_failed(node, &error),
         };
         process.store = loaded.store;
         let answers = process.applier.restore(loaded.head, loaded.bytes);

@@ -180,7 +180,7 @@ pub(super) fn entries_in(line: &str) -> impl Iterator<Item = (usize, &str, u64)>
     })
 }
 
-/// A message's label.
+/// A message's label, and in brackets why it was lost, if it was.
 pub(super) fn of_message(sent: &Sent, lost: Option<&str>) -> String {
     let again = if sent.repeats.is_some() {
         "again: "
@@ -194,11 +194,11 @@ pub(super) fn of_message(sent: &Sent, lost: Option<&str>) -> String {
         ..
     } = sent;
     let mut words = format!("{again}{kind} t{term}");
-    for more in [Some(summary.as_str()), lost].into_iter().flatten() {
-        if !more.is_empty() {
-            words.push(' ');
-            words.push_str(more);
-        }
+    if !summary.is_empty() {
+        words.push_str(&format!(" {summary}"));
+    }
+    if let Some(why) = lost.filter(|why| !why.is_empty()) {
+        words.push_str(&format!(" ({why})"));
     }
     words
 }

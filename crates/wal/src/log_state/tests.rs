@@ -128,8 +128,14 @@ fn a_batch_that_does_not_continue_the_log_is_refused() {
             entries: entries(22..=22, 3),
             ..Batch::default()
         },
+        // Below the newest mark, and the log holds another entry there.
         Batch {
-            snapshot: Some(SnapshotMark { index: 11, term: 2 }),
+            snapshot: Some(SnapshotMark { index: 11, term: 9 }),
+            ..Batch::default()
+        },
+        Batch {
+            truncate_after: Some(11),
+            snapshot: Some(SnapshotMark { index: 12, term: 2 }),
             ..Batch::default()
         },
     ];
@@ -150,9 +156,52 @@ fn a_batch_that_does_not_continue_the_log_is_refused() {
             snapshot: Some(SnapshotMark { index: 40, term: 5 }),
             ..Batch::default()
         },
+        // After a start from an older snapshot than the newest.
+        Batch {
+            snapshot: Some(SnapshotMark { index: 11, term: 2 }),
+            ..Batch::default()
+        },
+        Batch {
+            truncate_after: Some(11),
+            snapshot: Some(SnapshotMark { index: 25, term: 9 }),
+            ..Batch::default()
+        },
         Batch::default(),
     ];
     for batch in taken {
         assert_eq!(log.check(&batch), Ok(()), "{batch:?}");
     }
+}
+
+fn gap(first: u64, last: u64, term_limit: Option<u64>) -> Gap {
+    Gap {
+        first,
+        last,
+        term_limit,
+        segment: 2,
+        place: DamagedPlace {
+            file: "00000000-0000000000000002.wal".to_owned(),
+            offset: 4096,
+            batch: 3,
+            what: "its checksum is wrong".to_owned(),
+        },
+    }
+}
+
+/// Terms never fall, so the next entry that can be read bounds all that is damaged before it.
+#[test]
+fn gaps_side_by_side_are_bounded_by_what_can_be_read_after_the_last_of_them() {
+    let mut log = LogState::new(0, 0);
+    log.append(1, 4, 1, 4096);
+    log.note_term(1, 1);
+    log.lose(gap(5, 6, None));
+    log.lose(gap(7, 8, None));
+    let ranges =
+        |log: &LogState| -> Vec<_> { log.gaps.iter().map(|gap| log.term_range(gap)).collect() };
+    assert_eq!(ranges(&log), [(1, None), (1, None)], "nothing follows them");
+    log.append(9, 9, 2, 8192);
+    log.note_term(9, 2);
+    assert_eq!(ranges(&log), [(1, Some(2)), (1, Some(2))]);
+    log.gaps[1].term_limit = Some(1);
+    assert_eq!(ranges(&log), [(1, Some(1)), (1, Some(1))]);
 }

@@ -30,6 +30,7 @@ pub(super) fn render(answer: &Answer) -> String {
                 .for_each(|(endpoint, status)| out.status(endpoint, status));
         }
         Answer::Healths(healths) => healths.iter().for_each(|health| out.health(health)),
+        Answer::MemberAdded { .. } | Answer::MemberChanged { .. } | Answer::LeaderMoved { .. } => {}
     }
     out.0
 }

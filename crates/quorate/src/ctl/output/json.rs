@@ -19,10 +19,23 @@ pub(super) fn render(answer: &Answer) -> String {
         Answer::Put(response) => put(response),
         Answer::Delete(response) => delete(response),
         Answer::Txn(response) => txn(response),
-        Answer::Members(response) => Object::default()
+        Answer::Members(response) | Answer::MemberChanged { response, .. } => Object::default()
             .header(response.header.as_ref())
             .list("members", response.members.iter().map(member))
             .finish(),
+        Answer::MemberAdded { response, .. } => {
+            let object = Object::default().header(response.header.as_ref());
+            let object = match &response.member {
+                Some(added) => object.raw("member", &member(added)),
+                None => object,
+            };
+            object
+                .list("members", response.members.iter().map(member))
+                .finish()
+        }
+        Answer::LeaderMoved { response, .. } => {
+            Object::default().header(response.header.as_ref()).finish()
+        }
         Answer::Statuses(statuses) => array(statuses.iter().map(|(endpoint, response)| {
             Object::default()
                 .raw("Endpoint", &string(endpoint))

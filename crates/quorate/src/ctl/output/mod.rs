@@ -14,8 +14,8 @@ use std::str::FromStr;
 
 use prost::Message;
 use quorate_proto::etcdserverpb::{
-    DeleteRangeResponse, MemberListResponse, PutResponse, RangeResponse, StatusResponse,
-    TxnResponse,
+    DeleteRangeResponse, MemberAddResponse, MemberListResponse, MoveLeaderResponse, PutResponse,
+    RangeResponse, StatusResponse, TxnResponse,
 };
 
 pub(super) use text::{go_quote, go_unquote};
@@ -52,6 +52,16 @@ impl Format {
     pub(super) fn refuse_table(self) -> Result<(), Failure> {
         match self {
             Self::Table => Err(Failure::bad_feature("table not supported as output format")),
+            _ => Ok(()),
+        }
+    }
+
+    /// For commands without the form that names every field.
+    pub(super) fn refuse_fields(self) -> Result<(), Failure> {
+        match self {
+            Self::Fields => Err(Failure::bad_feature(
+                "fields not supported as output format",
+            )),
             _ => Ok(()),
         }
     }
@@ -94,6 +104,24 @@ pub(super) enum Answer {
     Delete(DeleteRangeResponse),
     Txn(TxnResponse),
     Members(MemberListResponse),
+    /// A new member; its name is only told to whoever starts it.
+    MemberAdded {
+        name: String,
+        response: MemberAddResponse,
+    },
+    /// What was done to a member, such as `removed from`. The answers to all such changes are made as a list of
+    /// members is, field by field.
+    MemberChanged {
+        id: u64,
+        done: &'static str,
+        response: MemberListResponse,
+    },
+    /// From which member to which.
+    LeaderMoved {
+        from: u64,
+        to: u64,
+        response: MoveLeaderResponse,
+    },
     /// Endpoint by endpoint.
     Statuses(Vec<(String, StatusResponse)>),
     Healths(Vec<Health>),
@@ -117,7 +145,11 @@ impl Answer {
             Self::Put(response) => response.encode_to_vec(),
             Self::Delete(response) => response.encode_to_vec(),
             Self::Txn(response) => response.encode_to_vec(),
-            Self::Members(response) => response.encode_to_vec(),
+            Self::Members(response) | Self::MemberChanged { response, .. } => {
+                response.encode_to_vec()
+            }
+            Self::MemberAdded { response, .. } => response.encode_to_vec(),
+            Self::LeaderMoved { response, .. } => response.encode_to_vec(),
             Self::Statuses(_) | Self::Healths(_) => Vec::new(),
         }
     }

@@ -1,7 +1,8 @@
 //! The form for people and pipes: keys and values a line each, bytes as they are.
 
 use quorate_proto::etcdserverpb::{
-    DeleteRangeResponse, PutResponse, RangeResponse, TxnResponse, response_op::Response,
+    DeleteRangeResponse, Member, MemberAddResponse, PutResponse, RangeResponse, ResponseHeader,
+    TxnResponse, response_op::Response,
 };
 use quorate_proto::mvccpb::KeyValue;
 
@@ -19,6 +20,15 @@ pub(super) fn render(answer: &Answer, style: Style) -> Vec<u8> {
                 .iter()
                 .for_each(|row| line(row, &mut out));
         }
+        Answer::MemberAdded { name, response } => {
+            out.extend_from_slice(member_added(name, response).as_bytes());
+        }
+        Answer::MemberChanged { id, done, response } => {
+            out.extend_from_slice(changed(*id, done, response.header.as_ref()).as_bytes());
+        }
+        Answer::LeaderMoved { from, to, .. } => out.extend_from_slice(
+            format!("Leadership transferred from {from:x} to {to:x}\n").as_bytes(),
+        ),
         Answer::Statuses(statuses) => {
             table::status_rows(statuses)
                 .iter()
@@ -83,6 +93,35 @@ fn pair(kv: &KeyValue, style: Style, out: &mut Vec<u8>) {
 fn line(cells: &[String], out: &mut Vec<u8>) {
     out.extend_from_slice(cells.join(", ").as_bytes());
     out.push(b'\n');
+}
+
+fn changed(id: u64, done: &str, header: Option<&ResponseHeader>) -> String {
+    let cluster = header.map_or(0, |header| header.cluster_id);
+    format!("Member {id:16x} {done} cluster {cluster:16x}\n")
+}
+
+/// What was added, and the settings to start it with.
+fn member_added(name: &str, response: &MemberAddResponse) -> String {
+    let added = response.member.clone().unwrap_or_default();
+    let urls_of = |member: &Member| {
+        let name = if member.id == added.id {
+            name
+        } else {
+            &member.name
+        };
+        let urls = member.peer_ur_ls.iter();
+        urls.map(|url| format!("{name}={url}")).collect::<Vec<_>>()
+    };
+    let cluster: Vec<String> = response.members.iter().flat_map(urls_of).collect();
+    let quoted = |text: &str| text::go_quote(text.as_bytes());
+    format!(
+        "{}\nETCD_NAME={}\nETCD_INITIAL_CLUSTER={}\nETCD_INITIAL_ADVERTISE_PEER_URLS={}\n\
+         ETCD_INITIAL_CLUSTER_STATE=\"existing\"\n",
+        changed(added.id, "added to", response.header.as_ref()),
+        quoted(name),
+        quoted(&cluster.join(",")),
+        quoted(&added.peer_ur_ls.join(","))
+    )
 }
 
 fn sentence(health: &Health, out: &mut Vec<u8>) {

@@ -34,7 +34,13 @@ pub(super) fn render(answer: &Answer) -> String {
         Answer::Statuses(statuses) => draw(&STATUS_HEADINGS, &status_rows(statuses)),
         Answer::Members(response) => draw(&MEMBER_HEADINGS, &member_rows(response)),
         Answer::Healths(healths) => draw(&HEALTH_HEADINGS, &health_rows(healths)),
-        Answer::Range(_) | Answer::Put(_) | Answer::Delete(_) | Answer::Txn(_) => String::new(),
+        Answer::Range(_)
+        | Answer::Put(_)
+        | Answer::Delete(_)
+        | Answer::Txn(_)
+        | Answer::MemberAdded { .. }
+        | Answer::MemberChanged { .. }
+        | Answer::LeaderMoved { .. } => String::new(),
     }
 }
 

@@ -33,6 +33,10 @@ fn a_node_is_asked_by_plain_http() {
             println!("fake {name} is broken");
             std::process::exit(1);
         }
+        if data.with_file_name("removed").exists() {
+            println!("quorate: {}", quorate_server::ServerError::Removed);
+            std::process::exit(1);
+        }
         let port = |url: &str| -> u16 {
             url.rsplit(':')
                 .next()
@@ -119,7 +123,8 @@ struct Watched {
 
 impl Watched {
     fn start(directory: &Path, restart: bool, base_port: u16) -> Watched {
-        let (mut plan, lock) = plan::prepare(directory, Some(3), Some(base_port)).expect("planned");
+        let mut plan = plan::look(directory, Some(3), Some(base_port)).expect("planned");
+        let lock = plan::lock(directory).expect("nobody else's");
         plan.found().expect("founded");
         let (sender, events) = mpsc::unbounded_channel();
         let reporter = Reporter::new(move |event| {
@@ -224,7 +229,8 @@ fn a_cluster_becomes_ready_loses_its_leader_and_stops() {
             leader,
             Event::Leader {
                 leader: "n2".to_owned(),
-                term: 2
+                term: 2,
+                elsewhere: false
             }
         );
 
@@ -272,6 +278,44 @@ fn a_dead_node_is_brought_back_when_that_is_asked_for() {
             "{restarted:?}"
         );
         up.stopped().await.0.expect("stopped as asked");
+    });
+}
+
+#[test]
+fn a_node_that_was_removed_is_not_brought_back_not_even_by_the_next_up() {
+    on_one_thread(async {
+        let temp = tempfile::tempdir().expect("temp dir");
+        let base = free_ports();
+        drop(super::prepare(temp.path(), Some(3), Some(base)).expect("founded"));
+        std::fs::write(temp.path().join("n1").join("removed"), "").expect("written");
+        let mut up = Watched::start(temp.path(), true, base);
+        let first = pids(&up.next().await);
+        assert_eq!(first.len(), 3);
+        let removed = Event::Removed {
+            node: "n1".to_owned(),
+            pid: first[0],
+        };
+        let mut seen = vec![up.next().await, up.next().await];
+        seen.sort_by_key(|event| *event != removed);
+        assert!(
+            seen[0] == removed && matches!(seen[1], Event::Ready { .. }),
+            "{seen:?}"
+        );
+        let (_, rest) = up.stopped().await;
+        assert_eq!(rest, [Event::Stopping { nodes: 2 }, Event::Stopped]);
+
+        let mut again = Watched::start(temp.path(), true, base);
+        let started = again.next().await;
+        let Event::Started { nodes, removed, .. } = &started else {
+            panic!("{started:?}")
+        };
+        let names: Vec<&str> = nodes.iter().map(|node| node.node.as_str()).collect();
+        assert_eq!(
+            (names.as_slice(), removed.as_slice()),
+            (&["n2", "n3"][..], &["n1".to_owned()][..])
+        );
+        assert!(matches!(again.next().await, Event::Ready { .. }));
+        again.stopped().await.0.expect("stopped as asked");
     });
 }
 
