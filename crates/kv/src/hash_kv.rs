@@ -39,7 +39,8 @@ pub struct HashCursor {
     from: Key,
     /// Of that key so many versions have been hashed.
     versions_done: usize,
-    /// The least lease id that has not been hashed, if leases and alarms are too.
+    keys_are_done: bool,
+    /// The least lease id that has not been hashed, if leases are.
     from_lease: Option<i64>,
     _pin: Pin,
 }
@@ -70,26 +71,29 @@ impl Store {
             },
             from: Key::EMPTY,
             versions_done: 0,
+            keys_are_done: false,
             from_lease: None,
             _pin: self.pins.pin(self.compacted_revision),
         })
     }
 
-    /// Starts to hash everything: the keys, and then the leases and alarms that there are when their turn
+    /// Starts to hash everything: the alarms, the keys, and then the leases that there are when their turn
     /// comes. Members that go on meanwhile need not agree.
     pub fn begin_hash(&self) -> Result<HashCursor, KvError> {
-        let cursor = self.begin_hash_kv(0)?;
-        Ok(HashCursor {
-            from_lease: Some(i64::MIN),
-            ..cursor
-        })
+        let mut cursor = self.begin_hash_kv(0)?;
+        cursor.from_lease = Some(i64::MIN);
+        for (kind, member) in self.alarms.iter() {
+            cursor.absorb(&i64::from(kind as i32).to_le_bytes());
+            cursor.absorb(&member.to_le_bytes());
+        }
+        Ok(cursor)
     }
 
     /// Goes on, over at most `versions_max` versions (at least one). The hash when all is done; not to be
     /// called after that.
     pub fn advance_hash(&self, cursor: &mut HashCursor, versions_max: usize) -> Option<KvHash> {
         let mut budget = versions_max.max(1);
-        if !cursor.hash_keys(&self.keyspace, &mut budget) {
+        if !cursor.keys_are_done && !cursor.hash_keys(&self.keyspace, &mut budget) {
             return None;
         }
         while let Some(from) = cursor.from_lease {
@@ -114,18 +118,21 @@ impl HashCursor {
                     self.from = entry.key.clone();
                     return false;
                 }
-                *budget -= 1;
                 if entry.key != from {
                     self.versions_done = 0;
                 }
+                let budget_before = *budget;
                 if !self.hash_versions(&entry.key, &entry.versions, budget) {
                     self.from = entry.key.clone();
                     return false;
                 }
+                if *budget == budget_before {
+                    // Nothing of it, or nothing more: it was looked at all the same.
+                    *budget -= 1;
+                }
             }
         }
-        // What comes after all keys that there are.
-        self.versions_done = usize::MAX;
+        self.keys_are_done = true;
         true
     }
 
@@ -163,23 +170,21 @@ impl HashCursor {
             key.len() as i64,
             value.map_or(0, <[u8]>::len) as i64,
         ];
-        numbers.map(|number| self.absorb(&number.to_le_bytes()));
+        for number in numbers {
+            self.absorb(&number.to_le_bytes());
+        }
         self.absorb(key);
         self.absorb(value.unwrap_or_default());
     }
 
-    /// Hashes the first lease from `from` on, or, after the last, the alarms; where to go on.
+    /// Hashes the first lease from `from` on; where to go on.
     fn hash_lease(&mut self, store: &Store, from: i64) -> Option<i64> {
-        let Some(lease) = store.leases(from).next() else {
-            for (kind, member) in store.alarms.iter() {
-                self.absorb(&i64::from(kind as i32).to_le_bytes());
-                self.absorb(&member.to_le_bytes());
-            }
-            return None;
-        };
+        let lease = store.leases(from).next()?;
         let remaining = lease.remaining_ttl_seconds.unwrap_or(0);
         let numbers = [lease.id, lease.granted_ttl_seconds, remaining];
-        numbers.map(|number| self.absorb(&number.to_le_bytes()));
+        for number in numbers {
+            self.absorb(&number.to_le_bytes());
+        }
         lease.id.checked_add(1)
     }
 

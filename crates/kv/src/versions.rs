@@ -239,9 +239,11 @@ impl History {
     fn since(&self, revision: i64) -> impl Iterator<Item = &Version> {
         let is_before = |version: &Version| version.revision() < revision;
         let passed = |chunk: &Vec<Version>| chunk.last().is_some_and(is_before);
-        let chunks = self.full.range(self.full.partition_point(passed)..);
-        let versions = chunks.flatten().chain(&self.tail);
-        versions.skip_while(move |version| version.revision() < revision)
+        let passed = self.full.partition_point(passed);
+        let first = self.full.get(passed).unwrap_or(&self.tail);
+        let skipped = first.partition_point(is_before);
+        let versions = self.full.range(passed..).flatten().chain(&self.tail);
+        versions.skip(skipped)
     }
 
     fn push(&mut self, version: Version) {

@@ -12,8 +12,8 @@ pub(super) enum AttachedKeys {
     #[default]
     None,
     One(Key),
-    /// Boxed, so that a lease stays small. It may shrink to none, and then stays.
-    Many(Box<BTreeSet<Key>>),
+    /// It may shrink to none, and then stays.
+    Many(BTreeSet<Key>),
 }
 
 impl AttachedKeys {
@@ -24,7 +24,7 @@ impl AttachedKeys {
             AttachedKeys::One(one) if *one == key => return false,
             AttachedKeys::One(one) => {
                 let keys = BTreeSet::from([one.clone(), key]);
-                *self = AttachedKeys::Many(Box::new(keys));
+                *self = AttachedKeys::Many(keys);
             }
             AttachedKeys::Many(keys) => return keys.insert(key),
         }

@@ -23,3 +23,4 @@ mod transactions;
 mod watch_messages;
 mod watch_random;
 mod watches;
+mod watches_behind;
