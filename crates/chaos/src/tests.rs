@@ -24,7 +24,10 @@ mod with_sites {
     fn a_world_takes_the_paths_of_its_open_sites_and_counts_them() {
         let mut chaos = Chaos::new(1, OPEN);
         let (open, shut) = within(&mut chaos, || {
-            (chaos!("append-of-one-entry", 100), chaos!("leader-steps-down", 100))
+            (
+                chaos!("append-of-one-entry", 100),
+                chaos!("leader-steps-down", 100),
+            )
         });
         assert!(open && !shut);
         assert_eq!(chaos.taken(position("append-of-one-entry")), 1);
@@ -45,7 +48,9 @@ mod with_sites {
     #[test]
     fn a_panic_takes_its_world_with_it() {
         let mut chaos = Chaos::new(1, OPEN);
-        let ran = catch_unwind(AssertUnwindSafe(|| within(&mut chaos, || panic!("on purpose"))));
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            within(&mut chaos, || panic!("on purpose"))
+        }));
         assert!(ran.is_err());
         assert!(!chaos!("append-of-one-entry", 100));
     }

@@ -31,8 +31,10 @@ pub enum HistoryError {
     },
     /// A text in none of the formats.
     #[error(
-        "no known format: expected JSON lines beginning with {{\"format\":\"quorate-history\",\"version\":1}}, a Jepsen log \
-         (`INFO jepsen.util - 0 :invoke :read nil`), or lines of maps (`{{:process 0, :type :invoke, :f :get, …}}`)"
+        "in none of the formats that are known:\n\
+         \x20 JSON lines, the first of them {{\"format\":\"quorate-history\",\"version\":1}}\n\
+         \x20 a Jepsen log: INFO jepsen.util - 0 :invoke :read nil\n\
+         \x20 lines of maps: {{:process 0, :type :invoke, :f :get, …}}"
     )]
     UnknownFormat,
 }

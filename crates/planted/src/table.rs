@@ -5,6 +5,30 @@ use crate::Bug;
 /// All of them, by crate.
 pub const BUGS: &[Bug] = &[
     Bug {
+        name: "no-question-after-a-start-from-a-snapshot",
+        crate_name: "raft",
+        what: "a node that starts from a snapshot takes its disk for sound without asking the others",
+        rule: "a disk that went back in time is noticed (pitfall 22)",
+    },
+    Bug {
+        name: "refilling-node-votes-after-a-snapshot",
+        crate_name: "raft",
+        what: "a node that knows it has forgotten promises votes all the same, once its log begins after a snapshot",
+        rule: "no vote by a member that forgot (pitfall 22)",
+    },
+    Bug {
+        name: "refilling-node-is-counted",
+        crate_name: "raft",
+        what: "what a node that forgot promises has got back so far counts for commits, and for its own recovery",
+        rule: "no acknowledgement by a member that forgot (pitfall 22)",
+    },
+    Bug {
+        name: "rewound-is-not-durable-after-a-snapshot",
+        crate_name: "raft",
+        what: "that a disk went back in time is forgotten in a crash, once the log begins after a snapshot, and the new term on it hides it",
+        rule: "rewound until healed (pitfall 22)",
+    },
+    Bug {
         name: "damage-counts-as-durable-after-a-snapshot",
         crate_name: "raft",
         what: "entries that cannot be read back are acknowledged like all others, once the log begins after a snapshot",
@@ -87,6 +111,24 @@ pub const BUGS: &[Bug] = &[
         crate_name: "raft",
         what: "the commit index follows the leader's even where an Append is rejected, once the log begins after a snapshot",
         rule: "Raft 5.3: min(leaderCommit, last new entry)",
+    },
+    Bug {
+        name: "lease-from-the-answer-after-a-snapshot",
+        crate_name: "raft",
+        what: "a lease counts from when the answers came, not from when the round was sent, once the log begins after a snapshot",
+        rule: "thesis 6.4.1: a lease begins with the sending (pitfall 14)",
+    },
+    Bug {
+        name: "lease-outlives-a-transfer-after-a-snapshot",
+        crate_name: "raft",
+        what: "a leader that told another to campaign goes on serving reads on its lease, once its log begins after a snapshot",
+        rule: "no lease once leadership was offered (pitfall 15)",
+    },
+    Bug {
+        name: "no-promise-after-a-snapshot",
+        crate_name: "raft",
+        what: "a voter that heard a leader gives its vote to another at once, once its log begins after a snapshot",
+        rule: "thesis 6.4.1: a voter waits an election timeout (pitfall 14)",
     },
     Bug {
         name: "one-sync-in-sixty-four-skipped",

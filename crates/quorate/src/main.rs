@@ -4,12 +4,14 @@
 
 mod bench;
 mod check;
+mod colours;
 mod ctl;
 mod directory;
 mod flags;
 mod port_owner;
 mod serve;
 mod sim;
+mod standard_output;
 mod up;
 
 use std::process::ExitCode;
@@ -84,6 +86,7 @@ pub(crate) fn version_line() -> String {
 }
 
 fn main() -> ExitCode {
+    standard_output::end_quietly_when_closed();
     let done = match CommandLine::parse().command {
         Command::Serve { words } => serve::main(&words),
         Command::Up(arguments) => up::main(&arguments),

@@ -147,6 +147,7 @@ fn server_settings(settings: &ServeSettings, data_dir: &DataDir) -> ServerSettin
         heartbeat_interval: settings.heartbeat,
         election_timeout: settings.election_timeout,
         pre_vote: settings.pre_vote,
+        lease_reads: settings.lease_reads,
         max_request_bytes: settings.max_request_bytes,
         max_txn_ops: settings.max_txn_ops,
         snapshot_log_bytes: settings.snapshot_log_bytes as u64,

@@ -22,6 +22,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,7 +50,7 @@ pub(crate) struct UpArguments {
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(plan::NODES_MAX)))]
     nodes: Option<u16>,
     /// Where the nodes keep their data and logs
-    #[arg(long, default_value = "up.quorate", value_name = "DIR")]
+    #[arg(long, default_value = "up.quorate", value_name = "DIR", value_parser = directory)]
     data_dir: PathBuf,
     /// The first client port; node by node, client and peer ports follow [default: 2379]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
@@ -60,6 +61,11 @@ pub(crate) struct UpArguments {
     /// Tell what happens as JSON, one object per line
     #[arg(long)]
     json: bool,
+}
+
+/// A path that is text: the nodes are told theirs in flags, which are.
+fn directory(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(PathBuf::from(text))
 }
 
 /// Runs `quorate up` until it is stopped.

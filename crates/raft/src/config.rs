@@ -89,10 +89,18 @@ pub struct Config {
     /// Too small, and followers that are only a little behind are served from disk.
     pub max_memory_log_bytes: usize,
 
+    /// How often a leader tells everyone what each member acknowledged
+    /// ([`limits::DEFAULT_RECORD_INTERVAL`]), so that a member whose disk went back in time is
+    /// found out when it starts (`asking.rs`). Zero: never, and members that start ask nobody; a
+    /// disk that was put back may then lose what is committed. All members should be set alike. A
+    /// member that is refilled costs an empty entry in the log.
+    pub record_interval: Duration,
+
     /// Seed of this node's random numbers: election jitter, and where its read request numbers
     /// begin. Mixed with `id`, so equal seeds on all nodes do not tie. Give each *start* of a
     /// node a fresh one: with the same seed after a restart, a late answer to a read request of
-    /// the earlier life could be taken for the answer to a new one, and serve a stale read.
+    /// the earlier life could be taken for the answer to a new one, and serve a stale read; and a
+    /// node whose disk is being made good could be told that it is whole before it is.
     pub seed: u64,
 }
 
@@ -117,6 +125,7 @@ impl Config {
             max_unapplied_bytes: limits::DEFAULT_MAX_UNAPPLIED_BYTES,
             max_pending_reads: limits::DEFAULT_MAX_PENDING_READS,
             max_memory_log_bytes: limits::DEFAULT_MAX_MEMORY_LOG_BYTES,
+            record_interval: Duration::ZERO,
             seed: 0,
         }
     }

@@ -149,6 +149,9 @@ impl Raft {
 
     /// When to ask for what is missing.
     pub(crate) fn ask_missing_at(&self) -> Option<Instant> {
+        if self.asking.is_some() {
+            return None; // It would not hear the answer.
+        }
         let base = self.log.base().0;
         let gap = self.log.gaps.wanted(base, self.doubt.turn)?;
         let urgent = gap.last > base || self.log.gaps.has_told();

@@ -37,9 +37,17 @@ pub(crate) struct VoteRequest {
 impl Raft {
     /// Whether this node may ask for votes: learners, nodes that know of their removal and nodes
     /// that do not know the members yet have none to win, and would only disturb. A node whose log
-    /// is damaged could not lead with it.
+    /// is damaged could not lead with it, and one that may have forgotten promises must not.
     pub(crate) fn may_campaign(&self) -> bool {
-        !self.log.is_in_doubt() && self.memberships.may_campaign(self.config.id)
+        self.takes_part()
+            && !self.log.is_in_doubt()
+            && self.memberships.may_campaign(self.config.id)
+    }
+
+    /// Whether this node remembers all that a vote must be measured by.
+    fn may_vote(&self) -> bool {
+        let late = self.log.begins_late();
+        !self.is_refilling() || (late && planted::bug("refilling-node-votes-after-a-snapshot"))
     }
 
     /// The election timer fired.
@@ -120,8 +128,8 @@ impl Raft {
 
     fn become_leader(&mut self) {
         assert!(
-            !self.log.is_in_doubt(),
-            "leads with a damaged log: {:?}",
+            !self.log.is_in_doubt() && self.takes_part(),
+            "leads with a damaged log, or one that went back in time: {:?}",
             self.status()
         );
         let last = self.log.last_index();
@@ -172,6 +180,7 @@ impl Raft {
     /// "Would you vote for me?" Nothing changes here, whatever the answer.
     pub(crate) fn on_pre_vote_request(&mut self, from: NodeId, request: VoteRequest) {
         let granted = request.term > self.persistent.term()
+            && self.may_vote()
             && self
                 .log
                 .is_not_ahead_of(request.last_index, request.last_term)
@@ -210,6 +219,7 @@ impl Raft {
             None => self.leader().is_none(),
         };
         let granted = free
+            && self.may_vote()
             && (request.transfer || !self.has_promised_no_vote())
             && self
                 .log

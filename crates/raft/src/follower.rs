@@ -186,6 +186,18 @@ impl Raft {
     /// So each exchange gets behind at least one whole term of one of the two logs. The hint never
     /// goes behind our base, which every leader's log has.
     pub(crate) fn rejection(&self, previous: (LogIndex, Term), round: u64) -> Message {
+        let (hint_index, hint_term) = self.rejection_hint(previous);
+        Message::AppendRejected {
+            term: self.persistent.term(),
+            previous_index: previous.0,
+            hint_index,
+            hint_term,
+            round,
+        }
+    }
+
+    /// Where the leader should look instead, and the term of our entry there.
+    pub(crate) fn rejection_hint(&self, previous: (LogIndex, Term)) -> (LogIndex, Term) {
         let (previous_index, previous_term) = previous;
         let mut hint_index = self
             .log
@@ -196,13 +208,7 @@ impl Raft {
             hint_index = self.log.base().0;
         }
         let hint_index = self.log.last_known(hint_index);
-        Message::AppendRejected {
-            term: self.persistent.term(),
-            previous_index,
-            hint_index,
-            hint_term: self.log.term(hint_index),
-            round,
-        }
+        (hint_index, self.log.term(hint_index))
     }
 
     /// Whether the leader is owed an answer.
@@ -214,6 +220,9 @@ impl Raft {
     /// Answers the Appends since the last `ready`: once for all that were accepted, once for all
     /// that were not.
     pub(crate) fn answer_leader(&mut self) {
+        if self.is_refilling() {
+            return self.answer_with_refill();
+        }
         let durable = self.log.durable();
         let late = self.log.begins_late();
         let RoleState::Follower(follower) = &mut self.role else {

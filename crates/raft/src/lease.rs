@@ -93,9 +93,15 @@ impl Raft {
             return false;
         }
         let me = self.config.id;
+        let late = self.log.begins_late();
         let since = self
             .configuration
             .reached(|id| match leader.peers.get(&id) {
+                Some(progress)
+                    if late && planted::bug("lease-from-the-answer-after-a-snapshot") =>
+                {
+                    Some(progress.last_contact)
+                }
                 Some(progress) => leader.lease.begin_of(progress.round_echoed),
                 None => (id == me).then_some(self.now),
             });
@@ -106,12 +112,15 @@ impl Raft {
     /// must: its target is elected although the voters heard their leader. And not only while it
     /// lasts, but to the end of the term: the message that starts the election may come late.
     fn lease_is_void(&self) -> bool {
-        !self.commit_is_complete() || self.may_be_unseated_by_transfer()
+        let outlives =
+            self.log.begins_late() && planted::bug("lease-outlives-a-transfer-after-a-snapshot");
+        !self.commit_is_complete() || (self.may_be_unseated_by_transfer() && !outlives)
     }
 
     /// This node heard a leader, or has just started and may have heard one before.
     pub(crate) fn promise_no_vote(&mut self) {
-        if self.config.lease_reads {
+        let forgets = self.log.begins_late() && planted::bug("no-promise-after-a-snapshot");
+        if self.config.lease_reads && !forgets {
             self.no_vote_before = self.now + self.config.election_timeout;
         }
     }

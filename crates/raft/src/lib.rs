@@ -21,6 +21,7 @@
 //!            committed ──► state machine ──► applied(index)
 //!            fetch ──► disk ──► fetched(first, entries)
 //!            repair ──► disk ──► repaired(still)
+//!            records ──► disk, some time
 //!            install ──► a peer's snapshot ──► installed(meta)
 //!            reads, dropped ──► clients waiting here
 //!            state ──► who leads; membership ──► who is to be reached }
@@ -77,17 +78,20 @@
 //!
 //! # Where to read on
 //!
-//! `raft.rs` has the inputs and the dispatch of messages, `output.rs` has `ready`; `role.rs` says
+//! `raft.rs` has the inputs, `dispatch.rs` which message is for whom, `output.rs` has `ready`; `role.rs` says
 //! what each role knows; then `election.rs`, `follower.rs`, `replication.rs` (with `progress.rs`)
 //! `read_index.rs`, `snapshot.rs`, `transfer.rs` and `disk_stall.rs`; what is damaged on
-//! disk is `doubt.rs` (with `gaps.rs`); who the members are, and how that changes, are
+//! disk is `doubt.rs` (with `gaps.rs`), and a disk that went back in time `records.rs`, `asking.rs` and
+//! `refilling.rs`; who the members are, and how that changes, are
 //! `membership.rs`, `quorum.rs` and `reconfiguration.rs`. The log is `log.rs`, which is made of `terms.rs`, `durability.rs` and
 //! `fetcher.rs`. The scripts in `tests/scripts` show each behaviour as a trace.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod asking;
 mod config;
 mod disk_stall;
+mod dispatch;
 mod doubt;
 mod durability;
 mod election;
@@ -109,6 +113,8 @@ mod random;
 mod read_index;
 mod ready;
 mod reconfiguration;
+mod records;
+mod refilling;
 mod replication;
 mod restored;
 mod role;
@@ -129,6 +135,8 @@ pub use message::{Envelope, Message};
 pub use raft::{Accepted, Raft};
 pub use ready::{DropReason, Dropped, Fetch, LeadershipState, ReadGrant, Ready, Role, Write};
 pub use reconfiguration::MembershipChange;
+pub use records::Record;
+pub use refilling::{Rejection, Rewound, Standing};
 pub use restored::Restored;
 pub use snapshot::{InstallWanted, SnapshotMark, SnapshotMeta};
 pub use status::{PeerStatus, RefusedMessages, Status};

@@ -90,6 +90,19 @@ pub const LEASE_ROUNDS_KEPT: u32 = 64;
 /// memory.
 pub const MAX_OUTSTANDING_FETCHES: usize = 4;
 
+/// How often a member's table of records is said after it changed, an interval apart each: a message
+/// that is lost must not leave one member of an idle cluster uninformed.
+pub const RECORD_SAYINGS: u32 = 3;
+
+/// Most records in a message or a table: one for each that can be a member at once, with those
+/// that come and those that go.
+pub const MAX_RECORDS: usize = 2 * MAX_VOTERS + MAX_LEARNERS;
+
+/// How often a leader tells what members acknowledged, where that is on. What a member acknowledged
+/// since, and its disk then lost, the leader alone can tell; more often, and the table's own
+/// writes begin to count on a slow disk.
+pub const DEFAULT_RECORD_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Messages kept back until the term or vote that they assert is durable. Beyond it they are
 /// dropped, as a network may; whoever asked will ask again.
 pub const MAX_HELD_MESSAGES: usize = 1024;

@@ -1,6 +1,6 @@
 //! What nodes say to each other (Raft, Figure 2; thesis §6.4 and §9.6).
 
-use crate::{Entry, LogIndex, NodeId, Term};
+use crate::{Entry, LogIndex, Membership, NodeId, Record, Rejection, Term};
 
 /// A message and whom it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,59 @@ pub enum Message {
         anchor_term: Term,
         /// Entries from `first` on; none if the speaker does not have it, or not for certain.
         entries: Vec<Entry>,
+    },
+    /// "This is what the members acknowledged, for all I know", of a leader (`records.rs`).
+    Records {
+        /// The leader's term.
+        term: Term,
+        /// What it knows, by member, ascending.
+        records: Vec<Record>,
+    },
+    /// "I have started. What did I acknowledge in my earlier lives, for all you know?"
+    /// (`asking.rs`). Nobody adopts the term in it.
+    RecordWanted {
+        /// The asker's term.
+        term: Term,
+        /// A number of the asker's own for its present life.
+        life: u64,
+    },
+    /// The answer to `RecordWanted`. Nor in this.
+    RecordFound {
+        /// The speaker's term.
+        term: Term,
+        /// As in the question.
+        life: u64,
+        /// What the asker acknowledged, if the speaker knows of anything.
+        record: Option<Record>,
+        /// The membership in force on the speaker, and the index of its entry: who else is to be
+        /// asked.
+        membership: Membership,
+        /// See there.
+        membership_index: LogIndex,
+    },
+    /// "I lost promises that I made. Of your log I have this much; count nothing of it": in the
+    /// place of `AppendAccepted` and `AppendRejected` (`refilling.rs`).
+    Refill {
+        /// The follower's term.
+        term: Term,
+        /// A number of the follower's own for its present life.
+        life: u64,
+        /// The follower's log equals the leader's through this index, and that is durable.
+        matched: LogIndex,
+        /// The greatest round seen. It confirms nothing.
+        round: u64,
+        /// An Append that was refused, too.
+        rejected: Option<Rejection>,
+    },
+    /// "Enough others have my log through here, which none of your earlier lives can have seen":
+    /// whoever has it as well has lost nothing any more.
+    Refilled {
+        /// The leader's term.
+        term: Term,
+        /// As in `Refill`.
+        life: u64,
+        /// The index of the entry that the leader appended after it heard of this life.
+        through: LogIndex,
     },
     /// "Campaign now, and lead in my place" (thesis §3.10).
     TimeoutNow {

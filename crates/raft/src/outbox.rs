@@ -60,7 +60,8 @@ impl Persistent {
             "term {term} after {}",
             self.state.term
         );
-        self.state = HardState { term, vote: None };
+        self.state.term = term;
+        self.state.vote = None;
         self.changed = true;
     }
 
@@ -72,6 +73,28 @@ impl Persistent {
             self.state.vote = Some(candidate);
             self.changed = true;
         }
+    }
+
+    /// This term's vote may have been given, and this node forgot: it is not given again. `to` is
+    /// whom it then stands for.
+    pub(crate) fn spend_vote(&mut self, to: NodeId) {
+        if self.state.vote.is_none() && self.state.term > Term::ZERO {
+            self.vote_for(to);
+        }
+    }
+
+    pub(crate) fn is_refilling(&self) -> bool {
+        self.state.refilling
+    }
+
+    pub(crate) fn begin_refilling(&mut self) {
+        self.state.refilling = true;
+        self.changed = true;
+    }
+
+    pub(crate) fn end_refilling(&mut self) {
+        self.state.refilling = false;
+        self.changed = true;
     }
 
     /// What the write `id`, which is being made, has to carry.

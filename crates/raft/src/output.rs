@@ -6,8 +6,9 @@ use chaos::chaos;
 
 use crate::raft::Raft;
 use crate::ready::{Fetch, LeadershipState, Ready, Write};
+use crate::refilling::Standing;
 use crate::role::RoleState;
-use crate::types::{Entry, LogIndex};
+use crate::types::{Entry, HardState, LogIndex};
 
 /// What was handed out and is not applied, so that it can be bounded.
 #[derive(Debug)]
@@ -73,11 +74,13 @@ impl Raft {
             committed,
             fetch,
             repair: self.log.gaps.take_found(),
+            records: self.take_records(),
             install: self.take_install(),
             reads: std::mem::take(&mut self.reads.granted),
             dropped: std::mem::take(&mut self.reads.dropped),
             transfer: self.take_transfer_outcome(),
             state: self.take_state(),
+            standing: self.take_standing(),
             membership: self.take_membership(),
         };
         assert!(
@@ -96,6 +99,8 @@ impl Raft {
             || !self.reads.granted.is_empty()
             || !self.reads.dropped.is_empty()
             || self.leadership() != self.state_told
+            || self.standing() != self.standing_told
+            || self.records.is_untold()
             || *self.memberships.in_force() != self.membership_told
             || self.has_something_for_peers()
             || self.candidate_to_invite().is_some()
@@ -123,7 +128,13 @@ impl Raft {
         let entries = self.log.unwritten();
         let (id, truncate_after) = self.log.disk.begin_write(self.log.last_index());
         self.write_times.began(id, self.now);
-        let hard_state = self.persistent.take_change(id);
+        let mut hard_state = self.persistent.take_change(id);
+        if self.log.begins_late() && planted::bug("rewound-is-not-durable-after-a-snapshot") {
+            hard_state = hard_state.map(|state| HardState {
+                refilling: false,
+                ..state
+            });
+        }
         Some(Write {
             id,
             hard_state,
@@ -191,6 +202,12 @@ impl Raft {
             term: self.persistent.term(),
             leader: self.leader(),
         }
+    }
+
+    fn take_standing(&mut self) -> Option<Standing> {
+        let standing = self.standing();
+        let told = std::mem::replace(&mut self.standing_told, standing);
+        (standing != told).then_some(standing)
     }
 
     fn take_state(&mut self) -> Option<LeadershipState> {

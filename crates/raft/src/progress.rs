@@ -13,7 +13,8 @@
 //! entries, until it acknowledges more than before.
 //!
 //! Invariants:
-//! - `matched < next`; `matched` only rises while the leader leads.
+//! - `matched < next`; `matched` only rises while the leader leads, unless the peer says that it
+//!   lost what it had (`refilling.rs`).
 //! - In `Probe`, entries from `next` on may have been sent once (`waiting`); in `Replicate`,
 //!   entries in `(matched, next)` are under way and accounted for in `inflight`.
 
@@ -43,9 +44,22 @@ pub(crate) struct Progress {
     pub(crate) heartbeat_due: bool,
     /// When it last answered in this term.
     pub(crate) last_contact: Instant,
+    /// The peer is being refilled: what it has counts for nothing.
+    pub(crate) refill: Option<Refill>,
+    /// The last one, when an answer of another life came in between.
+    earlier_refill: Option<Refill>,
     /// Set on a peer that is no member any more: until when it is told the log all the same, so
     /// that it learns of its removal.
     pub(crate) departs_at: Option<Instant>,
+}
+
+/// A life of a peer in which it is being refilled (`refilling.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refill {
+    /// The peer's number for this life.
+    pub(crate) life: u64,
+    /// The entry that it has to get, which was appended when this leader heard of this life.
+    pub(crate) barrier: Option<LogIndex>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +93,8 @@ impl Progress {
             commit_notice: None,
             heartbeat_due: true,
             last_contact: now,
+            refill: None,
+            earlier_refill: None,
             departs_at: None,
         }
     }
@@ -141,6 +157,45 @@ impl Progress {
         self.next = self.next.max(matched.next());
         self.inflight.free_through(matched);
         true
+    }
+
+    /// The peer acknowledges something: it is not being refilled any more, or this is of an
+    /// earlier life. Only what it acknowledges counts from now on, not what it merely had.
+    pub(crate) fn acknowledges(&mut self) {
+        if let Some(refill) = self.refill.take() {
+            self.earlier_refill = Some(refill);
+            self.matched = LogIndex::ZERO;
+        }
+    }
+
+    /// The peer, in this life of it, has lost what it acknowledged before, and has the log through
+    /// `matched`. What it says of one life is in order, but for what comes late; if it speaks of a
+    /// refill anew, everything that was known of its log is void. `retry` is a refused
+    /// previous index, and what to try next.
+    pub(crate) fn refilled(
+        &mut self,
+        life: u64,
+        matched: LogIndex,
+        round: u64,
+        retry: Option<(LogIndex, LogIndex)>,
+    ) {
+        if self.refill.is_none_or(|refill| refill.life != life) {
+            let before = self.earlier_refill.filter(|refill| refill.life == life);
+            self.refill = before.or(Some(Refill {
+                life,
+                barrier: None,
+            }));
+            self.matched = LogIndex::ZERO;
+            let next = retry.map_or(matched.next(), |(refused, retry)| retry.min(refused));
+            self.probe_from(next);
+        }
+        if self.commit_notice.is_some_and(|notice| round >= notice) {
+            self.commit_notice = None;
+        }
+        self.accepted(matched);
+        if let Some((refused, retry)) = retry {
+            self.rejected(refused, retry);
+        }
     }
 
     /// The peer does not have our entry at `previous_index`; `retry` is the next index to try,

@@ -70,6 +70,15 @@ impl Configuration {
             && (self.outgoing.is_empty() || is_majority(&self.outgoing, &holds))
     }
 
+    /// Whether those for which `holds` is true, `without` left out, are in every majority of every
+    /// list of voters: the rest of each is none, `without` included.
+    pub(crate) fn is_held_without(&self, without: NodeId, holds: impl Fn(NodeId) -> bool) -> bool {
+        let lacks = |id: NodeId| id == without || !holds(id);
+        !self.voters.is_empty()
+            && !is_majority(&self.voters, lacks)
+            && !is_majority(&self.outgoing, lacks)
+    }
+
     /// The greatest value that every member of some quorum has reached: with voters at 7, 5, 4
     /// it is 5. The least value there is, when there are no voters.
     pub(crate) fn reached<T: Copy + Ord + Default>(&self, value: impl Fn(NodeId) -> T) -> T {
@@ -187,6 +196,30 @@ mod tests {
         let voters: Vec<_> = joint().voters_except(NodeId(3)).collect();
         let members: Vec<_> = joint().members_except(NodeId(3)).collect();
         assert_eq!((voters, members), (ids([1, 2, 4, 5]), ids([1, 2, 4, 5, 6])));
+    }
+
+    #[test]
+    fn what_is_held_without_one_is_in_every_quorum_that_it_could_be_of() {
+        for count in 1..=6_u32 {
+            let configuration = configuration(u64::from(count));
+            let one = NodeId(1);
+            for holders in 0_u32..1 << count {
+                let is_in = |set: u32, id: NodeId| set & (1 << (id.0 - 1)) != 0;
+                let others = holders & !1;
+                let meets_all = (0..1 << count)
+                    .filter(|quorum| configuration.is_quorum(|id| is_in(*quorum, id)))
+                    .all(|quorum| quorum & others != 0);
+                let held = configuration.is_held_without(one, |id| is_in(holders, id));
+                assert_eq!(held, meets_all, "{holders:b} of {count}");
+            }
+        }
+        let held = |holders: &[u64]| {
+            let holds = |id: NodeId| holders.contains(&id.0);
+            joint().is_held_without(NodeId(3), holds)
+        };
+        assert!(held(&[1, 2, 4, 5]));
+        assert!(!held(&[1, 2, 4]), "not in 3 and 5 of the new voters");
+        assert!(!held(&[1, 2, 3, 4]), "its own does not count");
     }
 
     #[test]

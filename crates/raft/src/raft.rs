@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
+use crate::asking::Asking;
 use crate::config::Config;
 use crate::disk_stall::WriteTimes;
-use crate::doubt::{Doubt, Question};
-use crate::election::VoteRequest;
+use crate::doubt::Doubt;
 use crate::error::{ConfigError, MessageError, ProposeError};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::log::Log;
@@ -18,13 +18,14 @@ use crate::random::Random;
 use crate::read_index::Reads;
 use crate::ready::{DropReason, LeadershipState, Role};
 use crate::reconfiguration::Heard;
+use crate::records::Records;
+use crate::refilling::{Rewound, Standing};
 use crate::restored::Restored;
 use crate::role::{Follower, RoleState};
 use crate::snapshot::Snapshots;
 use crate::status::RefusedMessages;
 use crate::transfer::Transfers;
 use crate::types::{Entry, Instant, LogIndex, NodeId, Payload, Term, WriteId};
-use crate::validate::term_of;
 
 /// One node of a Raft cluster, as a state machine without I/O.
 ///
@@ -61,6 +62,15 @@ pub struct Raft {
     pub(crate) doubt: Doubt,
     pub(crate) transfers: Transfers,
     pub(crate) outbox: Outbox,
+    pub(crate) records: Records,
+    /// While it asks, after a start, what its disk is worth.
+    pub(crate) asking: Option<Asking>,
+    /// This life's number, which no earlier life of this node had; zero where none is needed.
+    pub(crate) life: u64,
+    /// How it came to know that it is to be refilled, if that was in this life.
+    pub(crate) rewound: Option<Rewound>,
+    /// What `Ready::standing` said last.
+    pub(crate) standing_told: Standing,
     /// What `Ready::state` said last.
     pub(crate) state_told: LeadershipState,
     pub(crate) refused: RefusedMessages,
@@ -80,11 +90,13 @@ pub struct Accepted {
 
 impl Raft {
     /// Starts a node. A node that is its cluster's only voter leads at once; any other voter waits
-    /// out an election timeout first.
+    /// out an election timeout first, and before that asks the others what its disk is worth, where
+    /// records are kept.
     pub fn new(config: Config, restored: Restored, now: Instant) -> Result<Raft, ConfigError> {
         config.check()?;
         let (hard_state, applied) = (restored.hard_state, restored.applied);
         let snapshot = restored.snapshot.clone();
+        let records = Records::restore(restored.records.clone());
         let initial = Membership::new(config.voters.clone(), Vec::new());
         let (memberships, terms, gaps) = restored.into_parts(initial.clone())?;
         let configuration = Configuration::new(memberships.in_force());
@@ -92,6 +104,12 @@ impl Raft {
         let deadline = now + random.jittered(config.election_timeout);
         let first_sequence = random.next();
         let alone = configuration.is_quorum(|id| id == config.id);
+        let keeps_records = !config.record_interval.is_zero();
+        let asks = keeps_records && !alone && !hard_state.refilling;
+        let late = snapshot.is_some();
+        let asks = asks && !(late && planted::bug("no-question-after-a-start-from-a-snapshot"));
+        let needs_life = keeps_records || hard_state.refilling;
+        let life = if needs_life { random.next().max(1) } else { 0 };
         let mut raft = Raft {
             log: Log::restore(terms, gaps, config.max_memory_log_bytes),
             write_times: WriteTimes::default(),
@@ -105,6 +123,12 @@ impl Raft {
             doubt: Doubt::default(),
             transfers: Transfers::default(),
             outbox: Outbox::default(),
+            records,
+            asking: asks
+                .then(|| Asking::new(now, (memberships.in_force_index(), configuration.clone()))),
+            life,
+            rewound: None,
+            standing_told: Standing::Sound,
             state_told: LeadershipState {
                 role: Role::Follower,
                 term: hard_state.term,
@@ -127,6 +151,8 @@ impl Raft {
         } else if alone && raft.may_campaign() {
             raft.campaign();
         }
+        raft.standing_told = raft.standing();
+        raft.ask_records_if_due();
         Ok(raft)
     }
 
@@ -145,6 +171,7 @@ impl Raft {
             self.gives_way_at(),
             self.transfer_deadline(),
             self.ask_missing_at(),
+            self.asking_deadline(),
         ];
         others.into_iter().chain([of_role]).flatten().min()
     }
@@ -156,6 +183,7 @@ impl Raft {
         self.expire_transfer();
         self.give_way_if_stalled();
         self.ask_missing_if_due();
+        self.ask_records_if_due();
         if let RoleState::Leader(_) = self.role {
             self.tick_leader();
         } else if self.may_campaign()
@@ -306,218 +334,5 @@ impl Raft {
 
     pub(crate) fn advance_clock(&mut self, now: Instant) {
         self.now = self.now.max(now);
-    }
-
-    fn dispatch(&mut self, from: NodeId, message: Message) -> Result<(), MessageError> {
-        if let Message::RequestVote {
-            term,
-            last_index,
-            last_term,
-            pre: true,
-            ..
-        } = message
-        {
-            // Says what would be, not what is: no term is adopted from it.
-            self.on_pre_vote_request(
-                from,
-                VoteRequest {
-                    term,
-                    last_index,
-                    last_term,
-                    transfer: false,
-                },
-            );
-            return Ok(());
-        }
-        if let Message::EntryWanted { .. } | Message::EntryFound { .. } = message {
-            // Of logs, not of terms: from whomever, whenever.
-            return self.on_damage_message(from, message);
-        }
-        let promised = matches!(
-            message,
-            Message::Vote {
-                granted: true,
-                pre: true,
-                ..
-            }
-        );
-        if term_of(&message) > self.persistent.term() && !promised {
-            let disturbs = matches!(
-                message,
-                Message::RequestVote {
-                    transfer: false,
-                    ..
-                }
-            );
-            if disturbs && self.config.check_quorum && self.leader_is_well() {
-                return Ok(()); // Raft thesis §4.2.3. If it cannot follow, it will say so.
-            }
-            let leads = matches!(
-                message,
-                Message::Append { .. } | Message::SnapshotOffer { .. } | Message::TimeoutNow { .. }
-            );
-            let leader = leads.then_some(from);
-            self.become_follower(term_of(&message), leader);
-        }
-        if term_of(&message) < self.persistent.term() {
-            self.on_older_term(from, &message);
-            return Ok(());
-        }
-        self.dispatch_current(from, message)
-    }
-
-    fn on_damage_message(&mut self, from: NodeId, message: Message) -> Result<(), MessageError> {
-        match message {
-            Message::EntryWanted {
-                term,
-                first,
-                last,
-                anchor_index,
-                anchor_term,
-            } => {
-                let anchor = (anchor_index, anchor_term);
-                let question = Question {
-                    term,
-                    first,
-                    last,
-                    anchor,
-                };
-                self.on_entry_wanted(from, question);
-                Ok(())
-            }
-            Message::EntryFound {
-                term,
-                anchor_index,
-                anchor_term,
-                entries,
-                ..
-            } => self.on_entry_found(from, term, (anchor_index, anchor_term), &entries),
-            _ => Ok(()),
-        }
-    }
-
-    /// Handles a message of this node's term.
-    fn dispatch_current(&mut self, from: NodeId, message: Message) -> Result<(), MessageError> {
-        match message {
-            Message::RequestVote {
-                term,
-                last_index,
-                last_term,
-                transfer,
-                ..
-            } => {
-                self.on_vote_request(
-                    from,
-                    VoteRequest {
-                        term,
-                        last_index,
-                        last_term,
-                        transfer,
-                    },
-                );
-            }
-            Message::Vote { term, granted, pre } => self.on_vote(from, term, granted, pre),
-            Message::Append {
-                term,
-                previous_index,
-                previous_term,
-                commit,
-                entries,
-                round,
-            } => {
-                let previous = (previous_index, previous_term);
-                return self.on_append(from, term, previous, commit, entries, round);
-            }
-            Message::AppendAccepted { matched, round, .. } => {
-                return self.on_append_accepted(from, matched, round);
-            }
-            Message::AppendRejected {
-                previous_index,
-                hint_index,
-                hint_term,
-                round,
-                ..
-            } => {
-                self.on_append_rejected(from, previous_index, (hint_index, hint_term), round);
-            }
-            Message::SnapshotOffer {
-                term,
-                index,
-                snapshot_term,
-                round,
-            } => return self.on_snapshot_offer(from, term, (index, snapshot_term), round),
-            Message::TimeoutNow { term } => return self.on_timeout_now(from, term),
-            Message::EntryWanted { .. } | Message::EntryFound { .. } => {}
-            Message::ReadIndexRequest { sequence, .. } => self.on_read_request(from, sequence),
-            Message::ReadIndexResponse {
-                sequence, index, ..
-            } => {
-                self.on_read_response(from, sequence, index);
-            }
-        }
-        Ok(())
-    }
-
-    /// Handles a message of an earlier term: whoever still acts on that term is told of ours, and
-    /// what was sent to an earlier self is dropped.
-    fn on_older_term(&mut self, from: NodeId, message: &Message) {
-        let term = self.persistent.term();
-        match message {
-            Message::RequestVote {
-                last_index,
-                last_term,
-                ..
-            } => {
-                self.make_way_for(*last_index, *last_term);
-                self.say(
-                    from,
-                    Message::Vote {
-                        term,
-                        granted: false,
-                        pre: false,
-                    },
-                );
-            }
-            Message::Append {
-                previous_index,
-                previous_term,
-                ..
-            }
-            | Message::SnapshotOffer {
-                index: previous_index,
-                snapshot_term: previous_term,
-                ..
-            } => {
-                // The nudge that frees a node whose term is ahead of a working leader's: the
-                // leader steps down, and a term that suits both is elected.
-                let rejection = self.rejection((*previous_index, *previous_term), 0);
-                self.say(from, rejection);
-            }
-            Message::ReadIndexRequest { sequence, .. } => {
-                let sequence = *sequence;
-                self.say(
-                    from,
-                    Message::ReadIndexResponse {
-                        term,
-                        sequence,
-                        index: None,
-                    },
-                );
-            }
-            Message::Vote {
-                granted,
-                pre: true,
-                term: voter,
-            } if !granted => {
-                self.on_vote(from, *voter, false, true);
-            }
-            Message::Vote { .. }
-            | Message::AppendAccepted { .. }
-            | Message::AppendRejected { .. }
-            | Message::TimeoutNow { .. }
-            | Message::EntryWanted { .. }
-            | Message::EntryFound { .. }
-            | Message::ReadIndexResponse { .. } => {}
-        }
     }
 }

@@ -276,7 +276,9 @@ impl Raft {
             let asked = reads.iter().map(|read| read.asked).max();
             asked.is_none_or(|asked| asked + self.config.heartbeat_interval <= self.now)
         };
-        follower.leader.is_some()
+        // The request confirms the leader (above), which only one can that forgot nothing.
+        !self.is_refilling()
+            && follower.leader.is_some()
             && follower.asked.len() < MAX_READ_REQUESTS_IN_FLIGHT
             && follower.asked.iter().all(asked_in_vain)
             && !self.reads.waiting.is_empty()

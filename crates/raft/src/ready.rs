@@ -6,8 +6,8 @@
 //! before `committed`.
 
 use crate::{
-    Entry, Envelope, HardState, InstallWanted, LogIndex, Membership, NodeId, ReadId, SnapshotMark,
-    Term, TransferOutcome, WriteId,
+    Entry, Envelope, HardState, InstallWanted, LogIndex, Membership, NodeId, ReadId, Record,
+    SnapshotMark, Standing, Term, TransferOutcome, WriteId,
 };
 
 /// Everything the machine asks for since the last call.
@@ -32,6 +32,10 @@ pub struct Ready {
     /// places, after every write that was asked for before. Then `Raft::repaired`, or
     /// `Raft::repair_failed`.
     pub repair: Vec<Entry>,
+    /// What members acknowledged, for all this node knows, when that changed: the whole table, in
+    /// the place of an earlier one. To be kept durably soon, in no order with anything else, for
+    /// [`Restored::records`](crate::Restored::records).
+    pub records: Option<Vec<Record>>,
     /// A snapshot to be pulled from a peer and made durable, for `Raft::installed` or
     /// `Raft::install_failed`. Told once for each offer; a later one may replace it, or what was
     /// pulled already may be finished first.
@@ -45,6 +49,10 @@ pub struct Ready {
     /// Role, term or leader, when any of them changed since the last call. A node starts as a
     /// follower without a leader in its restored term; that is not told.
     pub state: Option<LeadershipState>,
+    /// What the node takes its disk for, when that changed since the last call. A node starts
+    /// asking where [`Config::record_interval`](crate::Config::record_interval) is not zero, unless
+    /// it has nobody to ask; that is not told, nor that it goes on being refilled.
+    pub standing: Option<Standing>,
     /// The membership in force, when it changed since the last call: an entry with another one
     /// was appended, or cut off again. The one that the node was configured with is not told.
     /// The transport has to reach its members, and its voters' candidates have to reach us.

@@ -26,7 +26,8 @@
 //! behind, because it may be a voter by an entry that is not here yet (thesis §4.1, §4.2). Both
 //! rest on ids that can be believed: the transport's handshake says which member of *this*
 //! cluster is speaking. Answers, and what is asked of a leader, come only from members of the
-//! leader's own log: from anyone else they are refused, and without effect on the term.
+//! leader's own log: from anyone else they are refused, and without effect on the term. What a
+//! member acknowledged in earlier lives may be asked by anyone, and who was asked may answer.
 //!
 //! **Who was removed.** It may not know, since its leader stops sending to it; it is told the
 //! log for an election timeout longer, so that it usually does. If not, or if it forgot in a
@@ -188,6 +189,7 @@ impl Raft {
                 self.check_caught_up(*id)?;
             }
         }
+        self.check_majority_counts(&target)?;
         let next = current.step_towards(target);
         let index = self.append_membership(next, context);
         Ok(Accepted {
@@ -206,6 +208,7 @@ impl Raft {
         let matched = progress.map_or(LogIndex::ZERO, |progress| progress.matched);
         let in_contact = progress.is_some_and(|progress| {
             progress.state == ProgressState::Replicate
+                && progress.refill.is_none()
                 && self.now < progress.last_contact + self.config.election_timeout
         });
         let behind = self.log.last_index().0 - matched.0;
@@ -217,6 +220,24 @@ impl Raft {
             });
         }
         Ok(())
+    }
+
+    /// Whether a majority of the voters to be are not being refilled: who is, neither acknowledges
+    /// nor votes, and if this leader went, nobody could be elected to refill it.
+    fn check_majority_counts(&self, target: &Membership) -> Result<(), ChangeError> {
+        let RoleState::Leader(leader) = &self.role else {
+            return Ok(());
+        };
+        let is_refilling = |id: &&NodeId| {
+            let progress = leader.peers.get(*id);
+            progress.is_some_and(|progress| progress.refill.is_some())
+        };
+        let voters = &target.voters;
+        let counting = voters.len() - voters.iter().filter(is_refilling).count();
+        match voters.iter().find(is_refilling) {
+            Some(id) if 2 * counting <= voters.len() => self.check_caught_up(*id),
+            _ => Ok(()),
+        }
     }
 
     /// Appends an entry of this leader's that carries a membership.
@@ -369,6 +390,9 @@ impl Raft {
                 | Message::SnapshotOffer { .. }
                 | Message::TimeoutNow { .. }
                 | Message::RequestVote { .. }
+                | Message::Records { .. }
+                | Message::RecordWanted { .. }
+                | Message::RecordFound { .. }
         );
         // Whose entries it takes, its word on entries and reads counts too: the entry that says who
         // the members are may be on its way, or damaged here.
@@ -378,6 +402,7 @@ impl Raft {
                 Message::EntryWanted { .. }
                     | Message::EntryFound { .. }
                     | Message::ReadIndexResponse { .. }
+                    | Message::Refilled { .. }
             );
         let mut heard = Heard::Yes;
         if !from_anyone && !from_leader && !self.configuration.contains(from) {

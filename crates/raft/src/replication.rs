@@ -51,6 +51,7 @@ impl Raft {
             leader.heartbeat_at = Some(now + self.config.heartbeat_interval);
             leader.begin_round(now, &self.config);
             self.forget_departed();
+            self.say_records_if_due();
             let RoleState::Leader(leader) = &mut self.role else {
                 return;
             };
@@ -79,6 +80,7 @@ impl Raft {
         let Some(progress) = self.peer_answered(from, round) else {
             return Ok(());
         };
+        progress.acknowledges();
         let is_news = progress.accepted(matched);
         if chaos!("pipeline-given-up", 5) {
             progress.link_lost();
@@ -238,8 +240,11 @@ impl Leader {
         }
     }
 
-    fn matched(&self, id: NodeId, me: NodeId, durable: LogIndex) -> LogIndex {
+    /// Through where a member's log counts.
+    pub(crate) fn matched(&self, id: NodeId, me: NodeId, durable: LogIndex) -> LogIndex {
+        let counts_all = planted::bug("refilling-node-is-counted");
         match self.peers.get(&id) {
+            Some(progress) if progress.refill.is_some() && !counts_all => LogIndex::ZERO,
             Some(progress) => progress.matched,
             None if id == me => durable,
             None => LogIndex::ZERO,

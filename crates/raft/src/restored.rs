@@ -3,6 +3,7 @@
 use crate::error::ConfigError;
 use crate::gaps::{Damaged, Gaps};
 use crate::membership::{Membership, Memberships};
+use crate::records::Record;
 use crate::snapshot::SnapshotMeta;
 use crate::terms::TermRuns;
 use crate::types::{HardState, LogIndex, Term};
@@ -30,6 +31,9 @@ pub struct Restored {
     pub memberships: Vec<(LogIndex, Membership)>,
     /// The state machine holds the effect of entries through here; those after it are handed out.
     pub applied: LogIndex,
+    /// What members acknowledged, as [`Ready::records`](crate::Ready::records) gave it last, or
+    /// earlier; empty if that was lost.
+    pub records: Vec<Record>,
 }
 
 impl Default for Restored {
@@ -43,6 +47,7 @@ impl Default for Restored {
             damaged: Vec::new(),
             memberships: Vec::new(),
             applied: LogIndex::ZERO,
+            records: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::membership::Membership;
 use crate::progress::ProgressState;
 use crate::raft::Raft;
 use crate::ready::Role;
+use crate::refilling::{Rewound, Standing};
 use crate::role::RoleState;
 use crate::types::{Instant, LogIndex, NodeId, Term};
 
@@ -60,6 +61,13 @@ pub struct Status {
     pub first_damaged: Option<LogIndex>,
     /// Entries that were damaged at the start and have been written back since.
     pub repaired_entries: u64,
+    /// What the node takes its disk for.
+    pub standing: Standing,
+    /// How it came to know that it lost promises, while it is refilling; `None` if it knew
+    /// when it started.
+    pub rewound: Option<Rewound>,
+    /// The members whose answers a node that is asking lacks.
+    pub unanswered: Vec<NodeId>,
     /// Messages refused since the start.
     pub refused: RefusedMessages,
 }
@@ -75,6 +83,8 @@ pub struct PeerStatus {
     pub next: LogIndex,
     /// Whether its log position is known, so that Appends are pipelined; else it is probed for.
     pub replicating: bool,
+    /// Whether it is being refilled: its log may be there, and counts for nothing.
+    pub refilling: bool,
     /// Whether what it needs next is gone from the log, so that it has to pull a snapshot.
     pub needs_snapshot: bool,
     /// Bytes under way to it.
@@ -122,6 +132,7 @@ impl Raft {
                     id: *id,
                     matched: progress.matched,
                     next: progress.next,
+                    refilling: progress.refill.is_some(),
                     replicating: progress.state == ProgressState::Replicate,
                     needs_snapshot: matches!(progress.state, ProgressState::Snapshot { .. }),
                     inflight_bytes: progress.inflight.bytes(),
@@ -156,6 +167,9 @@ impl Raft {
             damaged_entries: self.log.gaps.entries_after(self.log.base().0),
             first_damaged: self.log.first_damaged(),
             repaired_entries: self.doubt.repaired_entries,
+            standing: self.standing(),
+            rewound: self.rewound,
+            unanswered: self.unanswered(),
             refused: self.refused,
         }
     }

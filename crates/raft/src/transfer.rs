@@ -199,7 +199,7 @@ impl Raft {
         let has_all = leader
             .peers
             .get(&to)
-            .is_some_and(|peer| peer.matched == last);
+            .is_some_and(|peer| peer.matched == last && peer.refill.is_none());
         let is_settled = self.commit == last || last < leader.term_start;
         (!invited && has_all && is_settled).then_some(to)
     }

@@ -107,8 +107,11 @@ impl LogIndex {
 pub struct HardState {
     /// The latest term this node has seen.
     pub term: Term,
-    /// Whom it voted for in that term.
+    /// Whom it voted for in that term. It may stand for itself where it never campaigned: then the
+    /// vote may have been given in an earlier life, and is not given again (`asking.rs`).
     pub vote: Option<NodeId>,
+    /// Whether the disk went back in time, and is being made good (`refilling.rs`).
+    pub refilling: bool,
 }
 
 /// One entry of the log.

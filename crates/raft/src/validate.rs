@@ -1,8 +1,9 @@
 //! Whether a message could come from a correct peer, as far as can be told from itself.
 
 use crate::error::MessageError;
-use crate::limits::MAX_NUMBER;
+use crate::limits::{MAX_NUMBER, MAX_RECORDS};
 use crate::message::Message;
+use crate::records::Record;
 use crate::types::{Entry, LogIndex, NodeId, Payload, Term};
 
 /// Refuses messages whose parts contradict each other. What passes can still be stale.
@@ -120,7 +121,48 @@ pub(crate) fn check_shape(from: NodeId, message: &Message) -> Result<(), Message
             let least = entries.first().map_or(Term::ZERO, |entry| entry.term);
             return check_entries(from, *term, (first.previous(), least), entries);
         }
-        Message::Vote { .. } | Message::TimeoutNow { .. } | Message::ReadIndexRequest { .. } => {}
+        Message::Records { records, .. } => return check_records(from, records),
+        Message::RecordFound {
+            record,
+            membership,
+            membership_index,
+            ..
+        } => {
+            let known = *membership_index > LogIndex::ZERO || !membership.voters.is_empty();
+            if *membership_index > LogIndex(MAX_NUMBER) {
+                return wrong("index beyond the limit");
+            }
+            if known && let Err(what) = membership.check() {
+                return wrong(what);
+            }
+            return check_records(from, record.as_slice());
+        }
+        Message::Refill {
+            matched,
+            round,
+            rejected,
+            ..
+        } => {
+            let rejected = rejected.map_or(0, |rejected| {
+                let (refused, hint) = (rejected.previous_index, rejected.hint_index);
+                refused.0.max(hint.0).max(rejected.hint_term.0)
+            });
+            if matched.0.max(*round).max(rejected) > MAX_NUMBER {
+                return wrong("index, term or round beyond the limit");
+            }
+        }
+        Message::Refilled { through, .. } => {
+            if through.0 > MAX_NUMBER {
+                return wrong("index beyond the limit");
+            }
+            if *through == LogIndex::ZERO {
+                return wrong("refilled with nothing");
+            }
+        }
+        Message::Vote { .. }
+        | Message::TimeoutNow { .. }
+        | Message::ReadIndexRequest { .. }
+        | Message::RecordWanted { .. } => {}
     }
     Ok(())
 }
@@ -154,11 +196,35 @@ fn check_entries(
     Ok(())
 }
 
+/// Records are of nobody twice, in order, and of something.
+fn check_records(from: NodeId, records: &[Record]) -> Result<(), MessageError> {
+    let wrong = |what| Err(MessageError::Malformed { from, what });
+    if records.len() > MAX_RECORDS {
+        return wrong("more records than there can be members");
+    }
+    if records.windows(2).any(|two| two[0].member >= two[1].member) {
+        return wrong("records out of order");
+    }
+    for record in records {
+        if record.term.0.max(record.index.0) > MAX_NUMBER {
+            return wrong("index or term beyond the limit");
+        }
+        let is_empty = record.term == Term::ZERO || record.index == LogIndex::ZERO;
+        if is_empty || record.member == NodeId::ZERO || record.entry_term > record.term {
+            return wrong("a record that makes no sense");
+        }
+    }
+    Ok(())
+}
+
 /// A node that was never in an election refuses (pre-)votes in term zero, and has no entries.
 fn is_without_term(message: &Message) -> bool {
     matches!(
         message,
-        Message::Vote { granted: false, .. } | Message::EntryFound { .. }
+        Message::Vote { granted: false, .. }
+            | Message::EntryFound { .. }
+            | Message::RecordWanted { .. }
+            | Message::RecordFound { .. }
     )
 }
 
@@ -174,6 +240,11 @@ pub(crate) fn term_of(message: &Message) -> Term {
         | Message::TimeoutNow { term }
         | Message::EntryWanted { term, .. }
         | Message::EntryFound { term, .. }
+        | Message::Records { term, .. }
+        | Message::RecordWanted { term, .. }
+        | Message::RecordFound { term, .. }
+        | Message::Refill { term, .. }
+        | Message::Refilled { term, .. }
         | Message::ReadIndexRequest { term, .. }
         | Message::ReadIndexResponse { term, .. } => *term,
     }

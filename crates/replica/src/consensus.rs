@@ -368,6 +368,8 @@ impl Consensus {
             self.install_told = Some(wanted);
             self.effects.install = Some(wanted);
         }
+        self.effects.records = ready.records.or(self.effects.records.take());
+        self.effects.standing = ready.standing.or(self.effects.standing);
         self.note_committed(&ready.committed);
         for grant in ready.reads {
             if self.reads.granted(grant.id, grant.index) {
@@ -498,7 +500,11 @@ impl Consensus {
 
     fn ask_reads(&mut self, now: Instant) {
         let later = chaos!("reads-asked-late", 20);
-        let asks = if later { Vec::new() } else { self.reads.to_ask() };
+        let asks = if later {
+            Vec::new()
+        } else {
+            self.reads.to_ask()
+        };
         for id in asks {
             if self.raft.read(now, id).is_ok() {
                 self.reads.asked(id);

@@ -40,6 +40,7 @@ mod members;
 mod node;
 mod proposals;
 mod reads;
+mod records_file;
 mod snapshot_head;
 mod snapshots;
 pub mod wire;
@@ -55,6 +56,7 @@ pub use log_writer::LogWriter;
 pub use members::{Member, MemberError, MemberTable, are_attributes_within_limits};
 pub use node::{LogReader, Node, NodeSettings};
 pub use proposals::Proposal;
+pub use records_file::{RecordsFile, records_on};
 pub use snapshot_head::{SnapshotHead, SnapshotHeadError};
 pub use snapshots::{
     Capture, LoadedSnapshot, PullProgress, SnapshotPuller, SnapshotQuery, SnapshotTaker,

@@ -137,6 +137,7 @@ fn into_batches(writes: Vec<Write>) -> Vec<Batch> {
             batch.hard_state = Some(quorate_wal::HardState {
                 term: state.term.0,
                 vote,
+                refilling: state.refilling,
             });
         }
         if let Some(mark) = write.snapshot {
@@ -277,17 +278,23 @@ mod tests {
         first.hard_state = Some(HardState {
             term: Term(2),
             vote: None,
+            refilling: false,
         });
         let mut second = write(2, None, &[]);
         second.hard_state = Some(HardState {
             term: Term(2),
             vote: Some(NodeId(3)),
+            refilling: false,
         });
         let batches = into_batches(vec![first, second, write(3, None, &[1])]);
         assert_eq!(batches.len(), 1);
         assert_eq!(
             batches[0].hard_state,
-            Some(quorate_wal::HardState { term: 2, vote: 3 })
+            Some(quorate_wal::HardState {
+                term: 2,
+                vote: 3,
+                refilling: false,
+            })
         );
     }
 }

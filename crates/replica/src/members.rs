@@ -155,6 +155,11 @@ impl MemberTable {
                 if !std::mem::replace(&mut member.is_learner, false) {
                     return Err(MemberError::NotLearner);
                 }
+                // It has not published its name, so nobody would know it again if it lost its
+                // data: its acknowledgements must not begin to count.
+                if member.name.is_empty() {
+                    return Err(MemberError::LearnerNotReady);
+                }
                 MembershipChange::Promote(NodeId(*id))
             }
         };

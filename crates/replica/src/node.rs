@@ -5,6 +5,7 @@ use std::time::Duration;
 use chaos::chaos;
 use quorate_disk::Disk;
 use quorate_kv::Store;
+use quorate_raft::limits::DEFAULT_RECORD_INTERVAL;
 use quorate_raft::{
     Config, HardState, Instant, LogIndex, Membership, NodeId, Payload, Raft, Restored, Term,
 };
@@ -19,6 +20,7 @@ use crate::error::{OpenError, SnapshotContentError};
 use crate::limits::{MAX_LOG_BATCH_BYTES, REQUEST_TIMEOUT_BASE};
 use crate::log_writer::LogWriter;
 use crate::members::MemberTable;
+use crate::records_file::RecordsFile;
 use crate::snapshots::{LoadedSnapshot, load_snapshot};
 use crate::wire::GROUP_ID;
 
@@ -40,6 +42,12 @@ pub struct NodeSettings {
     pub election_timeout: Duration,
     /// Whether a node asks before it campaigns.
     pub pre_vote: bool,
+    /// How often a leader tells what members acknowledged, so that a disk that went back in time is
+    /// noticed; the usual if none, never if zero. All members must agree.
+    pub record_interval: Option<Duration>,
+    /// Whether a leader serves reads on a lease, which counts on clocks
+    /// ([`Config::lease_reads`](quorate_raft::Config::lease_reads)). All members must agree.
+    pub lease_reads: bool,
     /// Whether a new leader appends an empty entry at once, so that what earlier leaders left is
     /// committed and reads are served before the first write. Off only where a test wants that.
     pub empty_entry_on_election: bool,
@@ -67,6 +75,8 @@ pub struct Node<D: Disk> {
     pub log_reader: LogReader<D>,
     /// Its snapshots.
     pub snapshots: SnapshotFiles<D>,
+    /// What members acknowledged, for [`Effects::records`](crate::Effects::records).
+    pub records_file: RecordsFile<D>,
     /// Prepares the log's next segments.
     pub preparer: Preparer<D>,
     /// Applies what is committed.
@@ -116,6 +126,7 @@ impl<D: Disk> Node<D> {
         if let Some(bytes) = settings.segment_bytes {
             options.segment_bytes = bytes;
         }
+        let records_disk = disk.clone();
         let mut snapshots = SnapshotFiles::new(disk.clone(), identity, options.salt);
         if let Some(bytes) = settings.snapshot_chunk_bytes {
             snapshots = snapshots.with_chunk_bytes(bytes);
@@ -123,6 +134,8 @@ impl<D: Disk> Node<D> {
         let opened = quorate_wal::open(disk, options)?;
         let mut notes = opened.recovered.notes.clone();
         notes.extend(snapshots.tidy()?);
+        let (records_file, kept) = RecordsFile::open(records_disk, identity)?;
+        notes.extend(kept.note);
         let begun = begin(&opened.recovered, &snapshots)?;
         notes.extend(begun.notes);
         let config = raft_config(settings);
@@ -135,6 +148,7 @@ impl<D: Disk> Node<D> {
         let mut restored = restored(&opened.recovered);
         let changes = changes_of_members(&opened.reader, &opened.recovered)?;
         restored.memberships = changes.memberships;
+        restored.records = kept.records;
         let mut store = Store::new();
         if let Some(loaded) = begun.loaded {
             let meta = loaded.head.meta();
@@ -168,6 +182,7 @@ impl<D: Disk> Node<D> {
             },
             preparer: opened.preparer,
             snapshots,
+            records_file,
             applier,
             store,
             notes,
@@ -218,6 +233,9 @@ fn raft_config(settings: &NodeSettings) -> Config {
     config.election_timeout = settings.election_timeout;
     config.heartbeat_interval = settings.heartbeat_interval;
     config.pre_vote = settings.pre_vote;
+    config.lease_reads = settings.lease_reads;
+    // A vote for another, because a link was lost, would break the promise that leases count on.
+    config.doubt_leader_on_lost_link = !settings.lease_reads;
     config.empty_entry_on_election = settings.empty_entry_on_election;
     if let Some(bytes) = settings.memory_log_bytes {
         config.max_memory_log_bytes = bytes;
@@ -225,6 +243,8 @@ fn raft_config(settings: &NodeSettings) -> Config {
     if let Some(bytes) = settings.append_bytes {
         config.max_append_bytes = bytes;
     }
+    let usual = DEFAULT_RECORD_INTERVAL;
+    config.record_interval = settings.record_interval.unwrap_or(usual);
     config.seed = settings.seed;
     config
 }
@@ -244,6 +264,7 @@ fn restored(recovered: &quorate_wal::Recovered) -> Restored {
         hard_state: HardState {
             term: Term(term),
             vote: (state.vote != 0 && !forgotten).then_some(NodeId(state.vote)),
+            refilling: state.refilling,
         },
         first_index: LogIndex(recovered.first_index),
         last_index: LogIndex(recovered.last_index),
@@ -251,6 +272,7 @@ fn restored(recovered: &quorate_wal::Recovered) -> Restored {
         damaged: damaged(&recovered.damaged),
         memberships: Vec::new(),
         applied: LogIndex::ZERO,
+        records: Vec::new(),
     }
 }
 

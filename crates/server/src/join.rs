@@ -3,6 +3,26 @@
 //! It has nothing yet but `--initial-cluster`. It asks the other members for the table, finds the
 //! one in it that has its own peer URLs (as etcd does), and is that member from then on: the data
 //! directory says so. It votes by nothing that it was told here, only by what the log says.
+//!
+//! # An emptied directory
+//!
+//! A member that joined before and comes back with nothing has forgotten what it voted and
+//! acknowledged; it must not go on as the same. It is known by its name: a member publishes that, by
+//! a command in the log, once its data directory is durable. A single member that is asked may not
+//! have heard of it yet. So whoever is asked asks the leader first (a read index), and if none is
+//! known, this node waits, and gives up in the end: the answer holds all that was committed before
+//! the question. (The only voter of a cluster of one that takes its second in has no leader to ask,
+//! since nothing is committed before that one has come; what it has durably is all there is.)
+//!
+//! What that catches, and what not:
+//! - A **learner**'s acknowledgements count for nothing, and it is not promoted before its name is
+//!   in the table (`MemberTable::changed`). So whoever became a voter by promotion is caught always.
+//! - One that was **added as a voter** counts from the entry on that adds it, which it acknowledges
+//!   before it can publish anything. If its directory is emptied between that and its publication,
+//!   a few round trips later, it is not caught here: to order the two, it would have to be a learner
+//!   first. Where that matters, add a learner and promote it.
+//! - A directory that was put back to an **earlier state**, and that of a **founder**, are not
+//!   looked at here.
 
 use std::time::Duration;
 
@@ -34,17 +54,18 @@ pub(crate) async fn join(settings: &ServerSettings) -> Result<Joined, ServerErro
     own_urls.sort();
     let deadline = tokio::time::Instant::now() + JOIN_PATIENCE;
     loop {
-        let mut newest: Option<Told> = None;
+        let mut told = None;
         for other in &others {
-            let told = ask_members(&other.peer_urls).await;
-            let index = newest.as_ref().map_or(0, |told| told.applied_index);
-            newest = told.filter(|told| told.applied_index >= index).or(newest);
+            told = ask_members(&other.peer_urls, true).await;
+            if told.is_some() {
+                break;
+            }
         }
-        let problem = match find(newest, settings, &own_urls) {
+        let problem = match find(told, settings, &own_urls) {
             Ok(joined) => return Ok(joined),
             Err(problem) => problem,
         };
-        // Whoever answered may not have heard of the addition yet.
+        // It may be added any moment, or a leader elected.
         if tokio::time::Instant::now() >= deadline {
             return Err(ServerError::Settings(format!("cannot join: {problem}")));
         }
@@ -60,7 +81,9 @@ fn find(
 ) -> Result<Joined, String> {
     let Some(told) = told else {
         return Err(
-            "none of the other members in --initial-cluster answers at its peer URLs".into(),
+            "none of the other members in --initial-cluster answers at its peer URLs and reaches \
+             the leader; a member that joins takes nobody else's word"
+                .into(),
         );
     };
     let found = told.members.iter().find(|(_, m)| m.peer_urls == own_urls);
@@ -81,8 +104,7 @@ fn find(
     })
 }
 
-/// A member publishes its name once its data directory is durable. If it has one and comes with an
-/// empty directory, it has lost what it voted and acknowledged, and must not vote again as the same.
+/// A member publishes its name once its data directory is durable. See the essay above.
 fn check_never_started(member_id: u64, member: &Member) -> Result<(), String> {
     if member.name.is_empty() {
         return Ok(());

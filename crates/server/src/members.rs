@@ -29,6 +29,13 @@ struct State {
     in_force: Membership,
 }
 
+impl State {
+    fn decides_alone(&self, me: NodeId) -> bool {
+        let ids = self.durable.iter().map(|(id, _)| NodeId(id));
+        self.in_force.voters_outgoing == [me] && ids.eq(self.in_force.members())
+    }
+}
+
 /// Whether somebody is a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -70,12 +77,16 @@ impl Members {
     /// before it can be applied.
     pub(crate) fn certain(&self) -> MemberTable {
         let state = self.read();
-        let ids = state.durable.iter().map(|(id, _)| NodeId(id));
-        let voted_alone = state.in_force.voters_outgoing == [self.me];
-        if voted_alone && ids.eq(state.in_force.members()) {
-            return state.durable.clone();
+        match state.decides_alone(self.me) {
+            true => state.durable.clone(),
+            false => (*state.applied).clone(),
         }
-        (*state.applied).clone()
+    }
+
+    /// Whether this node was the only voter and takes others in, durably. Nothing is committed
+    /// before they have come, and nobody but this node can know better who they are.
+    pub(crate) fn decides_alone(&self) -> bool {
+        self.read().decides_alone(self.me)
     }
 
     /// The applier has this table and this membership.
@@ -219,8 +230,10 @@ mod tests {
             learners: Vec::new(),
         });
         assert_eq!(members.certain(), table(&[1]), "a power cut would undo it");
+        assert!(!members.decides_alone());
         members.set_durable(table(&[1, 2]));
         assert_eq!(members.certain(), table(&[1, 2]));
+        assert!(members.decides_alone());
         members.set_in_force(Membership {
             voters: vec![NodeId(1), NodeId(2), NodeId(3)],
             voters_outgoing: vec![NodeId(1), NodeId(2)],

@@ -3,6 +3,8 @@
 //! Counters are counted where things happen; what can be read off the node's state (who leads,
 //! how far the log is) is set when somebody asks.
 
+mod snapshots;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -11,7 +13,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use quorate_raft::Role;
+use quorate_raft::{NodeId, Role, Standing};
+pub(crate) use snapshots::SnapshotMetrics;
 
 use crate::core::Core;
 use crate::settings::{ETCD_VERSION, QUORATE_VERSION};
@@ -29,6 +32,29 @@ pub(crate) struct HandledLabels {
 #[allow(non_snake_case)]
 struct PeerLabels {
     To: String,
+}
+
+impl PeerLabels {
+    fn of(to: NodeId) -> PeerLabels {
+        PeerLabels {
+            To: format!("{:x}", to.0),
+        }
+    }
+}
+
+/// And this one `From`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[allow(non_snake_case)]
+struct FromLabels {
+    From: String,
+}
+
+impl FromLabels {
+    fn of(from: NodeId) -> FromLabels {
+        FromLabels {
+            From: format!("{:x}", from.0),
+        }
+    }
 }
 
 type Bytes = Counter<u64, AtomicU64>;
@@ -51,6 +77,7 @@ pub(crate) struct Metrics {
     pub(crate) peer_frames_refused: Counter,
     pub(crate) peer_frames_delayed: Counter,
     pub(crate) peer_received_bytes: Bytes,
+    pub(crate) snapshots: SnapshotMetrics,
     has_leader: Gauge,
     is_leader: Gauge,
     applied_index: Gauge,
@@ -62,6 +89,8 @@ pub(crate) struct Metrics {
     messages_refused: Gauge,
     damaged_entries: Gauge,
     repaired_entries: Gauge,
+    asking: Gauge,
+    refilling: Gauge,
     clock_readings_refused: Gauge,
     peer_up: Family<PeerLabels, Gauge>,
     peer_dropped: Family<PeerLabels, Gauge>,
@@ -88,6 +117,7 @@ impl Metrics {
             peer_frames_refused: Counter::default(),
             peer_frames_delayed: Counter::default(),
             peer_received_bytes: Bytes::default(),
+            snapshots: SnapshotMetrics::new(),
             has_leader: Gauge::default(),
             is_leader: Gauge::default(),
             applied_index: Gauge::default(),
@@ -99,6 +129,8 @@ impl Metrics {
             messages_refused: Gauge::default(),
             damaged_entries: Gauge::default(),
             repaired_entries: Gauge::default(),
+            asking: Gauge::default(),
+            refilling: Gauge::default(),
             clock_readings_refused: Gauge::default(),
             peer_up: Family::default(),
             peer_dropped: Family::default(),
@@ -107,6 +139,7 @@ impl Metrics {
         metrics.register_etcd_names();
         metrics.register_own_names();
         metrics.register_peers();
+        metrics.snapshots.register(&mut metrics.registry);
         metrics
     }
 
@@ -235,6 +268,16 @@ impl Metrics {
             "Damaged entries that were repaired from other members since the start",
             self.repaired_entries.clone(),
         );
+        r.register(
+            "quorate_asking",
+            "Whether this member has started and waits for others to say what its disk is worth",
+            self.asking.clone(),
+        );
+        r.register(
+            "quorate_refilling",
+            "Whether this disk went back in time and is being made good: no vote, no acknowledgement",
+            self.refilling.clone(),
+        );
     }
 
     fn register_peers(&mut self) {
@@ -304,13 +347,15 @@ impl Metrics {
                 .set(number(status.raft.damaged_entries));
             self.repaired_entries
                 .set(number(status.raft.repaired_entries));
+            let standing = status.raft.standing;
+            self.asking.set(i64::from(standing == Standing::Asking));
+            self.refilling
+                .set(i64::from(standing == Standing::Refilling));
             self.clock_readings_refused
                 .set(number(status.refused_clock_readings));
         }
         for (peer, queue) in core.peers.all() {
-            let labels = PeerLabels {
-                To: format!("{:x}", peer.0),
-            };
+            let labels = PeerLabels::of(peer);
             self.peer_up
                 .get_or_create(&labels)
                 .set(i64::from(queue.is_up()));
@@ -334,16 +379,16 @@ fn resident_bytes() -> u64 {
 }
 
 /// One that is counted in a gauge until it is dropped.
-pub(crate) struct Counted<'a>(&'a Gauge);
+pub(crate) struct Counted(Gauge);
 
-impl Counted<'_> {
-    pub(crate) fn new(gauge: &Gauge) -> Counted<'_> {
+impl Counted {
+    pub(crate) fn new(gauge: &Gauge) -> Counted {
         gauge.inc();
-        Counted(gauge)
+        Counted(gauge.clone())
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -49,6 +49,8 @@ pub struct ServerSettings {
     pub election_timeout: Duration,
     /// Whether a node asks before it campaigns.
     pub pre_vote: bool,
+    /// Whether a leader serves reads on a lease; counts on clocks, and all members must agree.
+    pub lease_reads: bool,
     /// The largest request, in bytes.
     pub max_request_bytes: usize,
     /// Operations in one transaction.

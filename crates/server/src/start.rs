@@ -76,6 +76,7 @@ impl Server {
         let store = std::mem::take(&mut node.store);
         let snapshots = node.snapshots.clone();
         let core = Core::new(settings, identity, clock, store, members);
+        core.metrics.snapshots.noted(&node.notes);
         publish_applied(&core, &node.applier);
         let (fatal, fatal_receiver) = Fatal::channel();
         let (install, wanted) = watch::channel(None);
@@ -99,7 +100,7 @@ impl Server {
         let clients = http::add_pages(grpc::routes(&core), Arc::clone(&core));
         let peer_service = PeerServer::new(PeerService::new(
             Arc::clone(&core),
-            SnapshotSource::new(snapshots),
+            SnapshotSource::new(snapshots, core.metrics.snapshots.clone()),
             stopped.clone(),
         ))
         .max_decoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES)
@@ -273,6 +274,8 @@ fn node_settings(
         heartbeat_interval: settings.heartbeat_interval,
         election_timeout: settings.election_timeout,
         pre_vote: settings.pre_vote,
+        record_interval: None,
+        lease_reads: settings.lease_reads,
         empty_entry_on_election: true,
         memory_log_bytes: None,
         append_bytes: None,

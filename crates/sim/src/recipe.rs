@@ -40,7 +40,7 @@ pub struct Recipe {
 /// Something that makes a world more difficult and can be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Without {
-    /// Frames that are lost.
+    /// Frames that are lost or damaged.
     Loss,
     /// Frames that come twice.
     Duplication,
@@ -92,7 +92,10 @@ impl Without {
     fn leave_out(self, plan: &mut Plan) {
         let quiet = Plan::quiet(plan.nodes);
         match self {
-            Without::Loss => plan.loss_percent = quiet.loss_percent,
+            Without::Loss => {
+                plan.loss_percent = quiet.loss_percent;
+                plan.damage_percent = quiet.damage_percent;
+            }
             Without::Duplication => plan.duplication_percent = quiet.duplication_percent,
             Without::Reordering => plan.reordering = quiet.reordering,
             Without::SlowDisks => plan.slow_disk_percent = quiet.slow_disk_percent,

@@ -12,7 +12,7 @@
 //! | 32 | 4 | the sector of the segment where the batch begins |
 //! | 36 | 4 | length in bytes of header and entries |
 //! | 40 | 4 | number of entries |
-//! | 44 | 4 | flags: 1 an echo follows, 2 truncation, 4 snapshot mark, 8 the mark voids the log, 16 base and turns are filled in |
+//! | 44 | 4 | flags: 1 an echo follows, 2 truncation, 4 snapshot mark, 8 the mark voids the log, 16 base and turns are filled in, 32 the member is being refilled |
 //! | 48 | 8 | first index (0 without entries) |
 //! | 56 | 8 | last index |
 //! | 64 | 8 | term of the first entry |
@@ -49,6 +49,9 @@
 //! **Base and turns** are there for the reader that finds a batch gone: the next header's base says
 //! how far the lost entries went, and its turns say that no truncation was lost with them. (Logs
 //! written before these fields have flag 16 unset; there a lost header is refused.)
+//!
+//! **Refilling** is kept as term and vote are, in every header: whether the member has found that
+//! its disk went back in time, and is not whole again. (Logs of before say that it is not.)
 
 use crate::bytes_io::{get_u32, get_u64, put_u32, put_u64, put_varint, take_varint, varint_len};
 use crate::limits::{MAX_ENTRY_BYTES, SECTOR_BYTES};
@@ -65,6 +68,7 @@ const FLAG_TRUNCATION: u32 = 2;
 const FLAG_SNAPSHOT: u32 = 4;
 const FLAG_RESTART: u32 = 8;
 const FLAG_LINKED: u32 = 16;
+const FLAG_REFILLING: u32 = 32;
 
 /// What the checksums of one life of one segment are seeded with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +153,11 @@ impl BatchHeader {
             | self.truncate_after.map_or(0, |_| FLAG_TRUNCATION)
             | self.snapshot.map_or(0, |_| FLAG_SNAPSHOT)
             | if self.restarts { FLAG_RESTART } else { 0 }
+            | if self.hard_state.refilling {
+                FLAG_REFILLING
+            } else {
+                0
+            }
             | self.link.map_or(0, |_| FLAG_LINKED);
         put_u32(&mut out, 44, flags);
         put_u64(&mut out, 48, self.first_index);
@@ -205,6 +214,7 @@ impl BatchHeader {
             hard_state: HardState {
                 term: get_u64(bytes, 80),
                 vote: get_u64(bytes, 88),
+                refilling: flags & FLAG_REFILLING != 0,
             },
             truncate_after: (flags & FLAG_TRUNCATION != 0).then(|| get_u64(bytes, 96)),
             snapshot: (flags & FLAG_SNAPSHOT != 0).then_some(mark),

@@ -222,6 +222,11 @@ pub enum Note {
         /// What is wrong with it.
         what: String,
     },
+    /// A table beside the log is damaged as a whole, and counts as empty.
+    TableDamaged {
+        /// The file.
+        file: String,
+    },
     /// The snapshot that the log names is not there.
     SnapshotMissing {
         /// Which.
@@ -277,6 +282,9 @@ impl fmt::Display for Note {
                  this disk",
                 chunk_suffix(*chunk)
             ),
+            Note::TableDamaged { file } => {
+                write!(f, "{file} is damaged and counts as empty")
+            }
             Note::SnapshotMissing { mark } => write!(
                 f,
                 "the snapshot at {} of term {}, which the log names, is not there",

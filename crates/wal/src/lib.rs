@@ -49,6 +49,8 @@
 //! 7. **A log and a snapshot that go together are always there** ([`snapshot`]): entries are
 //!    released only behind the older of two durable snapshots.
 //!
+//! Beside the log, a [`SlotFile`] keeps a small table that stands in no order with it.
+//!
 //! # What cannot be told apart
 //!
 //! Rot in the last batch, as long as no later header names it durable, looks like a torn tail, and
@@ -79,6 +81,7 @@ mod recovery;
 mod scan;
 mod segment;
 mod segment_header;
+mod slot_file;
 pub mod snapshot;
 mod spares;
 mod types;
@@ -92,6 +95,7 @@ pub use open::{Opened, open};
 pub use options::Options;
 pub use preparer::Preparer;
 pub use reader::Reader;
+pub use slot_file::{SlotContent, SlotFile};
 pub use types::{
     Batch, BatchNumber, Damage, Entry, HardState, Identity, Recovered, Released, SnapshotMark,
 };

@@ -52,3 +52,10 @@ pub(crate) const RECOVERY_WINDOW_BYTES: usize = 1 << 20;
 
 /// How much of a segment is zeroed with one write.
 pub(crate) const ZERO_CHUNK_BYTES: usize = 1 << 20;
+
+/// Bytes of one of the two slots of a [`SlotFile`](crate::SlotFile): a block of every file system
+/// that matters.
+pub(crate) const SLOT_BYTES: usize = 4096;
+
+/// The largest table that a [`SlotFile`](crate::SlotFile) keeps, in bytes.
+pub const MAX_SLOT_PAYLOAD_BYTES: usize = SLOT_BYTES - 48;

@@ -12,7 +12,7 @@
 //! | 16 | 8 | cluster id |
 //! | 24 | 8 | member id |
 //! | 32 | 4 | group id |
-//! | 36 | 4 | 1 + how many batches of the segment before cut or voided the log; 0 if not known |
+//! | 36 | 4 | 1 + how many batches of the segment before cut or voided the log; 0 if not known. The top bit: the member is being refilled |
 //! | 40 | 8 | sequence: one more than the segment before; also in the file's name |
 //! | 48 | 8 | epoch: greater than that of any earlier segment or life of a file |
 //! | 56 | 8 | salt: seeds the checksums together with the epoch |
@@ -38,6 +38,8 @@ pub(crate) const HEADER_BLOCK_BYTES: usize = 4096;
 
 const MAGIC: [u8; 8] = *b"QUORWAL\n";
 const COPY_BYTES: usize = 128;
+/// In the field of turns, of which a segment has room for far fewer.
+const REFILLING: u32 = 1 << 31;
 const COPY_OFFSETS: [usize; 2] = [0, 2048];
 
 /// What a segment says about itself.
@@ -84,11 +86,13 @@ impl SegmentHeader {
         put_u64(&mut copy, 16, self.identity.cluster_id);
         put_u64(&mut copy, 24, self.identity.member_id);
         put_u32(&mut copy, 32, self.identity.group_id);
-        put_u32(
-            &mut copy,
-            36,
-            self.turns_before.map_or(0, |turns| turns + 1),
-        );
+        let refilling = if self.hard_state.refilling {
+            REFILLING
+        } else {
+            0
+        };
+        let turns = self.turns_before.map_or(0, |turns| turns + 1);
+        put_u32(&mut copy, 36, turns | refilling);
         put_u64(&mut copy, 40, self.sequence);
         put_u64(&mut copy, 48, self.epoch);
         put_u64(&mut copy, 56, self.salt);
@@ -180,11 +184,12 @@ fn decode_copy(copy: Option<&[u8]>) -> Copy {
         hard_state: HardState {
             term: get_u64(copy, 80),
             vote: get_u64(copy, 88),
+            refilling: get_u32(copy, 36) & REFILLING != 0,
         },
         snapshot: (snapshot.index > 0).then_some(snapshot),
         last_index: get_u64(copy, 112),
         last_term: get_u64(copy, 120),
-        turns_before: get_u32(copy, 36).checked_sub(1),
+        turns_before: (get_u32(copy, 36) & !REFILLING).checked_sub(1),
     })
 }
 
@@ -208,7 +213,11 @@ mod tests {
             salt: 6,
             first_batch: 7,
             segment_bytes: 8192,
-            hard_state: HardState { term: 9, vote: 10 },
+            hard_state: HardState {
+                term: 9,
+                vote: 10,
+                refilling: true,
+            },
             snapshot: Some(SnapshotMark { index: 11, term: 8 }),
             last_index: 12,
             last_term: 9,

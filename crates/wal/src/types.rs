@@ -33,6 +33,8 @@ pub struct HardState {
     pub term: u64,
     /// Whom it voted for in that term; 0 is no one.
     pub vote: u64,
+    /// Whether the member found that this disk had gone back in time, and is being refilled.
+    pub refilling: bool,
 }
 
 /// One entry of the log.

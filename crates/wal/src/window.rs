@@ -50,9 +50,7 @@ impl<F: File> Window<F> {
             true => 1,
             false => self.read_bytes as u64,
         };
-        let wanted = (end - offset)
-            .max(ahead)
-            .min(self.length - offset);
+        let wanted = (end - offset).max(ahead).min(self.length - offset);
         self.start = offset;
         self.bytes.clear();
         self.bytes.resize(to_usize(wanted), 0);

@@ -54,7 +54,7 @@ fn a_large_message_is_split_for_who_allows_it() {
             prev_kv: true,
             ..watch("\0", "\0")
         };
-        watched.create(stream, request);
+        watched.create(stream, &request);
         watched.hub.take(stream, usize::MAX);
         let value = "v".repeat(1000);
         for round in 0..2 {

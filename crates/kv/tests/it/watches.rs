@@ -28,9 +28,9 @@ impl Watched {
         self.hub.open_stream(0, 10 * MINUTE_MS)
     }
 
-    pub(crate) fn create(&mut self, stream: StreamId, request: WatchCreateRequest) {
+    pub(crate) fn create(&mut self, stream: StreamId, request: &WatchCreateRequest) {
         let revision = self.member.store.revision();
-        self.hub.create(stream, &request, revision);
+        self.hub.create(stream, request, revision);
     }
 
     pub(crate) fn put(&mut self, key: &str, value: &str) {
@@ -123,9 +123,9 @@ pub(crate) fn words(message: &WatchMessage) -> String {
 fn watchers_are_numbered_from_0_and_told_what_they_watch() {
     let mut watched = Watched::with_keys(&["a"]);
     let stream = watched.open();
-    watched.create(stream, watch("a", ""));
-    watched.create(stream, watch("b", "d"));
-    watched.create(stream, watch("a", ""));
+    watched.create(stream, &watch("a", ""));
+    watched.create(stream, &watch("b", "d"));
+    watched.create(stream, &watch("a", ""));
     watched.put("a", "1");
     watched.put("c", "1");
     watched.put("d", "1");
@@ -154,13 +154,13 @@ fn what_cannot_be_watched_is_refused_in_etcds_words() {
         watch_id,
         ..request
     };
-    watched.create(stream, with_id(1, watch("a", "")));
-    watched.create(stream, with_id(1, watch("b", "")));
-    watched.create(stream, watch("b", "b"));
-    watched.create(stream, watch("b", "a"));
-    watched.create(stream, from(-1, watch("b", "")));
-    watched.create(stream, watch("b", ""));
-    watched.create(stream, watch("b", ""));
+    watched.create(stream, &with_id(1, watch("a", "")));
+    watched.create(stream, &with_id(1, watch("b", "")));
+    watched.create(stream, &watch("b", "b"));
+    watched.create(stream, &watch("b", "a"));
+    watched.create(stream, &from(-1, watch("b", "")));
+    watched.create(stream, &watch("b", ""));
+    watched.create(stream, &watch("b", ""));
     watched
         .hub
         .refuse(stream, WatchRefusal::PermissionDenied, 2);
@@ -184,12 +184,12 @@ fn what_cannot_be_watched_is_refused_in_etcds_words() {
 fn an_empty_key_is_the_first_one() {
     let mut watched = Watched::with_keys(&[]);
     let stream = watched.open();
-    watched.create(stream, watch("", "\0"));
-    watched.create(stream, watch("", ""));
+    watched.create(stream, &watch("", "\0"));
+    watched.create(stream, &watch("", ""));
     watched.put("a", "1");
     watched.put("\0", "1");
     let told = watched.told(stream);
-    assert_eq!(told[2..], ["0@2: a2", "1@3: \03", "0@3: \03"]);
+    assert_eq!(told[2..], ["0@2: a2", "1@3: \x003", "0@3: \x003"]);
 }
 
 /// "start_revision 0 = from current+1; future revision allowed (no notification before it, bug 20221)."
@@ -198,7 +198,7 @@ fn a_watcher_begins_where_it_says() {
     let mut watched = Watched::with_keys(&["a", "a", "b", "a"]); // revisions 2 to 5
     let stream = watched.open();
     for start in [1, 3, 5, 0, 6, 7] {
-        watched.create(stream, from(start, watch("a", "")));
+        watched.create(stream, &from(start, watch("a", "")));
     }
     let told = watched.told(stream);
     assert_eq!(told[6..], ["0@5: a2 a3 a5", "1@5: a3 a5", "2@5: a5"]);
@@ -224,8 +224,8 @@ fn a_watcher_of_what_is_compacted_is_told_where_history_begins() {
     let mut watched = Watched::with_keys(&["a", "a", "a"]);
     watched.member.compact(3).unwrap();
     let stream = watched.open();
-    watched.create(stream, from(2, watch("a", "")));
-    watched.create(stream, from(3, watch("a", "")));
+    watched.create(stream, &from(2, watch("a", "")));
+    watched.create(stream, &from(3, watch("a", "")));
     let expected = [
         "0@4: created",
         "1@4: created",
@@ -235,7 +235,7 @@ fn a_watcher_of_what_is_compacted_is_told_where_history_begins() {
     assert_eq!(watched.told(stream), expected);
     assert_eq!(watched.hub.watcher_count(), 1);
     // Its number is free again only for who asks for it by name.
-    watched.create(stream, watch("b", ""));
+    watched.create(stream, &watch("b", ""));
     assert_eq!(watched.told(stream), ["2@4: created"]);
 }
 
@@ -244,8 +244,8 @@ fn a_watcher_of_what_is_compacted_is_told_where_history_begins() {
 fn a_cancelled_watcher_is_told_nothing_more() {
     let mut watched = Watched::with_keys(&["a"]);
     let stream = watched.open();
-    watched.create(stream, watch("a", ""));
-    watched.create(stream, from(1, watch("a", "")));
+    watched.create(stream, &watch("a", ""));
+    watched.create(stream, &from(1, watch("a", "")));
     watched.put("a", "2");
     watched.hub.cancel(stream, 0);
     watched.hub.cancel(stream, 1);
@@ -260,7 +260,7 @@ fn a_cancelled_watcher_is_told_nothing_more() {
     ];
     assert_eq!(watched.told(stream), expected);
     assert!(!watched.hub.wants_events());
-    watched.create(stream, from(4, watch("a", "")));
+    watched.create(stream, &from(4, watch("a", "")));
     assert_eq!(watched.told(stream), ["2@4: created", "2@4: a4"]);
 }
 
@@ -287,7 +287,7 @@ fn filters_and_previous_versions_are_each_watchers_own() {
     for live in [true, false] {
         for request in &requests {
             let start = if live { 0 } else { 3 };
-            watched.create(stream, from(start, request.clone()));
+            watched.create(stream, &from(start, request.clone()));
         }
         if live {
             watched.put("a", "1");
@@ -317,11 +317,11 @@ fn filters_and_previous_versions_are_each_watchers_own() {
 fn a_transaction_is_told_in_one_message() {
     let mut watched = Watched::with_keys(&["a", "b"]);
     let stream = watched.open();
-    watched.create(stream, watch("a", "z"));
-    watched.create(stream, from(4, watch("a", "z")));
+    watched.create(stream, &watch("a", "z"));
+    watched.create(stream, &from(4, watch("a", "z")));
     let ops = [op(put("c", "")), op(delete("a", "b")), op(put("b", ""))];
     watched.member.txn(all(ops)).unwrap();
-    watched.create(stream, from(4, watch("b", "z")));
+    watched.create(stream, &from(4, watch("b", "z")));
     watched.publish();
     let told = watched.told(stream);
     assert_eq!(
@@ -338,9 +338,9 @@ fn progress_is_told_when_nothing_is_missing_and_after_what_was_told() {
     let stream = watched.open();
     watched.hub.request_progress(stream);
     assert_eq!(watched.told(stream), [] as [&str; 0]);
-    watched.create(stream, watch("a", ""));
+    watched.create(stream, &watch("a", ""));
     watched.hub.request_progress(stream);
-    watched.create(stream, from(2, watch("a", "")));
+    watched.create(stream, &from(2, watch("a", "")));
     watched.hub.request_progress(stream);
     watched.put("a", "4");
     watched.hub.request_progress(stream);
@@ -371,10 +371,10 @@ fn idle_watchers_are_told_of_their_progress_now_and_then() {
         progress_notify: true,
         ..request
     };
-    watched.create(stream, notified(watch("a", "")));
-    watched.create(stream, notified(watch("b", "")));
-    watched.create(stream, watch("b", ""));
-    watched.create(stream, notified(from(9, watch("b", ""))));
+    watched.create(stream, &notified(watch("a", "")));
+    watched.create(stream, &notified(watch("b", "")));
+    watched.create(stream, &watch("b", ""));
+    watched.create(stream, &notified(from(9, watch("b", ""))));
     watched.told(stream);
     assert_eq!(watched.hub.next_tick_ms(), Some(15 * MINUTE_MS));
     watched.hub.tick(15 * MINUTE_MS - 1);
@@ -396,20 +396,20 @@ fn limits_are_refused_or_waited_for() {
     let mut watched = Watched::with_keys(&[]);
     let stream = watched.open();
     for _ in 0..WATCHERS_PER_STREAM_MAX {
-        watched.create(stream, watch("a", ""));
+        watched.create(stream, &watch("a", ""));
     }
     assert!(!watched.hub.has_room(stream), "the client must read first");
     watched.hub.take(stream, usize::MAX);
     assert!(watched.hub.has_room(stream));
-    watched.create(stream, watch("a", ""));
+    watched.create(stream, &watch("a", ""));
     assert_eq!(watched.told(stream), ["@1: etcdserver: too many requests"]);
     watched.hub.close_stream(stream);
     watched.hub.close_stream(stream);
     assert_eq!(watched.hub.watcher_count(), 0);
-    watched.create(stream, watch("a", ""));
+    watched.create(stream, &watch("a", ""));
     assert!(!watched.hub.has_room(stream) && watched.hub.take(stream, 1).is_empty());
     let next = watched.open();
-    watched.create(next, watch("a", ""));
+    watched.create(next, &watch("a", ""));
     assert_eq!(watched.hub.take(stream, 1), []);
     assert_eq!(watched.told(next), ["0@1: created"]);
 }
@@ -419,8 +419,8 @@ fn limits_are_refused_or_waited_for() {
 fn streams_are_woken_once() {
     let mut watched = Watched::with_keys(&[]);
     let (one, other) = (watched.open(), watched.open());
-    watched.create(one, watch("a", ""));
-    watched.create(other, watch("b", ""));
+    watched.create(one, &watch("a", ""));
+    watched.create(other, &watch("b", ""));
     assert_eq!(watched.hub.take_woken(), [one, other]);
     watched.put("a", "");
     assert_eq!(watched.hub.take_woken(), []);

@@ -13,8 +13,8 @@ fn a_stream_that_is_not_read_falls_behind_and_goes_on_from_history() {
     let mut watched = Watched::with_keys(&[]);
     let (slow, fast) = (watched.open(), watched.open());
     for stream in [slow, fast] {
-        watched.create(stream, watch("a", ""));
-        watched.create(stream, watch("\0", "\0"));
+        watched.create(stream, &watch("a", ""));
+        watched.create(stream, &watch("\0", "\0"));
     }
     let value = "v".repeat(10_000);
     let mut told = Vec::new();
@@ -55,7 +55,7 @@ fn a_stream_that_is_not_read_falls_behind_and_goes_on_from_history() {
 fn compaction_overtakes_a_slow_stream() {
     let mut watched = Watched::with_keys(&[]);
     let stream = watched.open();
-    watched.create(stream, watch("a", ""));
+    watched.create(stream, &watch("a", ""));
     for _ in 0..1000 {
         watched.put("a", &"v".repeat(10_000));
     }
@@ -73,9 +73,9 @@ fn watchers_go_on_when_the_store_is_replaced() {
     for compacted in [None, Some(6)] {
         let mut watched = Watched::with_keys(&["a"]);
         let stream = watched.open();
-        watched.create(stream, watch("a", ""));
-        watched.create(stream, from(2, watch("a", "c")));
-        watched.create(stream, from(6, watch("a", "")));
+        watched.create(stream, &watch("a", ""));
+        watched.create(stream, &from(2, watch("a", "c")));
+        watched.create(stream, &from(6, watch("a", "")));
         watched.put("a", "3");
         let mut other = Member::with_keys(&["a", "a", "b", "a", "a"]); // revisions 2 to 6
         if let Some(revision) = compacted {
@@ -116,9 +116,9 @@ fn watchers_go_on_when_the_store_is_replaced() {
 fn a_large_revision_reaches_its_watchers_in_one_message() {
     let mut watched = Watched::with_keys(&[]);
     let stream = watched.open();
-    watched.create(stream, watch("0500", ""));
-    watched.create(stream, watch("\0", "\0"));
-    watched.create(stream, watch("x", "\0"));
+    watched.create(stream, &watch("0500", ""));
+    watched.create(stream, &watch("\0", "\0"));
+    watched.create(stream, &watch("x", "\0"));
     watched.told(stream);
     let puts = (0..2000).map(|n| op(put(&format!("{n:04}"), "")));
     watched.member.txn(all(puts)).unwrap();
@@ -143,7 +143,7 @@ fn a_watcher_that_comes_before_events_are_collected_misses_nothing() {
     let mut watched = Watched::with_keys(&["a"]);
     watched.member.store.want_events(watched.hub.wants_events());
     let stream = watched.open();
-    watched.create(stream, watch("a", ""));
+    watched.create(stream, &watch("a", ""));
     watched.put("a", "not collected");
     watched.member.store.want_events(watched.hub.wants_events());
     watched.put("a", "collected");
@@ -159,9 +159,9 @@ fn watchers_that_are_behind_at_one_place_share_what_is_read() {
     let streams: Vec<StreamId> = (0..3).map(|_| watched.open()).collect();
     for stream in &streams {
         for _ in 0..3 {
-            watched.create(*stream, from(2, watch("a", "c")));
+            watched.create(*stream, &from(2, watch("a", "c")));
         }
-        watched.create(*stream, from(3, watch("a", "c")));
+        watched.create(*stream, &from(3, watch("a", "c")));
     }
     watched.catch_up();
     let mut copies = Vec::new();

@@ -134,7 +134,7 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let plan = match Plan::new(&args) {
         Ok(plan) => plan,
         Err(reason) => {
-            eprintln!("Error: {reason}");
+            eprintln!("quorate bench: {reason}");
             return Ok(ExitCode::from(2));
         }
     };

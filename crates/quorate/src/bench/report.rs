@@ -104,7 +104,7 @@ impl Report {
             );
         }
         if self.operations == 0 {
-            eprintln!("Error: no operation succeeded");
+            eprintln!("quorate bench: no operation succeeded");
         }
     }
 }

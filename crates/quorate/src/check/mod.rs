@@ -66,7 +66,7 @@ pub(crate) fn main(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let (format, history) = match read(&args.file) {
         Ok(read) => read,
         Err(reason) => {
-            eprintln!("Error: {}: {reason}", args.file.display());
+            eprintln!("quorate check: {}: {reason}", args.file.display());
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };

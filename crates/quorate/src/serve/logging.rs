@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::ServeSettings;
 use super::settings::{LogFormat, LogLevel, LogOutput};
+use crate::colours;
 
 /// Starts the log of this process.
 pub(super) fn start(settings: &ServeSettings) -> anyhow::Result<()> {
@@ -32,10 +33,10 @@ pub(super) fn start(settings: &ServeSettings) -> anyhow::Result<()> {
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     };
-    let colours = settings.log_outputs == [LogOutput::Stderr] && io::stderr().is_terminal();
+    let is_terminal = settings.log_outputs == [LogOutput::Stderr] && io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_ansi(colours)
+        .with_ansi(colours::are_wanted(is_terminal))
         .with_writer(Mutex::new(Tee(outputs)));
     let started = match settings.log_format {
         LogFormat::Text => lines.try_init(),

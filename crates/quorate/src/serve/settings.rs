@@ -103,6 +103,8 @@ pub(crate) struct ServeSettings {
     pub(crate) snapshot_log_bytes: usize,
     /// Whether candidates ask for pre-votes first.
     pub(crate) pre_vote: bool,
+    /// Whether a leader serves reads on a lease.
+    pub(crate) lease_reads: bool,
     /// How much to log.
     pub(crate) log_level: LogLevel,
     /// How log lines look.
@@ -152,6 +154,7 @@ impl ServeSettings {
                 SNAPSHOT_LOG_BYTES_MAX,
             )?,
             pre_vote: reader.boolean("pre-vote"),
+            lease_reads: reader.boolean("lease-reads"),
             log_level: log_level(&reader),
             log_format: log_format(&reader),
             log_outputs: log_outputs(&reader),
@@ -190,11 +193,12 @@ impl ServeSettings {
                 self.listen_metrics,
             ),
             format!(
-                "heartbeat {:?}, election timeout {:?}, pre-vote {}, requests up to {} bytes, transactions \
+                "heartbeat {:?}, election timeout {:?}, pre-vote {}, lease reads {}, requests up to {} bytes, transactions \
                  up to {} operations",
                 self.heartbeat,
                 self.election_timeout,
                 self.pre_vote,
+                self.lease_reads,
                 self.max_request_bytes,
                 self.max_txn_ops,
             ),

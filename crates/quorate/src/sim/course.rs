@@ -42,7 +42,7 @@ pub(super) struct CourseArguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     repeat: u64,
     /// The first seed; the others follow it
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", default_value_t = 1, value_parser = super::seed)]
     seed: u64,
     /// Print the result as one JSON object
     #[arg(long)]

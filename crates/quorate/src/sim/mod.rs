@@ -92,6 +92,17 @@ fn recipe(text: &str) -> Result<Recipe, String> {
     })
 }
 
+/// A seed alone, for an argument.
+fn seed(text: &str) -> Result<u64, String> {
+    let words = "a seed is a whole number from 0 to 18446744073709551615";
+    text.parse().map_err(|_| words.to_owned())
+}
+
+/// A number with or without a fraction, for an argument.
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "it is no number".to_owned())
+}
+
 fn no_such_change(word: &str) -> String {
     let name = word.split('=').next().unwrap_or_default();
     let without = Without::ALL.map(Without::name);

@@ -13,25 +13,12 @@ thread_local! {
 pub(super) fn be_quiet_in_worlds() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if is_broken_pipe(panic) {
-            // Whoever reads has seen enough (`| head`): as a program ends that heeds SIGPIPE.
-            std::process::exit(EXIT_BROKEN_PIPE);
-        }
         if IN_WORLD.get() {
             LAST_PLACE.set(panic.location().map(ToString::to_string));
         } else {
             usual(panic);
         }
     }));
-}
-
-/// What a shell calls the end by SIGPIPE.
-const EXIT_BROKEN_PIPE: i32 = 141;
-
-/// `println!` can only panic when nobody reads any more.
-fn is_broken_pipe(panic: &std::panic::PanicHookInfo<'_>) -> bool {
-    let words = panic.payload().downcast_ref::<String>();
-    words.is_some_and(|words| words.starts_with("failed printing to stdout: Broken pipe"))
 }
 
 /// Runs a world; where it panicked, if it did.

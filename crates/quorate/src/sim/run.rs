@@ -39,10 +39,10 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// The seed of the first; the others follow it
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, value_parser = super::seed)]
     from: u64,
     /// Begin no more worlds after so many minutes of real time
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = super::number)]
     minutes: Option<f64>,
     /// Print the result as one JSON object
     #[arg(long)]
@@ -58,6 +58,9 @@ pub(super) fn main(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             "run",
             "--json and --trace - both want the standard output",
         ));
+    }
+    if let Err(reason) = arguments.trace.check(None) {
+        return Ok(super::refused("run", &reason));
     }
     let unbounded = u64::MAX - arguments.from;
     let seeds = match (arguments.seeds, arguments.minutes) {

@@ -9,6 +9,8 @@ use anyhow::Context;
 use clap::Args;
 use quorate_trace::{Trace, render_html, render_text};
 
+use crate::colours;
+
 /// Columns of text where no terminal says how wide it is.
 const WIDTH_WITHOUT_TERMINAL: usize = 120;
 
@@ -24,8 +26,22 @@ pub(super) struct TraceArguments {
 }
 
 impl TraceArguments {
-    /// Refuses a time that ends before it begins.
+    /// Refuses a time that ends before it begins, and a file that nobody could write: rather now than
+    /// when all worlds have been run.
     pub(super) fn check(&self, until: Option<Duration>) -> Result<(), String> {
+        if let Some(path) = self
+            .trace
+            .as_deref()
+            .filter(|path| !is_standard_output(path))
+        {
+            let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+            if !above.is_none_or(Path::is_dir) || path.is_dir() {
+                return Err(format!(
+                    "--trace {}: no file can be written there",
+                    path.display()
+                ));
+            }
+        }
         match (self.since, until) {
             (Some(since), Some(until)) if since > until => Err(format!(
                 "--since {} is after --until {}: nothing lies between them",
@@ -54,9 +70,7 @@ impl TraceArguments {
         let trace = trace.between(self.since.map_or(0, nanos), until.map_or(u64::MAX, nanos));
         if is_standard_output(path) {
             let out = io::stdout();
-            let is_terminal = out.is_terminal();
-            let colour = is_terminal && std::env::var_os("NO_COLOR").is_none();
-            let text = render_text(&trace, width(), colour);
+            let text = render_text(&trace, width(), colours::are_wanted(out.is_terminal()));
             // Whoever reads has perhaps seen enough (`| head`); the verdict still counts.
             let _ = out.lock().write_all(text.as_bytes());
             return Ok(());

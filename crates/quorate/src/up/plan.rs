@@ -67,6 +67,9 @@ pub(super) fn look(
     base_port: Option<u16>,
 ) -> anyhow::Result<Plan> {
     let shown = directory.display();
+    if directory.exists() && !directory.is_dir() {
+        bail!("{shown} is not a directory; name another with --data-dir");
+    }
     let record = read_record(directory)?;
     if record.is_none()
         && !directory::is_empty(directory).with_context(|| format!("cannot look into {shown}"))?
@@ -84,7 +87,9 @@ pub(super) fn look(
 /// Nothing is founded yet: see [`Plan::found`].
 pub(super) fn lock(directory: &Path) -> anyhow::Result<File> {
     let shown = directory.display();
-    directory::make_durably(directory).with_context(|| format!("cannot make {shown}"))?;
+    directory::make_durably(directory).with_context(|| {
+        format!("cannot make the directory {shown}; name another with --data-dir")
+    })?;
     directory::lock(directory).map_err(|refusal| match refusal {
         Refusal::Held(owner) => {
             anyhow::anyhow!("{shown} is in use by {owner}: another `quorate up` runs there")

@@ -112,7 +112,7 @@ fn an_endpoint_that_cannot_be_reached_and_flags_that_do_not_fit_are_one_line() {
     assert_eq!(ran.code, Some(2));
     assert_eq!(
         ran.stderr,
-        "Error: --clients must be from 1 to 100000, not 0\n"
+        "quorate bench: --clients must be from 1 to 100000, not 0\n"
     );
 }
 

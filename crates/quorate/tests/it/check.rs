@@ -70,7 +70,12 @@ fn what_cannot_be_read_exits_with_2_and_says_where() {
     let (ran, _directory) = check(&format!("{RIGHT}nonsense\n"), &[]);
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("line 6"), "{}", ran.stderr);
-    assert_eq!(quorate(&["check", "/nowhere/at/all"]).code, Some(2));
+    let ran = quorate(&["check", "/nowhere/at/all"]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.starts_with("quorate check: /nowhere/at/all: "));
+    let (ran, _directory) = check("", &[]);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.stderr.contains("\n  a Jepsen log: "), "{}", ran.stderr);
     assert_eq!(quorate(&["check"]).code, Some(2));
 }
 

@@ -1,5 +1,9 @@
 //! Help, versions, refusals and exit codes.
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -148,4 +152,62 @@ fn up_says_whose_a_port_is() {
         )),
         "{line}"
     );
+}
+
+/// Runs the binary with its standard output going elsewhere; its exit code and standard error.
+fn printing_to(output: File, words: &[&str]) -> (Option<i32>, String) {
+    let ran = Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .args(words)
+        .stdout(output)
+        .output()
+        .expect("the binary runs");
+    let error = String::from_utf8(ran.stderr).expect("UTF-8");
+    (ran.status.code(), error)
+}
+
+#[test]
+fn an_output_that_takes_no_more_is_one_line_and_no_panic() {
+    let temp = tempfile::tempdir().expect("temp dir");
+    let history = temp.path().join("empty.jsonl");
+    let header = r#"{"format":"quorate-history","version":1}"#;
+    std::fs::write(&history, header).expect("written");
+    let history = history.to_str().expect("UTF-8");
+    let commands: [&[&str]; 4] = [
+        &["sim", "course", "list"],
+        &["sim", "course", "initial_election"],
+        &["sim", "run", "--seeds", "1", "--json"],
+        &["check", history],
+    ];
+    for words in commands {
+        let full = File::options().write(true).open("/dev/full");
+        let (code, error) = printing_to(full.expect("Linux has it"), words);
+        assert_eq!(code, Some(1), "{words:?}: {error}");
+        let line = "quorate: standard output: No space left on device (os error 28)\n";
+        assert_eq!(error, line, "{words:?}");
+
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let (code, error) = printing_to(File::from(OwnedFd::from(writer)), words);
+        assert_eq!((code, error.as_str()), (Some(141), ""), "{words:?}");
+    }
+}
+
+#[test]
+fn a_place_where_up_can_keep_nothing_is_refused_before_anything_starts() {
+    let temp = tempfile::tempdir().expect("temp dir");
+    std::fs::write(temp.path().join("file"), "").expect("written");
+    let error = refused(temp.path(), &["up", "--data-dir", "file"], 1);
+    assert_eq!(
+        error,
+        "quorate: file is not a directory; name another with --data-dir\n"
+    );
+    let not_text = OsStr::from_bytes(b"--data-dir=bad\xff");
+    let ran = Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .arg("up")
+        .arg(not_text)
+        .current_dir(temp.path())
+        .output()
+        .expect("the binary runs");
+    assert_eq!(ran.status.code(), Some(2), "{ran:?}");
+    assert_eq!(names(temp.path()), ["file"]);
 }

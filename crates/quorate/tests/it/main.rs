@@ -35,7 +35,11 @@ mod fake_etcd;
 #[cfg(target_os = "linux")]
 mod garbage_on_ports;
 #[cfg(target_os = "linux")]
+mod lease_reads;
+#[cfg(target_os = "linux")]
 mod membership;
+#[cfg(target_os = "linux")]
+mod old_disks;
 mod pitfalls;
 #[cfg(target_os = "linux")]
 mod power_cut;

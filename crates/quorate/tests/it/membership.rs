@@ -258,6 +258,44 @@ fn a_member_that_lost_its_data_does_not_come_back_as_the_same() {
     assert!(log.contains("(n4) has started before"), "{log}");
 }
 
+/// The one member that it reaches knows of its addition, and not that it has started since.
+#[test]
+fn a_member_that_lost_its_data_takes_nobodys_word_but_the_leaders() {
+    if !Etcdctl::is_installed() {
+        return;
+    }
+    let mut cluster = Plan::of(3).flag("--snapshot-log-bytes=262144").start();
+    let leader = cluster.wait_for_leader();
+    let (behind, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    let lost = cluster.add(leader, true);
+    // From a snapshot it knows of the addition even before it hears of any leader.
+    let value = "v".repeat(16 << 10);
+    let etcdctl = cluster.etcdctl(leader);
+    for number in 0..40 {
+        etcdctl.output(&["put", &format!("key{number}"), &value]);
+    }
+    cluster.wait_for("a snapshot", || {
+        let log = cluster.nodes[behind].log_text();
+        log.contains("took a snapshot").then_some(())
+    });
+    cluster.kill(behind);
+    cluster.restart(lost);
+    cluster.wait_for("it to have published its name", || {
+        let listed = cluster.etcdctl(leader).output(&["member", "list"]);
+        listed.contains(", n4, ").then_some(())
+    });
+    for node in [lost, leader, other] {
+        cluster.kill(node);
+    }
+    std::fs::remove_dir_all(&cluster.nodes[lost].directory).expect("removed");
+    cluster.restart(behind);
+    cluster.nodes[lost].spawn();
+    let how = cluster.nodes[lost].wait_until_ended();
+    assert_ne!(how.code(), Some(0));
+    let log = cluster.nodes[lost].log_end();
+    assert!(log.contains("takes nobody else's word"), "{log}");
+}
+
 #[test]
 fn changes_that_cannot_be_made_are_refused_in_etcds_words() {
     if !Etcdctl::is_installed() {

@@ -130,6 +130,9 @@ fn seeds_that_are_no_numbers_are_refused() {
     for words in [
         &["run", "--seeds", "0"][..],
         &["run", "--minutes", "-1"],
+        &["run", "--from", "x"],
+        &["run", "--trace", "/no/such/place.html"],
+        &["course", "--seed", "first"],
         &["replay", "--seed", "x"],
         &["replay", "--seed", "1", "--until", "soon"],
         &["replay"],

@@ -57,6 +57,21 @@ fn a_follower_that_was_away_while_the_log_went_on_is_sent_a_snapshot() {
     nothing_is_lost(&cluster, &acknowledged);
     let log = cluster.nodes[follower].log_text();
     assert!(log.contains("goes on from a peer's snapshot"), "{log}");
+
+    let counted = |node: usize, name: &str| cluster.metric(node, name) >= 1.0;
+    assert!(counted(follower, "etcd_network_snapshot_receive_success"));
+    assert!(counted(follower, "quorate_snapshot_received_bytes_total"));
+    assert!(counted(
+        follower,
+        "quorate_snapshot_load_duration_seconds_count"
+    ));
+    assert!(counted(leader, "quorate_snapshot_taken_total"));
+    let senders = [leader, other].into_iter();
+    let sent = |node: &usize| {
+        let page = cluster.nodes[*node].page("/metrics").expect("it serves");
+        page.contains("etcd_network_snapshot_send_success{To=")
+    };
+    assert_eq!(senders.filter(sent).count(), 1, "who led sent it");
 }
 
 #[test]

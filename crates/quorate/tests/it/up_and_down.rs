@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -241,4 +241,89 @@ fn no_node_outlives_an_up_that_is_killed() {
     wait_for("the nodes to end", PATIENCE, || {
         (!nodes.iter().any(|node| is_alive(node.pid))).then_some(())
     });
+}
+
+/// A member beside those of `up`, which ends with this value.
+struct Beside(Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Beside {
+    /// Starts the member that `member add` told of, by the environment that it printed.
+    fn start(directory: &Path, added: &str, peer_url: &str, client_url: &str) -> Beside {
+        let setting = |line: &str| {
+            let (name, value) = line.split_once('=')?;
+            let value = value.trim_matches('"').to_owned();
+            name.starts_with("ETCD_").then(|| (name.to_owned(), value))
+        };
+        let child = quorate_command()
+            .arg("serve")
+            .arg(format!("--listen-peer-urls={peer_url}"))
+            .arg(format!("--listen-client-urls={client_url}"))
+            .arg(format!("--advertise-client-urls={client_url}"))
+            .arg(format!("--exit-with-parent={}", std::process::id()))
+            .envs(added.lines().filter_map(setting))
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Beside(child.expect("it starts"))
+    }
+}
+
+#[test]
+fn members_are_added_and_removed_beside_up_by_quorate_alone_and_up_says_so() {
+    let site = Site::new();
+    let base = free_ports(2);
+    let (client_url, peer_url) = (
+        format!("http://127.0.0.1:{base}"),
+        format!("http://127.0.0.1:{}", base + 1),
+    );
+    let up = site.up(&["--restart"]);
+    up.wait_for_line("ready", |line| line.starts_with("ready: "));
+    // Its second node, which stays.
+    let endpoint = format!("127.0.0.1:{}", site.base_port + 2);
+    let ctl = |words: &[&str]| quorate(&[&["ctl", "--endpoints", &endpoint], words].concat());
+    let output = |words: &[&str]| {
+        let ran = ctl(words);
+        assert_eq!(ran.code, Some(0), "{words:?}: {ran:?}");
+        ran.out
+    };
+    let added = output(&["member", "add", "n4", "--learner", "--peer-urls", &peer_url]);
+    let id = added.split_whitespace().nth(1).expect("an id").to_owned();
+    let _beside = Beside::start(site.path(), &added, &peer_url, &client_url);
+    wait_for("the learner to be promoted", PATIENCE, || {
+        (ctl(&["member", "promote", &id]).code == Some(0)).then_some(())
+    });
+    output(&["move-leader", &id]);
+    up.wait_for_line("who leads", |line| {
+        line.starts_with("n4 leads now (term ")
+            && line.ends_with("), a member that was started elsewhere")
+    });
+    let listed = output(&["member", "list"]);
+    let first = listed.lines().find(|line| line.contains(", n1, "));
+    let first = first.and_then(|line| line.split(',').next()).expect("n1");
+    output(&["member", "remove", first]);
+    up.wait_for_line("that n1 was removed", |line| {
+        line.starts_with("n1 (pid ") && line.contains("was removed from the cluster")
+    });
+    let (how, lines) = up.end_with(Signal::INT);
+    assert_eq!(how.code(), Some(0));
+    let again = lines
+        .iter()
+        .any(|line| line.starts_with("n1 is started again"));
+    assert!(!again, "{lines:?}");
+
+    let up = Up::start(site.path(), &[]);
+    up.wait_for_line("ready", |line| line.starts_with("ready: "));
+    let nodes = announced(&up.lines());
+    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["n2", "n3"]);
+    all_stop_on_ctrl_c(up, &nodes);
 }

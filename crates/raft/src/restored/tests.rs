@@ -9,6 +9,7 @@ fn restored(snapshot: (u64, u64)) -> Restored {
         hard_state: HardState {
             term: Term(3),
             vote: None,
+            refilling: false,
         },
         snapshot: Some(SnapshotMeta {
             index: LogIndex(snapshot.0),
@@ -21,6 +22,7 @@ fn restored(snapshot: (u64, u64)) -> Restored {
         damaged: Vec::new(),
         memberships: Vec::new(),
         applied: LogIndex(snapshot.0),
+        records: Vec::new(),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use quorate_raft::{
-    Damaged, Entry, Fetch, HardState, LogIndex, Membership, Payload, Restored, SnapshotMark,
-    SnapshotMeta, Term, Write,
+    Damaged, Entry, Fetch, HardState, LogIndex, Membership, Payload, Record, Restored,
+    SnapshotMark, SnapshotMeta, Term, Write,
 };
 
 /// A log with a term and a vote, as on a disk (or as in memory, once all writes are done).
@@ -21,6 +21,8 @@ pub(crate) struct Image {
     pub(crate) log: Vec<Entry>,
     /// Entries are released by so many at once, as whole segments are.
     release_grain: u64,
+    /// What members acknowledged: a file of its own.
+    pub(crate) records: Vec<Record>,
     /// Entries that cannot be read back, and whether their terms can.
     pub(crate) damaged: BTreeMap<LogIndex, bool>,
 }
@@ -34,6 +36,7 @@ impl Default for Image {
             before_first: LogIndex::ZERO,
             log: Vec::new(),
             release_grain: 1,
+            records: Vec::new(),
             damaged: BTreeMap::new(),
         }
     }
@@ -45,6 +48,11 @@ impl Image {
             release_grain,
             ..Image::default()
         }
+    }
+
+    /// An empty disk of the same kind.
+    pub(crate) fn without_entries(&self) -> Image {
+        Image::with_release_grain(self.release_grain)
     }
 
     /// Makes a write durable: its parts in the order of the fields.
@@ -251,6 +259,7 @@ impl Image {
             term_runs,
             damaged: damaged.collect(),
             memberships,
+            records: self.records.clone(),
         }
     }
 }

@@ -17,6 +17,7 @@ fn damaged_node() -> Raft {
         hard_state: HardState {
             term: TERM,
             vote: None,
+            refilling: false,
         },
         last_index: LogIndex(5),
         term_runs: vec![(LogIndex(1), TERM)],

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use quorate_raft::{
-    Entry, Fetch, InstallWanted, LeadershipState, Membership, NodeId, ReadGrant, ReadId,
-    SnapshotMeta, TransferOutcome, Write,
+    Entry, Fetch, InstallWanted, LeadershipState, Membership, NodeId, ReadGrant, ReadId, Record,
+    SnapshotMeta, Standing, TransferOutcome, Write,
 };
 
 #[cfg(doc)]
@@ -41,6 +41,9 @@ pub struct Effects {
     /// Damaged entries of the log as others have them, for
     /// [`LogWriter::repair`](crate::LogWriter::repair) after `write`; then [`Consensus::repaired`].
     pub repair: Vec<Entry>,
+    /// What members acknowledged, for [`RecordsFile`](crate::RecordsFile): soon, in no order with
+    /// anything else, and only the newest.
+    pub records: Option<Vec<Record>>,
     /// A snapshot to be pulled from a peer, for [`Consensus::installed`] or
     /// [`Consensus::install_failed`].
     pub install: Option<InstallWanted>,
@@ -52,6 +55,8 @@ pub struct Effects {
     pub failed_reads: Vec<(ReadId, RequestError)>,
     /// Role, term or leader, when they changed.
     pub state: Option<LeadershipState>,
+    /// What the node takes its disk for, when that changed.
+    pub standing: Option<Standing>,
     /// Who the members are by an entry that was appended here, and may be cut off again: they
     /// have to be reached before it can be committed.
     pub members: Option<MemberTable>,
@@ -72,6 +77,8 @@ impl Effects {
             && self.grant.is_empty()
             && self.fetch.is_empty()
             && self.repair.is_empty()
+            && self.records.is_none()
+            && self.standing.is_none()
             && self.restore.is_none()
             && self.install.is_none()
             && self.changes.is_empty()

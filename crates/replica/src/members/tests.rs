@@ -34,6 +34,21 @@ fn refusal(table: &MemberTable, change: &peer::MemberChange) -> MemberError {
     table.changed(change).expect_err("refused")
 }
 
+/// Member `id` has started and said so.
+fn published(mut table: MemberTable, id: u64) -> MemberTable {
+    let publication = peer::MemberPublication {
+        name: format!("n{id}"),
+        client_urls: Vec::new(),
+    };
+    let update = peer::MemberUpdate {
+        id,
+        peer_urls: Vec::new(),
+        publication: Some(publication),
+    };
+    table.update(update).expect("published");
+    table
+}
+
 #[test]
 fn a_learner_is_added_promoted_and_removed_for_ever() {
     let table = three();
@@ -42,6 +57,13 @@ fn a_learner_is_added_promoted_and_removed_for_ever() {
         .expect("added");
     assert_eq!(change, MembershipChange::AddLearner(NodeId(4)));
     assert_eq!(table.membership().learners, [NodeId(4)]);
+    let promotion = of(Change::Promote(4));
+    assert_eq!(
+        refusal(&table, &promotion),
+        MemberError::LearnerNotReady,
+        "it has not said that it has started"
+    );
+    let table = published(table, 4);
     let (table, change) = table.changed(&of(Change::Promote(4))).expect("promoted");
     assert_eq!(change, MembershipChange::Promote(NodeId(4)));
     assert_eq!(table.membership().voters.len(), 4);

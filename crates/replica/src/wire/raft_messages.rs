@@ -1,12 +1,14 @@
 //! Raft's own messages, each to its form on the wire and back. What comes back is checked here only
 //! as far as numbers go; whether it makes sense is for Raft to say.
 
+use bytes::Bytes;
 use quorate_proto::peer;
 use quorate_proto::peer::peer_message::Body;
-use quorate_raft::{Entry, LogIndex, Message, Term};
+use quorate_raft::limits::MAX_RECORDS;
+use quorate_raft::{Entry, LogIndex, Membership, Message, NodeId, Record, Rejection, Term};
 
 use super::{WireError, number};
-use crate::entry_format::{entry_parts, entry_payload};
+use crate::entry_format::{decode_membership, encode_membership, entry_parts, entry_payload};
 
 pub(super) fn raft_to_wire(message: Message) -> Body {
     match message {
@@ -102,6 +104,52 @@ pub(super) fn raft_to_wire(message: Message) -> Body {
             anchor_term: anchor_term.0,
             entries: entries.into_iter().map(entry_to_wire).collect(),
         }),
+        Message::Records { term, records } => Body::Records(peer::Records {
+            term: term.0,
+            records: records.into_iter().map(record_to_wire).collect(),
+        }),
+        Message::RecordWanted { term, life } => {
+            Body::RecordWanted(peer::RecordWanted { term: term.0, life })
+        }
+        Message::RecordFound {
+            term,
+            life,
+            record,
+            membership,
+            membership_index,
+        } => Body::RecordFound(peer::RecordFound {
+            term: term.0,
+            life,
+            record: record.map(record_to_wire),
+            membership: membership_to_wire(&membership),
+            membership_index: membership_index.0,
+        }),
+        Message::Refill {
+            term,
+            life,
+            matched,
+            round,
+            rejected,
+        } => Body::Refill(peer::Refill {
+            term: term.0,
+            life,
+            matched: matched.0,
+            round,
+            rejected: rejected.map(|rejected| peer::Rejection {
+                previous_index: rejected.previous_index.0,
+                hint_index: rejected.hint_index.0,
+                hint_term: rejected.hint_term.0,
+            }),
+        }),
+        Message::Refilled {
+            term,
+            life,
+            through,
+        } => Body::Refilled(peer::Refilled {
+            term: term.0,
+            life,
+            through: through.0,
+        }),
         Message::TimeoutNow { term } => Body::TimeoutNow(peer::TimeoutNow { term: term.0 }),
         Message::ReadIndexRequest { term, sequence } => {
             Body::ReadIndexRequest(peer::ReadIndexRequest {
@@ -118,6 +166,30 @@ pub(super) fn raft_to_wire(message: Message) -> Body {
             sequence,
             index: index.map(|index| index.0),
         }),
+    }
+}
+
+/// Nothing, for a node that knows no members.
+fn membership_to_wire(membership: &Membership) -> Bytes {
+    if *membership == Membership::default() {
+        return Bytes::new();
+    }
+    encode_membership(membership, Bytes::new()).into()
+}
+
+fn membership_from_wire(bytes: Bytes) -> Result<Membership, WireError> {
+    if bytes.is_empty() {
+        return Ok(Membership::default());
+    }
+    Ok(decode_membership(bytes)?.0)
+}
+
+fn record_to_wire(record: Record) -> peer::Record {
+    peer::Record {
+        member: record.member.0,
+        term: record.term.0,
+        index: record.index.0,
+        entry_term: record.entry_term.0,
     }
 }
 
@@ -177,6 +249,33 @@ pub(super) fn raft_from_wire(body: Body) -> Result<Message, WireError> {
             anchor_term: term(m.anchor_term)?,
             entries: entries_from_wire(m.first, m.entries)?,
         },
+        Body::Records(m) => Message::Records {
+            term: term(m.term)?,
+            records: records_from_wire(m.records)?,
+        },
+        Body::RecordWanted(m) => Message::RecordWanted {
+            term: term(m.term)?,
+            life: m.life,
+        },
+        Body::RecordFound(m) => Message::RecordFound {
+            term: term(m.term)?,
+            life: m.life,
+            record: m.record.map(record_from_wire).transpose()?,
+            membership: membership_from_wire(m.membership)?,
+            membership_index: index(m.membership_index)?,
+        },
+        Body::Refill(m) => Message::Refill {
+            term: term(m.term)?,
+            life: m.life,
+            matched: index(m.matched)?,
+            round: number(m.round)?,
+            rejected: m.rejected.map(rejection_from_wire).transpose()?,
+        },
+        Body::Refilled(m) => Message::Refilled {
+            term: term(m.term)?,
+            life: m.life,
+            through: index(m.through)?,
+        },
         Body::TimeoutNow(m) => Message::TimeoutNow {
             term: term(m.term)?,
         },
@@ -190,6 +289,30 @@ pub(super) fn raft_from_wire(body: Body) -> Result<Message, WireError> {
             index: m.index.map(index).transpose()?,
         },
         Body::Forward(_) | Body::ForwardRefused(_) => return Err(WireError::Illegal),
+    })
+}
+
+fn records_from_wire(records: Vec<peer::Record>) -> Result<Vec<Record>, WireError> {
+    if records.len() > MAX_RECORDS {
+        return Err(WireError::Illegal);
+    }
+    records.into_iter().map(record_from_wire).collect()
+}
+
+fn record_from_wire(record: peer::Record) -> Result<Record, WireError> {
+    Ok(Record {
+        member: NodeId(record.member),
+        term: term(record.term)?,
+        index: index(record.index)?,
+        entry_term: term(record.entry_term)?,
+    })
+}
+
+fn rejection_from_wire(rejection: peer::Rejection) -> Result<Rejection, WireError> {
+    Ok(Rejection {
+        previous_index: index(rejection.previous_index)?,
+        hint_index: index(rejection.hint_index)?,
+        hint_term: term(rejection.hint_term)?,
     })
 }
 

@@ -1,6 +1,16 @@
-use quorate_raft::{Entry, LogIndex, Membership, NodeId, Payload, Term};
+use quorate_raft::limits::MAX_RECORDS;
+use quorate_raft::{Entry, LogIndex, Membership, NodeId, Payload, Record, Rejection, Term};
 
 use super::*;
+
+fn record(member: u64) -> Record {
+    Record {
+        member: NodeId(member),
+        term: Term(3),
+        index: LogIndex(9),
+        entry_term: Term(2),
+    }
+}
 
 fn every_kind_of_message() -> Vec<PeerMessage> {
     let command = Payload::Command(Bytes::from_static(b"put"));
@@ -20,6 +30,55 @@ fn every_kind_of_message() -> Vec<PeerMessage> {
             transfer: true,
         },
         Message::TimeoutNow { term: Term(3) },
+        Message::Records {
+            term: Term(3),
+            records: vec![record(1), record(u64::MAX)],
+        },
+        Message::RecordWanted {
+            term: Term(0),
+            life: u64::MAX,
+        },
+        Message::RecordFound {
+            term: Term(3),
+            life: 5,
+            record: None,
+            membership: Membership::default(),
+            membership_index: LogIndex(0),
+        },
+        Message::RecordFound {
+            term: Term(3),
+            life: 5,
+            record: Some(record(2)),
+            membership: Membership {
+                voters: vec![NodeId(1), NodeId(4)],
+                voters_outgoing: vec![NodeId(1), NodeId(2)],
+                learners: vec![NodeId(3)],
+            },
+            membership_index: LogIndex(8),
+        },
+        Message::Refill {
+            term: Term(3),
+            life: 5,
+            matched: LogIndex(4),
+            round: 77,
+            rejected: None,
+        },
+        Message::Refill {
+            term: Term(3),
+            life: 5,
+            matched: LogIndex(0),
+            round: 77,
+            rejected: Some(Rejection {
+                previous_index: LogIndex(9),
+                hint_index: LogIndex(4),
+                hint_term: Term(1),
+            }),
+        },
+        Message::Refilled {
+            term: Term(3),
+            life: 5,
+            through: LogIndex(12),
+        },
         Message::EntryWanted {
             term: Term(3),
             first: LogIndex(4),
@@ -128,6 +187,36 @@ fn every_message_survives_the_wire() {
     let frames = encode_messages(messages.clone());
     assert_eq!(frames.len(), 1);
     assert_eq!(decode_frame(&frames[0]), Ok((None, messages)));
+}
+
+#[test]
+fn more_records_than_there_can_be_members_are_refused() {
+    let records = |count: usize| {
+        let message = Message::Records {
+            term: Term(3),
+            records: (1..=count as u64).map(record).collect(),
+        };
+        decode_frame(&encode_messages(vec![PeerMessage::Raft(message)])[0])
+    };
+    assert!(records(MAX_RECORDS).is_ok());
+    assert_eq!(records(MAX_RECORDS + 1), Err(WireError::Illegal));
+}
+
+#[test]
+fn a_record_of_what_no_cluster_reaches_is_refused() {
+    let greatest = LogIndex(MAX_NUMBER);
+    for index in [greatest, greatest.next()] {
+        let record = Record { index, ..record(1) };
+        let message = Message::RecordFound {
+            term: Term(3),
+            life: 5,
+            record: Some(record),
+            membership: Membership::default(),
+            membership_index: LogIndex(0),
+        };
+        let decoded = decode_frame(&encode_messages(vec![PeerMessage::Raft(message)])[0]);
+        assert_eq!(decoded.is_ok(), index == greatest);
+    }
 }
 
 #[test]

@@ -165,6 +165,7 @@ fn a_membership_in_the_log_is_in_force_from_the_start() {
         hard_state: Some(HardState {
             term: Term(1),
             vote: None,
+            refilling: false,
         }),
         truncate_after: None,
         snapshot: None,

@@ -115,6 +115,7 @@ fn write(id: u64, entries: Vec<Entry>, snapshot: Option<SnapshotMark>) -> Write 
         hard_state: Some(HardState {
             term: Term(1),
             vote: None,
+            refilling: false,
         }),
         truncate_after: None,
         snapshot,

@@ -26,6 +26,7 @@ pub(crate) fn without_threads() -> Arc<Core> {
         heartbeat_interval: Duration::from_millis(100),
         election_timeout: Duration::from_secs(1),
         pre_vote: true,
+        lease_reads: false,
         max_request_bytes: 1 << 20,
         max_txn_ops: 128,
         snapshot_log_bytes: 64 << 20,

@@ -116,19 +116,27 @@ where
             index: request.index,
             term: request.term,
         };
-        let parts = self.snapshots.serve(mark, request.first_chunk)?;
+        let to = NodeId(theirs.member_id);
+        let parts = self.snapshots.serve(to, mark, request.first_chunk)?;
         Ok(Response::new(parts))
     }
 
     async fn members(
         &self,
-        _: Request<MembersRequest>,
+        request: Request<MembersRequest>,
     ) -> Result<Response<MembersResponse>, Status> {
+        let linearizable = request.into_inner().linearizable;
+        // A voter that decides alone until the one who asks has come can ask nobody.
+        if linearizable && !self.core.members.decides_alone() {
+            let read = self.core.read_barrier().await;
+            read.map_err(|error| Status::unavailable(error.to_string()))?;
+        }
         Ok(Response::new(MembersResponse {
             cluster_id: self.core.identity.cluster_id,
             founders: Some(self.core.members.founders().to_wire()),
             members: Some(self.core.members.certain().to_wire()),
             applied_index: self.core.applied_index(),
+            linearizable,
         }))
     }
 }

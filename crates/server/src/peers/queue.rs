@@ -173,6 +173,9 @@ fn size_of_message(message: &PeerMessage) -> usize {
                     .map(|entry| entry.payload.len())
                     .sum::<usize>()
         }
+        PeerMessage::Raft(Message::Records { records, .. }) => {
+            records.len() * size_of::<quorate_raft::Record>()
+        }
         PeerMessage::Raft(_) => 0,
         PeerMessage::Forward(proposals) => {
             let overhead = proposals.len() * PEER_MESSAGE_OVERHEAD_BYTES;

@@ -83,7 +83,11 @@ pub(crate) async fn pull<D: Disk + Sync>(
                 "pulls a snapshot: this member is too far behind the log"
             );
         }
+        let receiving = core.metrics.snapshots.receives(install.from);
+        let started = Instant::now();
         let outcome = pulled(&mut wanted).await;
+        drop(receiving);
+        count(&core, install.from, &outcome, started.elapsed());
         // Before consensus hears of the outcome: it tells again what it still wants after that, even
         // if that is the same. If it is not to hear of it, what it told last stands.
         let newest = *wanted.borrow_and_update();
@@ -118,6 +122,15 @@ pub(crate) async fn pull<D: Disk + Sync>(
                 core.consensus.push(ConsensusInput::InstallFailed(install));
             }
         }
+    }
+}
+
+/// That it is to be had elsewhere is nobody's failure.
+fn count(core: &Core, from: NodeId, outcome: &Result<SnapshotMeta, Failure>, time: Duration) {
+    match outcome {
+        Ok(_) => core.metrics.snapshots.received(from, Some(time)),
+        Err(Failure::OtherSource) => {}
+        Err(Failure::Peer(_) | Failure::Here(_)) => core.metrics.snapshots.received(from, None),
     }
 }
 
@@ -231,6 +244,10 @@ where
             let Some(body) = unless_elsewhere(wanted, install, part).await? else {
                 break;
             };
+            if let Body::Chunk(chunk) = &body {
+                let bytes = chunk.data.len() as u64;
+                core.metrics.snapshots.received_chunk(bytes);
+            }
             // To its end, come what may: two pullers must not work on one file.
             let taken = tokio::task::spawn_blocking(move || take_in(puller, body)).await;
             let (next, progress) = taken.map_err(|error| error.to_string())?;

@@ -87,7 +87,7 @@ pub(crate) async fn ask_about_strangers(core: Arc<Core>) {
     loop {
         core.strangers.notified().await;
         for urls in core.members.peers().into_values() {
-            if let Some(told) = ask_members(&urls).await
+            if let Some(told) = ask_members(&urls, false).await
                 && told.cluster_id == core.identity.cluster_id
                 // Whoever answers may be further behind than this node.
                 && told.applied_index > core.applied_index()
@@ -108,8 +108,9 @@ pub(crate) struct Told {
     pub(crate) applied_index: u64,
 }
 
-/// What whoever answers at one of these URLs tells.
-pub(crate) async fn ask_members(urls: &[String]) -> Option<Told> {
+/// What whoever answers at one of these URLs tells. If it is to be `linearizable`, it is at least as
+/// new as this question, and whoever does not reach the leader tells nothing.
+pub(crate) async fn ask_members(urls: &[String], linearizable: bool) -> Option<Told> {
     for url in urls {
         let Ok(endpoint) = Endpoint::from_shared(url.clone()) else {
             continue;
@@ -119,11 +120,14 @@ pub(crate) async fn ask_members(urls: &[String]) -> Option<Told> {
             continue;
         };
         let mut client = PeerClient::new(channel);
-        let asked = client.members(MembersRequest {});
+        let asked = client.members(MembersRequest { linearizable });
         let Ok(Ok(answer)) = tokio::time::timeout(PEER_DIAL_TIMEOUT, asked).await else {
             continue;
         };
         let answer = answer.into_inner();
+        if linearizable && !answer.linearizable {
+            continue;
+        }
         let founders = MemberTable::from_wire(&answer.founders.unwrap_or_default());
         let members = MemberTable::from_wire(&answer.members.unwrap_or_default());
         if let (Some(founders), Some(members)) = (founders, members) {

@@ -94,6 +94,7 @@ fn restore<D: Disk>(
     meta: &SnapshotMeta,
 ) -> Result<(), SnapshotContentError> {
     let started = Instant::now();
+    let _loading = core.metrics.snapshots.loads();
     core.begin_restore();
     let mark = SnapshotMark {
         index: meta.index.0,
@@ -106,6 +107,7 @@ fn restore<D: Disk>(
         let result = answer.result.map(Outcome::Store);
         core.answers.answer(answer.sequence, result);
     }
+    core.metrics.snapshots.loaded(started.elapsed());
     tracing::info!(
         index = meta.index.0,
         milliseconds = started.elapsed().as_millis() as u64,

@@ -9,6 +9,7 @@ use quorate_replica::{Consensus, Effects};
 use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{SnapshotMark, WalError};
 
+use super::standing::StandingNotes;
 use super::{Fatal, FetchInput, LogInput, Queues, SnapshotInput};
 use crate::answers::Outcome;
 use crate::core::{ApplyInput, ConsensusInput, Core, TransferEnd};
@@ -29,6 +30,7 @@ pub(super) fn run<D: Disk>(
     let mut status_due = core.clock.now();
     let mut status_stale = true;
     core.set_leadership(consensus.leadership());
+    let mut standing = StandingNotes::new(&consensus.status().raft, status_due);
     loop {
         let now = core.clock.now();
         let wake_at = [consensus.deadline(), status_stale.then_some(status_due)];
@@ -67,7 +69,11 @@ pub(super) fn run<D: Disk>(
         if !proposals.is_empty() {
             consensus.propose(now, proposals);
         }
+        let mut now = now;
         if reads_wait && let Some(id) = core.reads.take_batch() {
+            // Some of them came after the time was last looked at, and this thread, or the whole
+            // process, may have stood still in between: a lease that held then says nothing.
+            now = core.clock.now();
             consensus.read(now, id);
         }
         consensus.tick(now);
@@ -77,6 +83,9 @@ pub(super) fn run<D: Disk>(
         {
             let _ = ended.send(Ok(outcome));
         }
+        if effects.standing.is_some() {
+            standing.changed(core, &consensus.status().raft);
+        }
         carry_out(core, queues, effects);
         if status_stale && now >= status_due {
             status_stale = false;
@@ -84,6 +93,7 @@ pub(super) fn run<D: Disk>(
             core.metrics
                 .committed_index
                 .set(status.raft.commit.0 as i64);
+            standing.look(core, &status.raft, now);
             core.publish_status(status);
             status_due = now + STATUS_INTERVAL;
         }
@@ -168,6 +178,9 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
     }
     if !effects.repair.is_empty() {
         queues.log.push(LogInput::Repair(effects.repair));
+    }
+    if let Some(records) = effects.records {
+        queues.prepare.keep(records);
     }
     if let Some(meta) = effects.restore {
         core.applier.push(ApplyInput::Restore(meta));

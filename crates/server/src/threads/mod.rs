@@ -15,6 +15,7 @@ mod log;
 mod log_reader;
 mod prepare;
 mod snapshot;
+mod standing;
 
 pub(crate) use applier::publish as publish_applied;
 
@@ -108,6 +109,7 @@ impl Threads {
             preparer,
             applier,
             snapshots,
+            records_file,
             ..
         } = node;
         let shared = || (Arc::clone(core), Arc::clone(&queues), fatal.clone());
@@ -136,7 +138,7 @@ impl Threads {
             }),
             spawn("prepare", fatal, {
                 let (_, queues, fatal) = shared();
-                move || prepare::run(&queues, &preparer, &fatal)
+                move || prepare::run(&queues, &preparer, records_file, &fatal)
             }),
         ];
         Threads { handles }

@@ -1,8 +1,11 @@
-//! Prepares the log's next segments before they are needed, so that no write waits for one.
+//! Prepares the log's next segments before they are needed, so that no write waits for one; and
+//! keeps the table of what members acknowledged, which nothing waits for.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use quorate_disk::{Disk, DiskError, ErrorKind};
+use quorate_raft::Record;
+use quorate_replica::RecordsFile;
 use quorate_wal::{Preparer, WalError};
 
 use super::{Fatal, Queues};
@@ -18,6 +21,8 @@ pub(crate) struct Signal {
 #[derive(Default)]
 struct State {
     due: bool,
+    /// The newest table that is not written yet.
+    records: Option<Vec<Record>>,
     stopped: bool,
 }
 
@@ -28,22 +33,28 @@ impl Signal {
         self.changed.notify_all();
     }
 
+    /// This table is to be kept, in the place of an earlier one.
+    pub(super) fn keep(&self, records: Vec<Record>) {
+        self.lock().records = Some(records);
+        self.changed.notify_all();
+    }
+
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    /// Sleeps until woken; true when the thread is to end.
-    fn wait(&self) -> bool {
+    /// Sleeps until woken; what is to be kept, and whether the thread is to end.
+    fn wait(&self) -> (Option<Vec<Record>>, bool) {
         let mut state = self.lock();
-        while !state.due && !state.stopped {
+        while !state.due && !state.stopped && state.records.is_none() {
             state = self
                 .changed
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
         state.due = false;
-        state.stopped
+        (state.records.take(), state.stopped)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -51,7 +62,12 @@ impl Signal {
     }
 }
 
-pub(super) fn run<D: Disk>(queues: &Queues, preparer: &Preparer<D>, fatal: &Fatal) {
+pub(super) fn run<D: Disk>(
+    queues: &Queues,
+    preparer: &Preparer<D>,
+    mut records_file: RecordsFile<D>,
+    fatal: &Fatal,
+) {
     loop {
         match preparer.prepare() {
             Ok(true) => continue,
@@ -68,7 +84,21 @@ pub(super) fn run<D: Disk>(queues: &Queues, preparer: &Preparer<D>, fatal: &Fata
             ),
             Err(error) => return fatal.report(ServerError::Log(error)),
         }
-        if queues.prepare.wait() {
+        let (records, stopped) = queues.prepare.wait();
+        let written = records.map(|records| records_file.write(&records));
+        match written {
+            None | Some(Ok(())) => {}
+            // A later table may find room.
+            Some(Err(WalError::Disk(DiskError {
+                kind: ErrorKind::NoSpace,
+                ..
+            }))) => tracing::warn!(
+                "there is no room to keep what other members acknowledged: if one of their disks \
+                 went back in time now, this node might not tell"
+            ),
+            Some(Err(error)) => return fatal.report(ServerError::Log(error)),
+        }
+        if stopped {
             return;
         }
     }

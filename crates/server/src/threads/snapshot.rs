@@ -20,7 +20,7 @@ pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, files: &SnapshotFiles<D
                 SnapshotInput::Take(capture, generation) => {
                     take_and_tell(core, files, *capture, generation)
                 }
-                SnapshotInput::Marked(mark) => tidy(files, mark).map(|up_to| {
+                SnapshotInput::Marked(mark) => tidy(core, files, mark).map(|up_to| {
                     queues.log.push(LogInput::Release(up_to));
                 }),
                 SnapshotInput::Stop => return,
@@ -53,6 +53,7 @@ fn take_and_tell<D: Disk>(
     let bytes = taken.as_ref().map(|taken| taken.bytes);
     core.applier.push(ApplyInput::SnapshotEnded(bytes));
     if let Some(taken) = taken {
+        core.metrics.snapshots.took(taken.bytes, started.elapsed());
         let milliseconds = started.elapsed().as_millis() as u64;
         tracing::info!(index, bytes, milliseconds, "took a snapshot");
         core.consensus
@@ -63,8 +64,13 @@ fn take_and_tell<D: Disk>(
 
 /// Older files than the two newest go. Up to the returned index the log is not needed: both are
 /// verified. As long as there are not two, only that of it may go which is void.
-fn tidy<D: Disk>(files: &SnapshotFiles<D>, mark: SnapshotMark) -> Result<u64, WalError> {
+fn tidy<D: Disk>(
+    core: &Core,
+    files: &SnapshotFiles<D>,
+    mark: SnapshotMark,
+) -> Result<u64, WalError> {
     let kept = files.keep_newest(SNAPSHOTS_KEPT, mark)?;
+    core.metrics.snapshots.noted(&kept.notes);
     for note in kept.notes {
         tracing::warn!("{note}");
     }

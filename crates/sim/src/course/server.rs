@@ -282,6 +282,7 @@ fn restored(recovered: &Recovered) -> Restored {
         hard_state: HardState {
             term: Term(state.term),
             vote: (state.vote != 0).then_some(NodeId(state.vote)),
+            refilling: state.refilling,
         },
         first_index: LogIndex(recovered.first_index),
         last_index: LogIndex(recovered.last_index),
@@ -298,6 +299,7 @@ fn batches_of(write: &Write) -> Vec<Batch> {
         hard_state: write.hard_state.map(|state| quorate_wal::HardState {
             term: state.term.0,
             vote: state.vote.map_or(0, |vote| vote.0),
+            refilling: state.refilling,
         }),
         truncate_after: write.truncate_after.map(|index| index.0),
         entries: Vec::new(),

@@ -9,7 +9,7 @@ use quorate_proto::etcdserverpb::{
     CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest,
     TxnRequest,
 };
-use quorate_raft::{Message, Payload, Status};
+use quorate_raft::{Message, Payload, Standing, Status};
 use quorate_replica::PeerMessage;
 
 /// The longest command of the course that is shown in full: its random ones have nineteen digits.
@@ -117,6 +117,45 @@ fn of_raft_message(message: &Message) -> (&'static str, Option<u64>, String) {
             };
             ("EntryFound", term, words)
         }
+        Message::Records { term, records } => {
+            let words = records.iter().map(|record| {
+                format!(
+                    "n{} has {} by term {}",
+                    record.member, record.index, record.term
+                )
+            });
+            ("Records", term, words.collect::<Vec<_>>().join(", "))
+        }
+        Message::RecordWanted { term, .. } => {
+            let words = "I have started; what did I once acknowledge?".to_owned();
+            ("RecordWanted", term, words)
+        }
+        Message::RecordFound { term, record, .. } => {
+            let words = match record {
+                Some(record) => format!("{} by term {}", record.index, record.term),
+                None => "nothing that I know of".to_owned(),
+            };
+            ("RecordFound", term, words)
+        }
+        Message::Refill {
+            term,
+            matched,
+            rejected,
+            ..
+        } => {
+            let words = match rejected {
+                Some(rejected) => format!(
+                    "I lost promises; {} is not mine, try {}",
+                    rejected.previous_index, rejected.hint_index
+                ),
+                None => format!("I lost promises; I have {matched} again, do not count it"),
+            };
+            ("Refill", term, words)
+        }
+        Message::Refilled { term, through, .. } => {
+            let words = format!("with everything through {through} you are whole");
+            ("Refilled", term, words)
+        }
         Message::TimeoutNow { term } => ("TimeoutNow", term, "lead in my place".to_owned()),
         Message::ReadIndexRequest { term, .. } => {
             ("ReadIndex", term, "from where may I read?".to_owned())
@@ -201,6 +240,11 @@ pub(super) fn of_status(status: &Status) -> String {
         status.handed_out,
         status.applied
     );
+    words += match status.standing {
+        Standing::Sound => "",
+        Standing::Asking => "asks the others what its disk is worth\n",
+        Standing::Refilling => "its disk went back in time: it is refilled\n",
+    };
     for peer in &status.peers {
         let how = match (peer.needs_snapshot, peer.replicating) {
             (true, _) => "offering a snapshot",

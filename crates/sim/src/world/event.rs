@@ -1,5 +1,7 @@
 //! What happens at a point of time.
 
+use std::time::Duration;
+
 use quorate_proto::peer;
 use quorate_wal::SnapshotMark;
 
@@ -31,6 +33,11 @@ pub(crate) enum Event {
         life: u64,
     },
     Fetch {
+        node: usize,
+        life: u64,
+    },
+    /// The table of what members acknowledged is written.
+    KeepRecords {
         node: usize,
         life: u64,
     },
@@ -99,6 +106,10 @@ pub(crate) enum Event {
     /// There is room on its disk again.
     DiskFreed {
         node: usize,
+    },
+    /// Whoever leads loses power for so long.
+    LeaderDies {
+        lasts: Duration,
     },
     Fault,
     FaultEnds {

@@ -6,7 +6,7 @@ use quorate_disk::Crash;
 use quorate_trace::FaultKind;
 
 use super::event::Event;
-use super::{Presence, World};
+use super::{Asked, Presence, World};
 use crate::Random;
 use crate::tally::{Counter as _, Fault};
 
@@ -42,7 +42,14 @@ impl World {
         let other = self.random.below(nodes) as usize;
         let longest = self.random.pick(&[30_000, 1_500_000, 1_500_000]);
         let lasts = self.random.micros(1_000, longest);
-        match self.random.below(16) {
+        if self.random.percent(40) {
+            self.copy_disk(other);
+        }
+        let kind = match self.random.below(19) {
+            12..16 if !self.plan.disk_faults => self.random.below(12),
+            kind => kind,
+        };
+        match kind {
             0 => self.cut_power(node, lasts),
             1 => {
                 self.inject(Fault::ProcessKilled, Some(node));
@@ -73,6 +80,9 @@ impl World {
             }
             11 => self.rot(node, lasts),
             12..15 => self.strike_disk(node, lasts),
+            15 => self.forge(node, other),
+            16 => self.run_ahead(lasts),
+            17 => self.swap_disk(node, lasts),
             _ => {
                 if self.random.percent(30) {
                     self.cut_power_of_all();
@@ -112,6 +122,32 @@ impl World {
             self.crash(node, Crash::Random(seed));
             let pause = self.random.micros(0, 300_000);
             self.after(pause, Event::Restart { node });
+        }
+    }
+
+    /// A leader is cut off with many entries that it can never commit, and comes back when whoever leads
+    /// after it dies: then the longest log is not the newest.
+    fn run_ahead(&mut self, lasts: Duration) {
+        let Some(node) = self.leader() else {
+            return;
+        };
+        self.inject(Fault::LeaderRanAhead, Some(node));
+        for _ in 0..1 + self.random.below(12) {
+            self.ask(node, None, Asked::PutUnique);
+        }
+        let soon = self.random.micros(0, 1_000);
+        self.after(soon, Event::CutOff { node });
+        let back = soon + Duration::from_millis(2 * self.plan.election_timeout_ms) + lasts;
+        self.after(back, Event::FaultEnds { node });
+        let dies = self.random.micros(0, 30_000);
+        self.after(back + dies, Event::LeaderDies { lasts });
+    }
+
+    pub(super) fn on_leader_dies(&mut self, lasts: Duration) {
+        if self.chaos
+            && let Some(node) = self.leader()
+        {
+            self.cut_power(node, lasts);
         }
     }
 

@@ -54,7 +54,7 @@ fn number_in(value: &[u8]) -> String {
 
 impl World {
     /// At the end: what all clients were told is explained by one order of what they asked.
-    pub(crate) fn judge_history(&self) {
+    pub fn judge_history(&self) {
         let verdict = check_revisions(&self.history());
         assert!(
             verdict.is_linearizable(),
@@ -160,7 +160,10 @@ fn answer(reply: &Reply) -> StoreAnswer {
         Reply::Put(put) => (&put.header, StoreBody::One(OpAnswer::Put {})),
         Reply::DeleteRange(deletion) => {
             let deleted = deletion.deleted;
-            (&deletion.header, StoreBody::One(OpAnswer::Delete { deleted }))
+            (
+                &deletion.header,
+                StoreBody::One(OpAnswer::Delete { deleted }),
+            )
         }
         Reply::Txn(txn) => {
             let answers = txn.responses.iter().map(|_| OpAnswer::Put {}).collect();
@@ -168,6 +171,10 @@ fn answer(reply: &Reply) -> StoreAnswer {
             (&txn.header, StoreBody::Txn { succeeded, answers })
         }
         Reply::Compact(compaction) => (&compaction.header, StoreBody::Compacted),
+        Reply::LeaseGrant(_)
+        | Reply::LeaseRevoke(_)
+        | Reply::LeaseCheckpoint(_)
+        | Reply::Alarm(_) => unreachable!("no client of a world asks for it"),
     };
     StoreAnswer {
         revision: revision(header),

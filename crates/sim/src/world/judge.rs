@@ -7,7 +7,7 @@ use std::time::Duration;
 use quorate_kv::KvError;
 use quorate_proto::envelope::RequestId;
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse};
-use quorate_raft::{LogIndex, Term};
+use quorate_raft::{LogIndex, Standing, Term};
 use quorate_replica::MemberTable;
 
 use super::World;
@@ -50,6 +50,18 @@ impl Judge {
     /// Entries through here were applied somewhere.
     pub(super) fn committed(&self) -> u64 {
         self.states.last_key_value().map_or(0, |(index, _)| *index)
+    }
+
+    /// What a node proposes on its own has no number, and is harmless twice.
+    fn took_effect(&mut self, node: usize, request: RequestId, index: LogIndex) {
+        if request.sequence == 0 {
+            return;
+        }
+        let first = *self.requests.entry(request).or_insert(index);
+        assert_eq!(
+            first, index,
+            "member {node} applies {request:?} again, which took effect at {first}"
+        );
     }
 
     pub(super) fn started(&mut self, node: usize) {
@@ -95,19 +107,11 @@ impl World {
         );
     }
 
-    /// No request takes effect at two places of the log. What a node proposes on its own has no number, and
-    /// is harmless twice.
+    /// No request takes effect at two places of the log.
     pub(super) fn judge_requests(&mut self, node: usize) {
         let process = self.members[node].process.as_mut().expect("it applied");
         for (index, request) in process.applier.take_witnessed() {
-            if request.sequence == 0 {
-                continue;
-            }
-            let first = *self.judge.requests.entry(request).or_insert(index);
-            assert_eq!(
-                first, index,
-                "member {node} applies {request:?} again, which took effect at {first}"
-            );
+            self.judge.took_effect(node, request, index);
         }
     }
 
@@ -169,6 +173,7 @@ impl World {
             let process = self.process(*node);
             let status = process.consensus.status();
             let whole = status.raft.damaged_entries == 0;
+            let whole = whole && status.raft.standing == Standing::Sound;
             whole && process.applied.index == first && status.cluster_version == 1
         });
         let ids = present.iter().map(|node| self.members[*node].id.0);
@@ -237,3 +242,6 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,7 +55,7 @@ impl World {
         }
     }
 
-    fn transmit(&mut self, from: usize, to: usize, frame: peer::Frame, letters: Letters) {
+    fn transmit(&mut self, from: usize, to: usize, mut frame: peer::Frame, letters: Letters) {
         let lost = self.chaos && self.random.percent(self.plan.loss_percent);
         if lost {
             self.tally.injected(Fault::FrameLost);
@@ -65,6 +65,9 @@ impl World {
             let why = if lost { "dropped" } else { "cut off" };
             self.draw_arrival(&letters, Some(why));
             return;
+        }
+        if self.chaos && self.random.percent(self.plan.damage_percent) {
+            self.spoil(&mut frame);
         }
         let twice = self.chaos && self.random.percent(self.plan.duplication_percent);
         if twice {
@@ -129,8 +132,13 @@ impl World {
         if self.alive(to, to_life).is_none() {
             return self.draw_arrival(letters, Some("no one there"));
         }
+        let Ok((handshake, messages)) = wire::decode_frame(frame) else {
+            // Whoever hears such a thing ends the link.
+            self.tally.reached(Rare::FrameRefused);
+            self.draw_arrival(letters, Some("damaged"));
+            return self.lose_link(from, to, Duration::from_millis(20));
+        };
         self.draw_arrival(letters, None);
-        let (handshake, messages) = wire::decode_frame(frame).expect("what we encode is sound");
         assert!(handshake.is_none());
         let is_refusal = |message: &_| matches!(message, PeerMessage::ForwardRefused { .. });
         let refused = messages.iter().any(is_refusal);

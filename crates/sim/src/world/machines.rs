@@ -48,7 +48,10 @@ impl World {
     }
 
     pub(super) fn on_consensus(&mut self, node: usize, life: u64, token: u64) {
-        let (now, wall_ms, chaos) = (self.now, self.wall_ms(node), self.chaos);
+        let clock = self.members[node].clock;
+        let now = clock.reads_at(self.now);
+        let (wall_ms, chaos) = (self.wall_ms(node), self.chaos);
+        let leases = self.plan.lease_reads;
         let Some(process) = self.alive(node, life) else {
             return;
         };
@@ -68,7 +71,7 @@ impl World {
         );
         consensus.members_applied(Arc::clone(process.applier.members()));
         let mut proposals = Vec::new();
-        let mut reads_wait = false;
+        let (mut reads_wait, mut on_lease) = (false, false);
         for input in std::mem::take(&mut process.inbox) {
             match input {
                 Input::Propose(proposal) => proposals.push(proposal),
@@ -101,17 +104,19 @@ impl World {
         }
         if reads_wait && let Some(id) = process.take_reads() {
             process.consensus.read(now, id);
+            on_lease = leases && process.consensus.status().raft.holds_lease;
         }
         let consensus = &mut process.consensus;
         consensus.tick(now);
         let effects = consensus.take_effects(now, wall_ms);
         let again = consensus.has_effects();
         let deadline = consensus.deadline();
+        sometimes!(self.tally, Rare::ReadOnLease, on_lease);
         self.carry_out(node, life, effects);
         if again {
             self.wake(node);
         } else if let Some(deadline) = deadline {
-            self.wake_at(node, deadline.max(now));
+            self.wake_at(node, clock.is_at(deadline).max(self.now));
         }
     }
 
@@ -135,6 +140,17 @@ impl World {
             process.log_busy = true;
             let delay = self.random.micros(0, 100);
             self.after(delay, Event::LogBegin { node, life });
+        }
+        if let Some(standing) = effects.standing {
+            self.judge_standing(node, standing);
+            self.note(|_| format!("n{} {}", node + 1, World::words_of_standing(standing)));
+        }
+        if let Some(records) = effects.records {
+            let process = self.process_mut(node);
+            if process.records.replace(records).is_none() {
+                let delay = self.disk_delay();
+                self.after(delay, Event::KeepRecords { node, life });
+            }
         }
         if let Some(meta) = effects.restore {
             self.tell_applier(node, ApplyInput::Restore(meta));
@@ -343,6 +359,19 @@ impl World {
         }
     }
 
+    /// The newest table of what members acknowledged is written, beside the log.
+    pub(super) fn on_keep_records(&mut self, node: usize, life: u64) {
+        let Some(process) = self.alive(node, life) else {
+            return;
+        };
+        let Some(records) = process.records.take() else {
+            return;
+        };
+        if let Err(error) = process.records_file.write(&records) {
+            self.disk_failed(node, &error);
+        }
+    }
+
     fn tell_applier(&mut self, node: usize, input: ApplyInput) {
         let life = self.members[node].life;
         let process = self.process_mut(node);
@@ -432,6 +461,7 @@ impl World {
         let present = self.present().len();
         let majority_down = 2 * up.count() <= present && present > 1;
         sometimes!(self.tally, Rare::MajorityDown, majority_down);
+        self.note_refilling_crash(process.consensus.status().raft.standing);
         self.note(|_| format!("n{} is down", node + 1));
         self.draw_crash(node, label);
         let reads = process.read_batches.into_values().flatten();

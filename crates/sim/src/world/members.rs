@@ -96,7 +96,7 @@ impl World {
 
     /// Asks `by` to hand leadership over, if it leads.
     pub fn transfer(&mut self, by: usize, to: NodeId) {
-        let now = self.now;
+        let now = self.members[by].clock.reads_at(self.now);
         // A refusal is as good: nobody waits for it.
         let _ = self.process_mut(by).consensus.transfer(now, to);
         self.wake(by);
@@ -111,12 +111,17 @@ impl World {
         self.after(pause, Event::Administrator);
         let by = self.random.below(self.members.len() as u64) as usize;
         // Nobody changes the members while one of them waits for the others to give it back what it lost.
-        if self.members[by].process.is_none() || !self.rotten_is_well() {
+        let is_calm = self.rotten_is_well() && self.swapped.is_none();
+        if self.members[by].process.is_none() || !is_calm {
             return;
         }
         let table = Arc::clone(self.table(by));
         let ids: Vec<u64> = table.iter().map(|(id, _)| id).collect();
         let any = ids[self.random.below(ids.len() as u64) as usize];
+        let transfers = self.plan.transfer_percent;
+        if self.plan.newcomers == 0 || (transfers > 0 && self.random.percent(transfers)) {
+            return self.transfer(self.leader().unwrap_or(by), NodeId(any));
+        }
         match self.random.below(10) {
             0..4 => {
                 let spare = |node: &usize| self.members[*node].presence == Presence::Spare;

@@ -3,20 +3,25 @@
 //!
 //! - `event`: what happens at a point of time.
 //! - `plan`: what kind of world a seed makes.
+//! - `clock`: what a node measures time by.
 //! - `node`: a process and its queues; `machines` runs them, event by event.
 //! - `network`: links between members; `links` runs them.
 //! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
-//! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest.
+//! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest; `swaps`: disks that
+//!   go back in time.
+//! - `forged`: what no correct peer says.
 //! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
 //! [`World::from_recipe`] draws everything; [`World::quiet`] is for tests that make their own trouble.
 
 mod clients;
+mod clock;
 mod disks;
 mod event;
 mod faults;
+mod forged;
 mod history;
 mod judge;
 mod links;
@@ -28,6 +33,7 @@ mod picture;
 mod plan;
 mod rot;
 mod snapshots;
+mod swaps;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -40,6 +46,7 @@ use quorate_replica::{MemberTable, NodeSettings};
 use quorate_wal::Note;
 
 pub use clients::{Asked, Op, Outcome};
+use clock::NodeClock;
 use event::Event;
 pub use members::Presence;
 pub use network::Network;
@@ -89,6 +96,8 @@ pub struct World {
     pub(crate) judge: judge::Judge,
     /// Whose log was damaged last, until it has everything again.
     pub(crate) rotten: Option<usize>,
+    /// Whose disk was swapped last, until it has got back what it promised.
+    pub(crate) swapped: Option<swaps::Swapped>,
     /// Whether things still go wrong.
     pub(crate) chaos: bool,
     /// Whether the clients still ask.
@@ -165,15 +174,20 @@ impl World {
             contacts: MemberTable::default(),
             leaves: false,
             disk: SimDisk::new(),
+            copies: Vec::new(),
             process: None,
             life: 0,
             paused_until: Instant::ZERO,
             stood_until: Instant::ZERO,
             wall_skew_ms: 0,
+            clock: NodeClock::draw(recipe.seed, id, plan.clock_drift_ppm),
         });
         let mut world = World {
             members: members.collect(),
-            sites: Chaos::new(Random::of(recipe.seed, SITES, recipe.salt).next(), plan.open_sites),
+            sites: Chaos::new(
+                Random::of(recipe.seed, SITES, recipe.salt).next(),
+                plan.open_sites,
+            ),
             plan,
             random: Random::of(recipe.seed, COURSE, recipe.salt),
             recipe: recipe.clone(),
@@ -185,6 +199,7 @@ impl World {
             ops: Vec::new(),
             judge: judge::Judge::default(),
             rotten: None,
+            swapped: None,
             chaos,
             load: chaos,
             struck: 0,
@@ -202,7 +217,7 @@ impl World {
         for client in 0..world.plan.clients {
             world.after(Duration::from_millis(1), Event::Client { client });
         }
-        if world.plan.newcomers > 0 && chaos {
+        if (world.plan.newcomers > 0 || world.plan.transfer_percent > 0) && chaos {
             world.after(Duration::from_millis(500), Event::Administrator);
         }
         if world.plan.fault_every_ms > 0 {
@@ -222,6 +237,8 @@ impl World {
             heartbeat_interval: Duration::from_millis(self.plan.election_timeout_ms) / 5,
             election_timeout: Duration::from_millis(self.plan.election_timeout_ms),
             pre_vote: self.plan.pre_vote,
+            record_interval: Some(Duration::from_millis(self.plan.record_every_ms)),
+            lease_reads: self.plan.lease_reads,
             empty_entry_on_election: self.plan.empty_entry_on_election,
             memory_log_bytes: self.plan.memory_log_bytes,
             append_bytes: self.plan.append_bytes,
@@ -243,7 +260,8 @@ impl World {
         let wall_ms = self.wall_ms(node);
         let member = &mut self.members[node];
         let life = member.life;
-        let (mut process, notes) = match Process::open(&member.disk, &settings, self.now, wall_ms) {
+        let now = member.clock.reads_at(self.now);
+        let (mut process, notes) = match Process::open(&member.disk, &settings, now, wall_ms) {
             Ok(opened) => opened,
             Err(error) => {
                 let power_lost = member.disk.power_is_off();
@@ -261,7 +279,11 @@ impl World {
         let is_torn = |note: &Note| matches!(note, Note::TornTail { .. });
         sometimes!(self.tally, Rare::TornTailCut, notes.iter().any(is_torn));
         let is_rotten = |note: &Note| matches!(note, Note::SnapshotDamaged { .. });
-        sometimes!(self.tally, Rare::OlderSnapshotUsed, notes.iter().any(is_rotten));
+        sometimes!(
+            self.tally,
+            Rare::OlderSnapshotUsed,
+            notes.iter().any(is_rotten)
+        );
         self.members[node].process = Some(process);
         self.draw_start(node);
         self.note(|_| format!("n{} starts; its log ends at {last_index}", node + 1));
@@ -350,6 +372,7 @@ impl World {
             Event::LogQuiet { node, life } => self.on_log_quiet(node, life),
             Event::Apply { node, life } => self.on_apply(node, life),
             Event::Fetch { node, life } => self.on_fetch(node, life),
+            Event::KeepRecords { node, life } => self.on_keep_records(node, life),
             Event::SnapshotStep { node, life } => self.on_snapshot_step(node, life),
             Event::SnapshotMarked { node, life, mark } => self.on_marked(node, life, mark),
             Event::Release { node, life, up_to } => self.on_release(node, life, up_to),
@@ -376,6 +399,7 @@ impl World {
             } => self.on_link_down(from, life, to, link),
             Event::Restart { node } => self.on_restart(node),
             Event::CutOff { node } => self.on_cut_off(node),
+            Event::LeaderDies { lasts } => self.on_leader_dies(lasts),
             Event::DiskFreed { node } => self.on_disk_freed(node),
             Event::Fault => self.on_fault(),
             Event::FaultEnds { node } => self.on_fault_ends(node),
@@ -395,6 +419,7 @@ impl World {
         | Event::LogEnd { node, life }
         | Event::LogQuiet { node, life }
         | Event::Apply { node, life }
+        | Event::KeepRecords { node, life }
         | Event::SnapshotStep { node, life }
         | Event::SnapshotMarked { node, life, .. }
         | Event::Release { node, life, .. }

@@ -9,16 +9,17 @@ use std::collections::{BTreeMap, VecDeque};
 use quorate_disk::SimDisk;
 use quorate_kv::Store;
 use quorate_raft::{
-    Entry, Fetch, InstallWanted, Instant, LogIndex, NodeId, ReadGrant, ReadId, SnapshotMeta,
-    WriteId,
+    Entry, Fetch, InstallWanted, Instant, LogIndex, NodeId, ReadGrant, ReadId, Record,
+    SnapshotMeta, WriteId,
 };
 use quorate_replica::{
     Applier, Consensus, LogWriter, MemberTable, Node, NodeSettings, OpenError, PeerMessage,
-    Proposal, Repaired, WriteRequest,
+    Proposal, RecordsFile, Repaired, WriteRequest,
 };
 use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{Note, Preparer, SnapshotMark};
 
+use super::clock::NodeClock;
 use super::snapshots::Snapshots;
 
 /// What consensus is told (the server's `ConsensusInput`).
@@ -82,6 +83,9 @@ pub struct Process {
     /// Its snapshot files.
     pub files: SnapshotFiles<SimDisk>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) records_file: RecordsFile<SimDisk>,
+    /// The newest table of records that is not written yet.
+    pub(crate) records: Option<Vec<Record>>,
     /// Applies what is committed.
     pub applier: Applier,
     /// What it is applied to.
@@ -130,6 +134,8 @@ pub struct Member {
     pub(crate) leaves: bool,
     /// Its disk.
     pub disk: SimDisk,
+    /// Earlier states of it.
+    pub(crate) copies: Vec<SimDisk>,
     pub(crate) process: Option<Process>,
     /// Counts processes; events of an earlier one find no one.
     pub(crate) life: u64,
@@ -139,6 +145,8 @@ pub struct Member {
     pub(crate) stood_until: Instant,
     /// What its wall clock shows beyond the true time, in milliseconds.
     pub(crate) wall_skew_ms: i64,
+    /// What it measures time by.
+    pub(crate) clock: NodeClock,
 }
 
 impl Process {
@@ -161,6 +169,7 @@ impl Process {
             applier,
             store,
             snapshots: files,
+            records_file,
             notes,
             members: durable_members,
             ..
@@ -177,6 +186,8 @@ impl Process {
             preparer,
             files,
             snapshots: Snapshots::default(),
+            records_file,
+            records: None,
             applier,
             store,
             inbox: Vec::new(),

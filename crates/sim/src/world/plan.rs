@@ -23,6 +23,8 @@ pub struct Plan {
     pub loss_percent: u64,
     /// Frames that arrive twice.
     pub duplication_percent: u64,
+    /// Frames that arrive damaged.
+    pub damage_percent: u64,
     /// Whether frames overtake each other on one link.
     pub reordering: bool,
     /// The longest a frame takes when all is well, in microseconds.
@@ -57,6 +59,9 @@ pub struct Plan {
     /// Bytes of entries in one message, if not as many as always: a log that fell behind is then
     /// caught up in many steps, and a change of leader finds it in the midst of them.
     pub append_bytes: Option<usize>,
+    /// How often a leader tells what members acknowledged; zero is never, and then members that start
+    /// ask nobody: what they forget by a bug of their own is not noticed by the others either.
+    pub record_every_ms: u64,
     /// How long a leader may be silent, at least. Short ones make split votes: delays that are small
     /// beside half a second are not small beside these.
     pub election_timeout_ms: u64,
@@ -66,9 +71,21 @@ pub struct Plan {
     pub leader_percent: u64,
     /// Of a hundred requests, how many compact. Without any, histories grow long.
     pub compact_percent: u64,
+    /// Whether disks fail in use, and peers say what cannot be.
+    pub disk_faults: bool,
     /// Chaos sites of the core that are open, one bit each, by their place in [`chaos::SITES`].
     pub open_sites: u32,
+    /// Whether leaders serve reads on a lease.
+    pub lease_reads: bool,
+    /// How wrong the clocks that nodes measure time by go at most, in millionths: each at a speed of
+    /// its own.
+    pub clock_drift_ppm: u64,
+    /// Of a hundred requests of whoever administrates the cluster, how many hand leadership over.
+    pub transfer_percent: u64,
 }
+
+/// As wrong as leases allow a clock to be (`LEASE_MARGIN_DIVISOR` of `quorate_raft`).
+const WORST_CLOCK_DRIFT_PPM: u64 = 50_000;
 
 impl Plan {
     /// A world in which nothing goes wrong unless a test makes it.
@@ -82,6 +99,7 @@ impl Plan {
             fault_every_ms: 0,
             loss_percent: 0,
             duplication_percent: 0,
+            damage_percent: 0,
             reordering: false,
             latency_us: 1_000,
             disk_us: 1_000,
@@ -102,7 +120,12 @@ impl Plan {
             burst_percent: 0,
             leader_percent: 0,
             compact_percent: 5,
+            disk_faults: false,
             open_sites: 0,
+            record_every_ms: 1_000,
+            lease_reads: false,
+            clock_drift_ppm: 0,
+            transfer_percent: 0,
         }
     }
 
@@ -153,6 +176,12 @@ impl Plan {
             leader_percent: random.pick(&[0, 30, 60]),
             compact_percent: random.pick(&[0, 2, 5, 10]),
             open_sites: draw_sites(random),
+            damage_percent: sometimes(random, 20, 3),
+            disk_faults: random.percent(50),
+            record_every_ms: random.pick(&[0, 0, 50, 200, 1_000]),
+            lease_reads: random.percent(20),
+            clock_drift_ppm: random.pick(&[0, 200, WORST_CLOCK_DRIFT_PPM]),
+            transfer_percent: random.pick(&[0, 0, 40, 100]),
         }
     }
 }

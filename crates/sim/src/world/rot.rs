@@ -23,7 +23,8 @@ const TRIES: usize = 12;
 impl World {
     /// A member goes down and comes back with a damaged log, if no other is hurt.
     pub(super) fn rot(&mut self, node: usize, lasts: Duration) {
-        if !self.has_company(node) || !self.rotten_is_well() {
+        let is_calm = self.rotten_is_well() && self.swapped.is_none();
+        if !self.has_company(node) || !is_calm {
             return;
         }
         let seed = self.random.next();
@@ -103,7 +104,7 @@ impl World {
     }
 
     /// What a start would find.
-    fn look(&self, node: usize, disk: &SimDisk) -> Option<Recovered> {
+    pub(super) fn look(&self, node: usize, disk: &SimDisk) -> Option<Recovered> {
         let settings = self.settings(node);
         let mut options = Options::new(Identity {
             cluster_id: settings.cluster_id,

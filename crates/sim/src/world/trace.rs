@@ -1,6 +1,6 @@
 //! All that happens, in words: what `replay` prints.
 
-use quorate_raft::{Message, NodeId, Role};
+use quorate_raft::{Message, NodeId, Role, Standing};
 use quorate_replica::{PeerMessage, wire};
 
 use super::event::Event;
@@ -13,6 +13,14 @@ impl World {
         if let Some(mut trace) = self.trace.take() {
             trace(self.now, &words(self));
             self.trace = Some(trace);
+        }
+    }
+
+    pub(super) fn words_of_standing(standing: Standing) -> &'static str {
+        match standing {
+            Standing::Sound => "takes its disk for sound",
+            Standing::Asking => "asks what its disk is worth",
+            Standing::Refilling => "knows that its disk went back in time, and is refilled",
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use quorate_disk::SimDisk;
 use quorate_raft::{LogIndex, Message, Term};
 use quorate_replica::PeerMessage;
-use quorate_sim::world::{Asked, Input, World};
+use quorate_sim::world::{Asked, Input, Outcome, World};
 
 const SOON: Duration = Duration::from_secs(3);
 
@@ -45,6 +45,18 @@ fn a_write_that_was_acknowledged_and_is_nowhere_is_missed() {
     world.run_until("a write", SOON, |world| world.ops[op].is_acknowledged());
     world.ops[op].asked = Asked::PutUnique;
     world.heal_and_judge();
+}
+
+/// A read that was served shows less than a write before it, which its client had heard of.
+#[test]
+#[should_panic(expected = "is not linearizable")]
+fn a_stale_read_is_found_in_what_clients_were_told() {
+    let mut world = world_with_a_write();
+    let op = world.ask(1, None, Asked::Read);
+    world.run_until("a read", SOON, |world| world.ops[op].was_read());
+    world.judge_history();
+    world.ops[op].outcome = Some(Outcome::ReadAt(1));
+    world.judge_history();
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod course_2d;
 mod course_3a;
 mod course_3b;
 mod determinism;
+mod disks;
 mod judge;
 mod rare_states;
 mod shrinking;

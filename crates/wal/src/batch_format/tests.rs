@@ -19,7 +19,11 @@ fn placement(epoch: u64) -> Placement {
         number: 7,
         synced_through: 5,
         sector: 8,
-        hard_state: HardState { term: 4, vote: 2 },
+        hard_state: HardState {
+            term: 4,
+            vote: 2,
+            refilling: true,
+        },
         has_echo: true,
         truncate_after: Some(10),
         restarts: false,
@@ -32,7 +36,11 @@ fn placement(epoch: u64) -> Placement {
 
 fn batch() -> Batch {
     Batch {
-        hard_state: Some(HardState { term: 4, vote: 2 }),
+        hard_state: Some(HardState {
+            term: 4,
+            vote: 2,
+            refilling: true,
+        }),
         truncate_after: Some(10),
         entries: vec![
             entry(11, 3, b"one"),

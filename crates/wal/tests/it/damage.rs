@@ -392,7 +392,14 @@ fn a_covered_vote_survives_the_loss_of_both_its_copies() {
     }
     for _ in 0..2 {
         let opened = open(&disk);
-        assert_eq!(opened.recovered.hard_state, HardState { term: 7, vote: 3 });
+        assert_eq!(
+            opened.recovered.hard_state,
+            HardState {
+                term: 7,
+                vote: 3,
+                refilling: true
+            }
+        );
         let noted = |note: &Note| matches!(note, Note::DamageWithoutLoss { .. });
         assert!(opened.recovered.notes.iter().any(noted));
         drop(opened);

@@ -199,7 +199,11 @@ pub(crate) fn check_recovery(disk: &SimDisk, history: &History) {
     let next = later.now().last() + 1;
     let term = later.now().last_term().max(later.now().hard_state.term) + 1;
     let synced = Batch {
-        hard_state: Some(HardState { term, vote: 9 }),
+        hard_state: Some(HardState {
+            term,
+            vote: 9,
+            refilling: true,
+        }),
         entries: vec![entry(next, term, 40)],
         ..Batch::default()
     };
@@ -247,7 +251,11 @@ pub(crate) fn entries_after(last: u64, term: u64, count: u64, bytes: usize) -> B
 
 pub(crate) fn hard_state(term: u64, vote: u64) -> Batch {
     Batch {
-        hard_state: Some(HardState { term, vote }),
+        hard_state: Some(HardState {
+            term,
+            vote,
+            refilling: vote % 2 == 1,
+        }),
         ..Batch::default()
     }
 }

@@ -141,7 +141,11 @@ impl Life {
                 entry(index, term, *size)
             })
             .collect();
-        let hard_state = vote.map(|vote| HardState { term, vote });
+        let hard_state = vote.map(|vote| HardState {
+            term,
+            vote,
+            refilling: vote % 2 == 1,
+        });
         Batch {
             hard_state,
             truncate_after,

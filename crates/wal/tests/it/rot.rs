@@ -168,7 +168,11 @@ fn one_bad_sector_never_loses_term_and_vote() {
                 let kept = opened.recovered.hard_state;
                 assert_eq!(
                     kept,
-                    HardState { term: 6, vote: 2 },
+                    HardState {
+                        term: 6,
+                        vote: 2,
+                        refilling: false
+                    },
                     "without sector {sector}"
                 );
             }

@@ -144,7 +144,14 @@ fn releasing_everything_keeps_term_vote_snapshot_and_position() {
     assert_eq!(opened.writer.release(9).unwrap().first_index, 10);
     disk.crash(Crash::LoseUnsynced);
     let recovered = open(&disk).recovered;
-    assert_eq!(recovered.hard_state, HardState { term: 4, vote: 2 });
+    assert_eq!(
+        recovered.hard_state,
+        HardState {
+            term: 4,
+            vote: 2,
+            refilling: false
+        }
+    );
     assert_eq!(recovered.snapshot, Some(mark));
     assert_eq!((recovered.first_index, recovered.last_index), (10, 9));
 }

@@ -105,6 +105,19 @@ pub(super) const FLAGS: &[Flag] = &[
     .known(Quorate)
     .file_key(Nowhere),
     flag(
+        "lease-reads",
+        Kind::Bool,
+        "false",
+        "Serve linearizable reads at the leader without a round trip, as long as a majority heard it \
+         within nine tenths of the election timeout. Trusts that no two members' clocks run at speeds \
+         that differ by more than a tenth, and that a clock which stood still with its machine \
+         (suspended, moved, restored) has caught up when the machine goes on; where that fails, a \
+         read may be stale. Without it reads trust no clock. All members must be given the same: stop \
+         them all to change it. A leader that dies is then missed for a whole election timeout.",
+    )
+    .known(Quorate)
+    .file_key(Nowhere),
+    flag(
         "exit-with-parent",
         Kind::Unsigned,
         "0",

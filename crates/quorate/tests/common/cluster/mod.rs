@@ -212,6 +212,13 @@ impl Cluster {
     /// Adds a member by etcdctl at node `by`, starts it with the flags that etcdctl prints, and waits
     /// until it serves; gives its number.
     pub(crate) fn join(&mut self, by: usize, learner: bool) -> usize {
+        let i = self.add(by, learner);
+        self.restart(i);
+        i
+    }
+
+    /// Adds a member as [`Cluster::join`] does, and does not start it.
+    pub(crate) fn add(&mut self, by: usize, learner: bool) -> usize {
         let (scratch, number) = (self._scratch.path().to_owned(), self.len() + 1);
         let place = place_of(&hold_ports(2));
         self.nodes.push(Node {
@@ -228,11 +235,17 @@ impl Cluster {
             flags: Vec::new(),
             process: None,
         });
-        self.join_at(by, learner, number - 1)
+        self.add_at(by, learner, number - 1)
     }
 
     /// As [`Cluster::join`], with the ports of node `i`, which does not run, and an empty directory.
     pub(crate) fn join_at(&mut self, by: usize, learner: bool, i: usize) -> usize {
+        self.add_at(by, learner, i);
+        self.restart(i);
+        i
+    }
+
+    fn add_at(&mut self, by: usize, learner: bool, i: usize) -> usize {
         let node = &self.nodes[i];
         let (name, url) = (
             node.name.clone(),
@@ -255,7 +268,6 @@ impl Cluster {
         }
         node.initial_cluster = printed("ETCD_INITIAL_CLUSTER=");
         node.joins = true;
-        self.restart(i);
         i
     }
 

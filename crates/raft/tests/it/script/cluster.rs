@@ -28,6 +28,8 @@
 //! | `installed n3`, `install-failed n3` | n3 has the snapshot that it wants, or cannot have it |
 //! | `link-lost n1 n2` | tells n1 that its link to n2 was lost |
 //! | `crash n1`, `restart n1` | loses all that is not on disk; starts from it |
+//! | `copy n1`, `put-back n1`, `empty n1` | keeps a copy of n1's disk; swaps it for that, or for an empty one |
+//! | `rejoin n1` | n1 starts, from its disk, as one that was told of no members |
 //! | `damage n1 3`, `damage n1 3 term` | an entry on n1's disk is damaged; its term is lost too |
 //! | `forge n2>n1 AppendAccepted term=1 matched=9` | delivers a made-up message |
 //! | `show` | prints where each node stands |
@@ -43,8 +45,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_raft::{
-    Config, Envelope, Fetch, InstallWanted, Instant, LogIndex, Message, NodeId, Raft, ReadId, Term,
-    Write,
+    Config, Envelope, Fetch, InstallWanted, Instant, LogIndex, Message, NodeId, Raft, ReadId,
+    Standing, Term, Write,
 };
 
 use super::print;
@@ -66,6 +68,7 @@ struct Node {
     raft: Option<Raft>,
     now: Instant,
     disk: Image,
+    copy: Image,
     writes: VecDeque<(Write, Vec<Envelope>)>,
     fetches: VecDeque<Fetch>,
     applying: VecDeque<LogIndex>,
@@ -188,6 +191,19 @@ impl Cluster {
                 let term_too = rest.get(1) == Some(&"term");
                 self.node(id)?.disk.damage(index, term_too);
             }
+            "copy" => {
+                let node = self.node(id)?;
+                node.copy = node.disk.clone();
+            }
+            "put-back" => {
+                let node = self.node(id)?;
+                node.disk = node.copy.clone();
+            }
+            "empty" => self.node(id)?.disk = Image::default(),
+            "rejoin" => {
+                self.node(id)?.joined = true;
+                self.start(id)?;
+            }
             "restart" => self.start(id)?,
             "transfer" => self.transfer(id, rest)?,
             "snapshot" => self.take_snapshot(id, rest)?,
@@ -232,6 +248,7 @@ impl Cluster {
             let (key, value) = setting.split_once('=').ok_or("key=value")?;
             let bytes = value.parse().unwrap_or(0);
             match key {
+                "record_interval" => config.record_interval = Duration::from_millis(bytes as u64),
                 "pre_vote" => config.pre_vote = value == "on",
                 "check_quorum" => config.check_quorum = value == "on",
                 "lease_reads" => {
@@ -391,9 +408,24 @@ impl Cluster {
                 let count = status.damaged_entries;
                 self.trace.push(format!("   lacks {count} from {first} on"));
             }
+            if status.standing != Standing::Sound {
+                let waits: Vec<String> = status
+                    .unanswered
+                    .iter()
+                    .map(|id| format!(", waits for n{id}"))
+                    .collect();
+                let told = status.rewound.map_or(String::new(), |rewound| {
+                    let record = print::record(&rewound.record);
+                    format!(", told by n{}: {record}", rewound.by)
+                });
+                let standing = print::standing(status.standing);
+                let waits = waits.concat();
+                self.trace.push(format!("   {standing}{waits}{told}"));
+            }
             for peer in &status.peers {
+                let refilling = if peer.refilling { " refilling" } else { "" };
                 self.trace.push(format!(
-                    "   of n{}: {} matched={} next={} under way: {} Appends of {} bytes",
+                    "   of n{}:{refilling} {} matched={} next={} under way: {} Appends of {} bytes",
                     peer.id,
                     if peer.replicating {
                         "replicates"

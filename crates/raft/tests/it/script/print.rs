@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use quorate_raft::{
-    DropReason, Dropped, Entry, LeadershipState, Membership, Message, NodeId, Payload, Role,
-    TransferOutcome, Write,
+    DropReason, Dropped, Entry, LeadershipState, Membership, Message, NodeId, Payload, Record,
+    Rejection, Role, Standing, TransferOutcome, Write,
 };
 
 use crate::image::Image;
@@ -47,6 +47,30 @@ pub(super) fn membership(membership: &Membership) -> String {
 pub(super) fn entries(entries: &[Entry]) -> String {
     let each: Vec<String> = entries.iter().map(entry).collect();
     format!("[{}]", each.join(", "))
+}
+
+/// `[n1 5@2 in term 3, …]`: n1 acknowledged entry 5, of term 2, to the leader of term 3.
+pub(super) fn records(records: &[Record]) -> String {
+    let each: Vec<String> = records.iter().map(record).collect();
+    format!("[{}]", each.join(", "))
+}
+
+pub(super) fn record(record: &Record) -> String {
+    let Record {
+        member,
+        term,
+        index,
+        entry_term,
+    } = record;
+    format!("n{member} {index}@{entry_term} in term {term}")
+}
+
+pub(super) fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Sound => "takes its disk for sound",
+        Standing::Asking => "asks what its disk is worth",
+        Standing::Refilling => "is to be refilled",
+    }
 }
 
 /// The log on a disk, and the snapshot beside it.
@@ -148,6 +172,46 @@ pub(super) fn message(message: &Message) -> String {
             };
             format!("EntryFound {what} anchor={anchor_index}@{anchor_term}")
         }
+        Message::Records {
+            term,
+            records: table,
+        } => {
+            format!("Records term={term} {}", records(table))
+        }
+        Message::RecordWanted { term, .. } => format!("RecordWanted term={term}"),
+        Message::RecordFound {
+            term,
+            record,
+            membership: members,
+            ..
+        } => {
+            let found = records(record.as_slice());
+            format!("RecordFound term={term} {found} of {}", membership(members))
+        }
+        Message::Refill {
+            term,
+            matched,
+            round,
+            rejected,
+            ..
+        } => {
+            let mut line = format!("Refill term={term} matched={matched} round={round}");
+            if let Some(Rejection {
+                previous_index,
+                hint_index,
+                hint_term,
+            }) = rejected
+            {
+                let _ = write!(
+                    line,
+                    " rejected={previous_index} hint={hint_index}@{hint_term}"
+                );
+            }
+            line
+        }
+        Message::Refilled { term, through, .. } => {
+            format!("Refilled term={term} through={through}")
+        }
         Message::TimeoutNow { term } => format!("TimeoutNow term={term}"),
         Message::ReadIndexRequest { term, .. } => format!("ReadIndexRequest term={term}"),
         Message::ReadIndexResponse {
@@ -171,7 +235,8 @@ pub(super) fn write(write: &Write) -> String {
         let vote = state
             .vote
             .map_or("no vote".to_owned(), |id| format!("vote for n{id}"));
-        parts.push(format!("term {}, {vote}", state.term));
+        let refilling = if state.refilling { ", refilling" } else { "" };
+        parts.push(format!("term {}, {vote}{refilling}", state.term));
     }
     if let Some(after) = write.truncate_after {
         parts.push(format!("cut after {after}"));

@@ -1,7 +1,7 @@
 //! What the words of a command mean.
 
 use bytes::Bytes;
-use quorate_raft::{Entry, LogIndex, MembershipChange, Message, NodeId, Payload, Term};
+use quorate_raft::{Entry, LogIndex, MembershipChange, Message, NodeId, Payload, Record, Term};
 
 /// From whom to whom.
 pub(super) type Link = (NodeId, NodeId);
@@ -115,6 +115,31 @@ pub(super) fn forged(words: &[&str]) -> Result<Message, String> {
             anchor_index: LogIndex(value("anchor")),
             anchor_term: Term(value("anchor_term")),
             entries: (0..value("entries")).map(entry).collect(),
+        },
+        "RecordWanted" => Message::RecordWanted {
+            term,
+            life: value("life"),
+        },
+        "Records" => Message::Records {
+            term,
+            records: vec![Record {
+                member: NodeId(value("member")),
+                term: Term(value("record_term")),
+                index: LogIndex(value("index")),
+                entry_term: Term(value("entry_term")),
+            }],
+        },
+        "Refill" => Message::Refill {
+            term,
+            life: value("life"),
+            matched: LogIndex(value("matched")),
+            round: value("round"),
+            rejected: None,
+        },
+        "Refilled" => Message::Refilled {
+            term,
+            life: value("life"),
+            through: LogIndex(value("through")),
         },
         "TimeoutNow" => Message::TimeoutNow { term },
         "ReadIndexResponse" => Message::ReadIndexResponse {

@@ -147,7 +147,13 @@ impl Judge {
                 );
                 *term
             }
+            // It says what its own log, or others', once were.
+            Message::RecordWanted { .. } => return,
             Message::Append { term, .. }
+            | Message::Records { term, .. }
+            | Message::RecordFound { term, .. }
+            | Message::Refill { term, .. }
+            | Message::Refilled { term, .. }
             | Message::TimeoutNow { term }
             | Message::EntryFound { term, .. }
             | Message::AppendRejected { term, .. }
@@ -180,7 +186,8 @@ impl Judge {
                 || durable
                     == HardState {
                         term,
-                        vote: Some(candidate)
+                        vote: Some(candidate),
+                        refilling: false,
                     },
             "{voter} votes for {candidate} in term {term}, durable is {durable:?}"
         );
@@ -195,14 +202,15 @@ impl Judge {
         membership: &Membership,
         commit: LogIndex,
         log: &Image,
-        disks: &BTreeMap<NodeId, &Image>,
+        disks: &BTreeMap<NodeId, Vec<&Image>>,
     ) {
         for place in self.committed.len()..commit.0 as usize {
             let index = LogIndex(place as u64 + 1);
             let entry = log
                 .get(index)
                 .expect("what is not committed is not released");
-            let holds = |id: NodeId| disks.get(&id).is_some_and(|disk| disk.holds(entry));
+            let on = |disks: &Vec<&Image>| disks.iter().any(|disk| disk.holds(entry));
+            let holds = |id: NodeId| disks.get(&id).is_some_and(on);
             assert!(
                 is_quorum(membership, holds),
                 "{leader} commits {entry:?} by {membership:?}, it is on {:?}",
@@ -264,6 +272,8 @@ pub(super) fn is_empty(ready: &Ready) -> bool {
         && ready.committed.is_empty()
         && ready.fetch.is_empty()
         && ready.repair.is_empty()
+        && ready.records.is_none()
+        && ready.standing.is_none()
         && ready.reads.is_empty()
         && ready.dropped.is_empty()
         && ready.state.is_none()

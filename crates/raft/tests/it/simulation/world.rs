@@ -8,6 +8,7 @@ mod mishaps;
 mod nature;
 mod seen;
 mod snapshots;
+mod swaps;
 mod transfers;
 
 use std::cmp::Reverse;
@@ -114,6 +115,12 @@ struct Node {
     transfer: Option<(NodeId, u64)>,
     /// Of the membership that it was last told.
     membership_index: LogIndex,
+    /// Earlier states of its disk.
+    copies: VecDeque<(Image, Files)>,
+    /// The disks that it lost, until it has got back what it promised with them.
+    lost: Vec<Image>,
+    /// A swap of its disk that it has to notice.
+    must_notice: bool,
 }
 
 pub(super) struct World {
@@ -162,6 +169,7 @@ impl World {
                 snapshot_every: None,
                 spares,
                 rot_percent: 0,
+                swaps: false,
                 leases: false,
             },
             config: Config::new(NodeId(1), voters.clone()),
@@ -195,6 +203,9 @@ impl World {
                 snapshot_begun: LogIndex::ZERO,
                 transfer: None,
                 membership_index: LogIndex::ZERO,
+                copies: VecDeque::new(),
+                lost: Vec::new(),
+                must_notice: false,
             };
             world.nodes.insert(id, node);
         }

@@ -57,6 +57,13 @@ impl Plan {
             burst_percent,
             leader_percent,
             compact_percent,
+            damage_percent,
+            disk_faults,
+            open_sites,
+            record_every_ms,
+            lease_reads,
+            clock_drift_ppm,
+            transfer_percent,
         } = self;
         let members = match *newcomers {
             0 => String::new(),
@@ -84,6 +91,22 @@ impl Plan {
         } else {
             ""
         };
+        let (disk_errors, forged) = match *disk_faults {
+            true => (
+                "; some fail, fill up or rot",
+                "; some are what no correct peer says",
+            ),
+            false => ("", ""),
+        };
+        let lease_reads = if *lease_reads {
+            "on a lease"
+        } else {
+            "with a round"
+        };
+        let records = match *record_every_ms {
+            0 => "told to nobody".to_owned(),
+            every => format!("told every {every} ms"),
+        };
         let bytes_of = |limit: &Option<usize>| match limit {
             None => "as many bytes as ever".to_owned(),
             Some(bytes) => counted(*bytes, "byte"),
@@ -109,14 +132,14 @@ impl Plan {
                 "network",
                 format!(
                     "a message takes up to {latency_us} µs; {loss_percent} % are lost, {duplication_percent} % come \
-                     twice; they {overtaking} each other"
+                     twice, {damage_percent} % damaged; they {overtaking} each other{forged}"
                 ),
             ),
             (
                 "disks",
                 format!(
                     "a write takes up to {disk_us} µs, {slow_disk_percent} % of them up to 0.9 s more; segments of \
-                     {segment_bytes} bytes"
+                     {segment_bytes} bytes{disk_errors}"
                 ),
             ),
             (
@@ -142,7 +165,34 @@ impl Plan {
                     bytes_of(append_bytes)
                 ),
             ),
+            (
+                "reads",
+                format!(
+                    "a leader serves them {lease_reads}; clocks go wrong by up to {clock_drift_ppm} millionths"
+                ),
+            ),
+            (
+                "members",
+                format!(
+                    "what they acknowledged is {records}; {transfer_percent} % of their \
+                     administrator's requests hand leadership over"
+                ),
+            ),
+            ("chaos sites", sites_in_words(*open_sites)),
         ]
+    }
+}
+
+/// The names of the sites that are open.
+fn sites_in_words(open: u32) -> String {
+    let sites = chaos::SITES.iter().enumerate();
+    let names: Vec<&str> = sites
+        .filter(|(place, _)| open >> place & 1 == 1)
+        .map(|(_, site)| site.name)
+        .collect();
+    match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
     }
 }
 

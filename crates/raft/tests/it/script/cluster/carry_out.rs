@@ -43,6 +43,12 @@ impl Cluster {
         if let Some(state) = &ready.state {
             say(print::state(state));
         }
+        if let Some(standing) = ready.standing {
+            say(print::standing(standing).to_owned());
+        }
+        if let Some(records) = &ready.records {
+            say(format!("keeps records {}", print::records(records)));
+        }
         if let Some(membership) = &ready.membership {
             say(format!("has members {}", print::membership(membership)));
         }
@@ -81,6 +87,9 @@ impl Cluster {
         self.send(id, ready.send_now);
         let node = self.node(id)?;
         node.fetches.extend(ready.fetch);
+        if let Some(records) = ready.records {
+            node.disk.records = records;
+        }
         node.wanted = ready.install.or(node.wanted);
         if let Some(mark) = node
             .disk

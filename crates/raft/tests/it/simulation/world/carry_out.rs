@@ -91,6 +91,11 @@ impl World {
         if let Some(membership) = &ready.membership {
             self.note_membership(id, membership);
         }
+        self.judge_standing(id, ready.standing);
+        if let Some(records) = ready.records {
+            let node = self.nodes.get_mut(&id).unwrap();
+            (node.disk.records, node.memory.records) = (records.clone(), records);
+        }
         for envelope in ready.send_now {
             self.send(id, envelope);
         }

@@ -34,6 +34,7 @@ impl World {
             world.judge.committed.len() > proposals_before + 50
                 && world.granted > granted_before + 20
                 && world.everyone_is_at(proposals_before + 50)
+                && world.everyone_is_sound()
         });
         assert!(
             self.now < deadline,

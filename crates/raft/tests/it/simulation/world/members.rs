@@ -1,14 +1,12 @@
 //! Members that come and go, and what is judged of it.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use quorate_raft::{
     LogIndex, Membership, MembershipChange, Message, MessageError, NodeId, Ready, Role,
 };
 
+use super::swaps::disks;
 use super::{Event, MILLISECOND, World};
-use crate::image::Image;
 
 impl World {
     /// Somebody asks a leader, or one that believes to be one, for a change.
@@ -103,11 +101,7 @@ impl World {
         if status.role != Role::Leader {
             return;
         }
-        let disks: BTreeMap<NodeId, &Image> = self
-            .nodes
-            .iter()
-            .map(|(id, node)| (*id, &node.disk))
-            .collect();
+        let disks = disks(&self.nodes);
         self.judge.leader_commits(
             (id, status.term),
             &status.membership,

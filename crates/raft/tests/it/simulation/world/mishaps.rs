@@ -75,6 +75,9 @@ impl World {
         let pause = 20 + self.below(300);
         self.schedule(pause * MILLISECOND, Event::Fault);
         let id = NodeId(1 + self.below(self.nodes.len() as u64));
+        if self.nature.swaps {
+            self.copy_disk(id);
+        }
         if self.nature.leases {
             match self.below(5) {
                 0 => self.pause(id),
@@ -137,6 +140,9 @@ impl World {
         }
         if self.nature.rot_percent > 0 && self.happens(self.nature.rot_percent) {
             self.rot(id);
+        }
+        if self.nature.swaps && self.happens(60) {
+            self.swap_disk(id);
         }
     }
 

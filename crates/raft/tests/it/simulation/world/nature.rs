@@ -19,6 +19,8 @@ pub(super) struct Nature {
     pub(super) spares: u64,
     /// How often a crash leaves damaged entries behind.
     pub(super) rot_percent: u64,
+    /// Whether disks are put back to earlier states.
+    pub(super) swaps: bool,
     /// Whether leaders hold leases, and everything is arranged so that they ought not to.
     pub(super) leases: bool,
 }
@@ -60,6 +62,18 @@ impl World {
     pub(in super::super) fn with_rot(seed: u64, count: u64) -> World {
         let mut world = World::new(seed, count);
         world.nature.rot_percent = 60;
+        world
+    }
+
+    /// Disks are put back to earlier states here.
+    pub(in super::super) fn with_swaps(seed: u64, count: u64) -> World {
+        let mut world = World::with_spares(seed, count, 0);
+        world.nature.swaps = true;
+        world.config.record_interval = Duration::from_millis(60);
+        let ids: Vec<NodeId> = world.nodes.keys().copied().collect();
+        for id in ids {
+            world.start(id);
+        }
         world
     }
 

@@ -29,6 +29,16 @@ const RARE_WITH_ROT: [&str; 3] = [
     "installed in the place of damaged entries",
 ];
 
+/// Those of worlds in which disks are put back.
+const RARE_WITH_SWAPS: [&str; 6] = [
+    "put an earlier disk back",
+    "put an empty disk in",
+    "noticed a disk that went back in time",
+    "was whole again",
+    "was whole again after a snapshot",
+    "crashed while being refilled",
+];
+
 /// How often each of them happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Seen(BTreeMap<&'static str, u64>);
@@ -36,6 +46,7 @@ pub(in super::super) struct Seen(BTreeMap<&'static str, u64>);
 impl Seen {
     pub(super) fn note(&mut self, what: &'static str) {
         let listed = RARE.contains(&what) || RARE_WITH_ROT.contains(&what);
+        let listed = listed || RARE_WITH_SWAPS.contains(&what);
         assert!(listed, "{what} is not on the list");
         *self.0.entry(what).or_default() += 1;
     }
@@ -52,6 +63,12 @@ impl Seen {
 
     pub(in super::super) fn missing_with_rot(&self) -> Vec<&'static str> {
         let mut rare = RARE_WITH_ROT.to_vec();
+        rare.retain(|what| self.count(what) == 0);
+        rare
+    }
+
+    pub(in super::super) fn missing_with_swaps(&self) -> Vec<&'static str> {
+        let mut rare = RARE_WITH_SWAPS.to_vec();
         rare.retain(|what| self.count(what) == 0);
         rare
     }
