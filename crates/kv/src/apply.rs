@@ -5,12 +5,15 @@
 //! the answer, leaves no trace in the state.
 
 use chaos::chaos;
-use quorate_proto::etcdserverpb::{CompactionRequest, PutRequest};
+use quorate_proto::etcdserverpb::{
+    AlarmRequest, CompactionRequest, LeaseCheckpointRequest, LeaseGrantRequest, PutRequest,
+};
 
 use crate::check::check_command;
 use crate::command::{Answer, Command, Reply};
 use crate::delete::Deletion;
 use crate::error::KvError;
+use crate::lease::Revocation;
 use crate::store::Store;
 use crate::txn::{Access, Transaction};
 
@@ -39,6 +42,10 @@ enum Work {
     Delete(Deletion),
     Txn(Box<Transaction>),
     Compact(CompactionRequest),
+    GrantLease(LeaseGrantRequest),
+    RevokeLease(Revocation),
+    CheckpointLeases(LeaseCheckpointRequest),
+    Alarm(AlarmRequest),
 }
 
 impl Store {
@@ -64,7 +71,8 @@ impl Store {
     /// Panics unless `index` lies after the last one applied and no application is under way.
     pub fn begin(&mut self, index: u64, command: Command, answer: Answer) -> Application {
         self.open(index);
-        let work = match check_command(&command) {
+        let checked = check_command(&command).and_then(|()| self.check_alarms(&command));
+        let work = match checked {
             Err(error) => Work::Refuse(error),
             Ok(()) => match command {
                 Command::Put(request) => Work::Put(request),
@@ -75,6 +83,10 @@ impl Store {
                     Work::Txn(Box::new(transaction))
                 }
                 Command::Compact(request) => Work::Compact(request),
+                Command::LeaseGrant(request) => Work::GrantLease(request),
+                Command::LeaseRevoke(request) => Work::RevokeLease(Revocation::new(&request)),
+                Command::LeaseCheckpoint(request) => Work::CheckpointLeases(request),
+                Command::Alarm(request) => Work::Alarm(request),
             },
         };
         Application {
@@ -113,6 +125,15 @@ impl Store {
                 Some(result) => result.map(Reply::Txn),
             },
             Work::Compact(request) => self.compact(request).map(Reply::Compact),
+            Work::GrantLease(request) => self.grant_lease(request).map(Reply::LeaseGrant),
+            Work::RevokeLease(revocation) => match revocation.step(self, &mut budget) {
+                None => return Step::More,
+                Some(result) => result.map(Reply::LeaseRevoke),
+            },
+            Work::CheckpointLeases(request) => {
+                Ok(Reply::LeaseCheckpoint(self.checkpoint_leases(request)))
+            }
+            Work::Alarm(request) => self.change_alarms(request).map(Reply::Alarm),
         };
         assert!(
             result.is_ok() || self.draft.versions == 0,

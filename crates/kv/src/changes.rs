@@ -77,6 +77,19 @@ impl Changes {
         self.newest = revision;
     }
 
+    /// A place from which the changes from `revision` on follow, and before them only such as are in one
+    /// chunk with the first of them.
+    pub(crate) fn seek(&self, revision: i64) -> Position {
+        // The chunk in which the revision begins may be one that begins with an earlier one.
+        let begins_before = |chunk: &Chunk| chunk.first_revision < revision;
+        let chunks = self.chunks.partition_point(begins_before);
+        Position {
+            chunk: self.dropped + chunks.saturating_sub(1) as u64,
+            offset: 0,
+            revision: 0,
+        }
+    }
+
     /// The change after `position`, and the place after it.
     pub(crate) fn next(&self, position: Position) -> Option<(Change<'_>, Position)> {
         let mut position = position;
@@ -204,6 +217,25 @@ mod tests {
             all(&changes, Position::default())[0].0 <= 4001,
             "a chunk is dropped whole"
         );
+    }
+
+    #[test]
+    fn a_revision_is_found_without_looking_at_those_before_it() {
+        let mut changes = Changes::default();
+        for revision in 2..1500_i64 {
+            // Some revisions fill several chunks.
+            let count = if revision % 100 == 0 { 2000 } else { 3 };
+            (0..count).for_each(|_| changes.push(revision, b"12345678"));
+        }
+        let everything = all(&changes, Position::default());
+        changes.drop_before(changes.seek(200));
+        for revision in 200..1501 {
+            let found = all(&changes, changes.seek(revision));
+            let passed = found.partition_point(|(found, _)| *found < revision);
+            let expected = everything.partition_point(|(found, _)| *found < revision);
+            assert_eq!(found.len() - passed, everything.len() - expected);
+            assert!(passed * 9 <= CHANGES_CHUNK_BYTES, "{passed} at {revision}");
+        }
     }
 
     #[test]

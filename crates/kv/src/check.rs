@@ -6,12 +6,13 @@ use prost::Message;
 use quorate_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use quorate_proto::etcdserverpb::request_op::Request;
 use quorate_proto::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    CompactionRequest, DeleteRangeRequest, LeaseCheckpointRequest, LeaseGrantRequest, PutRequest,
+    RangeRequest, RequestOp, TxnRequest,
 };
 
 use crate::command::Command;
 use crate::error::KvError;
-use crate::limits::{Limits, TXN_DEPTH_MAX};
+use crate::limits::{LEASE_CHECKPOINTS_MAX, LEASE_TTL_SECONDS_MAX, Limits, TXN_DEPTH_MAX};
 use crate::overlap::check_overlap;
 
 /// Checks a range. There is no limit to its size, since it is not proposed.
@@ -37,6 +38,22 @@ pub fn check_delete(request: &DeleteRangeRequest, limits: &Limits) -> Result<(),
 /// Checks a compaction.
 pub fn check_compaction(request: &CompactionRequest, limits: &Limits) -> Result<(), KvError> {
     check_size(request, limits)
+}
+
+/// Checks a grant of a lease, whose id may still be 0: that is the server's to replace.
+pub fn check_lease_grant(request: &LeaseGrantRequest) -> Result<(), KvError> {
+    if request.ttl > LEASE_TTL_SECONDS_MAX {
+        return Err(KvError::LeaseTtlTooLarge);
+    }
+    Ok(())
+}
+
+/// Checks a note of leases' remaining times, which only servers make.
+pub fn check_lease_checkpoint(request: &LeaseCheckpointRequest) -> Result<(), KvError> {
+    if request.checkpoints.len() > LEASE_CHECKPOINTS_MAX {
+        return Err(KvError::RequestTooLarge);
+    }
+    Ok(())
 }
 
 /// Checks a transaction. One that only reads is not proposed and may have any size.
@@ -79,7 +96,12 @@ pub(crate) fn check_command(command: &Command) -> Result<(), KvError> {
         Command::Put(request) => check_put_form(request),
         Command::DeleteRange(request) => check_key(&request.key),
         Command::Txn(request) => check_txn_form(request, usize::MAX),
-        Command::Compact(_) => Ok(()),
+        Command::LeaseCheckpoint(request) => check_lease_checkpoint(request),
+        // A grant is looked at where it is made, after the alarms, as in etcd.
+        Command::Compact(_)
+        | Command::LeaseGrant(_)
+        | Command::LeaseRevoke(_)
+        | Command::Alarm(_) => Ok(()),
     }
 }
 

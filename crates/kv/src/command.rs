@@ -1,8 +1,10 @@
 //! What can be applied, and what comes of it.
 
 use quorate_proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
-    PutResponse, ResponseHeader, TxnRequest, TxnResponse,
+    AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DeleteRangeRequest,
+    DeleteRangeResponse, LeaseCheckpointRequest, LeaseCheckpointResponse, LeaseGrantRequest,
+    LeaseGrantResponse, LeaseRevokeRequest, LeaseRevokeResponse, PutRequest, PutResponse,
+    ResponseHeader, TxnRequest, TxnResponse,
 };
 
 /// A change of the store, as it stands in the log.
@@ -16,6 +18,38 @@ pub enum Command {
     Txn(TxnRequest),
     /// Forget what nobody can see at or after a revision.
     Compact(CompactionRequest),
+    /// Grant a lease. Its id and its time to live were chosen before it was proposed.
+    LeaseGrant(LeaseGrantRequest),
+    /// End a lease, and delete the keys that hang on it.
+    LeaseRevoke(LeaseRevokeRequest),
+    /// Note how much time leases have left, so that a new leader need not start them over.
+    LeaseCheckpoint(LeaseCheckpointRequest),
+    /// Raise an alarm, end one, or list them.
+    Alarm(AlarmRequest),
+}
+
+impl From<LeaseGrantRequest> for Command {
+    fn from(request: LeaseGrantRequest) -> Command {
+        Command::LeaseGrant(request)
+    }
+}
+
+impl From<LeaseRevokeRequest> for Command {
+    fn from(request: LeaseRevokeRequest) -> Command {
+        Command::LeaseRevoke(request)
+    }
+}
+
+impl From<LeaseCheckpointRequest> for Command {
+    fn from(request: LeaseCheckpointRequest) -> Command {
+        Command::LeaseCheckpoint(request)
+    }
+}
+
+impl From<AlarmRequest> for Command {
+    fn from(request: AlarmRequest) -> Command {
+        Command::Alarm(request)
+    }
 }
 
 impl From<PutRequest> for Command {
@@ -55,6 +89,30 @@ pub enum Reply {
     Txn(TxnResponse),
     /// To [`Command::Compact`].
     Compact(CompactionResponse),
+    /// To [`Command::LeaseGrant`].
+    LeaseGrant(LeaseGrantResponse),
+    /// To [`Command::LeaseRevoke`].
+    LeaseRevoke(LeaseRevokeResponse),
+    /// To [`Command::LeaseCheckpoint`].
+    LeaseCheckpoint(LeaseCheckpointResponse),
+    /// To [`Command::Alarm`].
+    Alarm(AlarmResponse),
+}
+
+impl Reply {
+    /// The header, of which only the revision is set.
+    pub fn header(&self) -> Option<&ResponseHeader> {
+        match self {
+            Reply::Put(reply) => reply.header.as_ref(),
+            Reply::DeleteRange(reply) => reply.header.as_ref(),
+            Reply::Txn(reply) => reply.header.as_ref(),
+            Reply::Compact(reply) => reply.header.as_ref(),
+            Reply::LeaseGrant(reply) => reply.header.as_ref(),
+            Reply::LeaseRevoke(reply) => reply.header.as_ref(),
+            Reply::LeaseCheckpoint(reply) => reply.header.as_ref(),
+            Reply::Alarm(reply) => reply.header.as_ref(),
+        }
+    }
 }
 
 /// Whether somebody waits for the answer at this member. Only one member has the client; the others

@@ -57,21 +57,8 @@ impl Deletion {
     }
 
     fn delete_one(&mut self, store: &mut Store) {
-        let revision = store.next_revision();
-        let Store {
-            keyspace,
-            changes,
-            draft,
-            ..
-        } = store;
         let key = self.span.start.clone();
-        keyspace.write(&key, |newest| {
-            let newest = newest.expect("the key was just seen");
-            let tombstone = Version::tombstone(revision);
-            draft.record(changes, &key, &tombstone);
-            self.note(&key, newest);
-            tombstone
-        });
+        delete_key(store, &key, |newest| self.note(&key, newest));
     }
 
     fn delete_some(&mut self, store: &mut Store, budget: &mut usize) -> Option<Key> {
@@ -80,6 +67,7 @@ impl Deletion {
             keyspace,
             changes,
             draft,
+            leases,
             ..
         } = store;
         let (from, span) = (self.from.clone(), self.span.clone());
@@ -89,7 +77,10 @@ impl Deletion {
             revision,
             budget,
             |key, newest, tombstone| {
-                draft.record(changes, key.as_slice(), tombstone);
+                draft.record(changes, key.as_slice(), Some(newest), tombstone);
+                if newest.lease != 0 {
+                    leases.detach(newest.lease, key.as_slice());
+                }
                 self.note(key.as_slice(), newest);
             },
         )
@@ -101,4 +92,27 @@ impl Deletion {
             self.prev_kvs.push(newest.to_key_value(key, true));
         }
     }
+}
+
+/// Puts a tombstone on a key that is live; `note` is told what was there.
+pub(crate) fn delete_key(store: &mut Store, key: &[u8], note: impl FnOnce(&Version)) {
+    let revision = store.next_revision();
+    let Store {
+        keyspace,
+        changes,
+        draft,
+        leases,
+        ..
+    } = store;
+    keyspace.write(key, |newest| {
+        let newest = newest.filter(|newest| newest.is_live());
+        let newest = newest.expect("only a key that is live is deleted");
+        let tombstone = Version::tombstone(revision);
+        draft.record(changes, key, Some(newest), &tombstone);
+        if newest.lease != 0 {
+            leases.detach(newest.lease, key);
+        }
+        note(newest);
+        tombstone
+    });
 }

@@ -39,6 +39,21 @@ pub enum KvError {
     /// No such lease.
     #[error("etcdserver: requested lease not found")]
     LeaseNotFound,
+    /// A lease of this id has been granted before.
+    #[error("etcdserver: lease already exists")]
+    LeaseExists,
+    /// A time to live above [`LEASE_TTL_SECONDS_MAX`](crate::LEASE_TTL_SECONDS_MAX).
+    #[error("etcdserver: too large lease TTL")]
+    LeaseTtlTooLarge,
+    /// The NOSPACE alarm is on and the command would take space.
+    #[error("etcdserver: mvcc: database space exceeded")]
+    NoSpace,
+    /// The CORRUPT alarm is on.
+    #[error("etcdserver: corrupt cluster")]
+    Corrupt,
+    /// More alarms than a cluster can have members.
+    #[error("etcdserver: too many alarms")]
+    TooManyAlarms,
 }
 
 /// The gRPC status code of a refusal.
@@ -48,16 +63,27 @@ pub enum Code {
     InvalidArgument,
     /// `NOT_FOUND` (5).
     NotFound,
+    /// `RESOURCE_EXHAUSTED` (8).
+    ResourceExhausted,
+    /// `FAILED_PRECONDITION` (9).
+    FailedPrecondition,
     /// `OUT_OF_RANGE` (11).
     OutOfRange,
+    /// `DATA_LOSS` (15).
+    DataLoss,
 }
 
 impl KvError {
     /// The gRPC status code that goes with this refusal.
     pub fn code(&self) -> Code {
         match self {
-            KvError::Compacted | KvError::FutureRevision => Code::OutOfRange,
+            KvError::Compacted | KvError::FutureRevision | KvError::LeaseTtlTooLarge => {
+                Code::OutOfRange
+            }
             KvError::LeaseNotFound => Code::NotFound,
+            KvError::LeaseExists => Code::FailedPrecondition,
+            KvError::NoSpace | KvError::TooManyAlarms => Code::ResourceExhausted,
+            KvError::Corrupt => Code::DataLoss,
             KvError::KeyNotProvided
             | KvError::KeyNotFound
             | KvError::ValueProvided

@@ -9,6 +9,9 @@
 //! one changed value is missed once in four thousand million times. The mixing is the finalizer of
 //! SplitMix64 (Steele, Lea and Flood, 2014), a bijection, so that no two differing words cancel at once.
 
+use quorate_proto::etcdserverpb::AlarmType;
+
+use crate::lease::LeaseTimes;
 use crate::snapshot::Head;
 use crate::versions::Version;
 
@@ -18,6 +21,10 @@ const TOMBSTONE: u64 = 2;
 const COMPACTION: u64 = 3;
 const SNAPSHOT: u64 = 4;
 const CHANGE: u64 = 5;
+const LEASE: u64 = 6;
+const LEASE_REVOCATION: u64 = 7;
+const ALARM_ON: u64 = 8;
+const ALARM_OFF: u64 = 9;
 
 /// The hash of all changes so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +87,27 @@ impl StateHash {
 
     fn absorb_bytes(&mut self, bytes: &[u8]) {
         self.absorb(((bytes.len() as u64) << 32) ^ u64::from(crc32c::crc32c(bytes)));
+    }
+
+    /// A lease was granted, or has other times.
+    pub(crate) fn absorb_lease(&mut self, id: i64, times: LeaseTimes) {
+        self.absorb(LEASE);
+        self.absorb_number(id);
+        self.absorb_number(times.granted_ttl_seconds);
+        self.absorb_number(times.remaining_ttl_seconds);
+    }
+
+    /// A lease is gone.
+    pub(crate) fn absorb_lease_revocation(&mut self, id: i64) {
+        self.absorb(LEASE_REVOCATION);
+        self.absorb_number(id);
+    }
+
+    /// An alarm is on, or off again.
+    pub(crate) fn absorb_alarm(&mut self, kind: AlarmType, member: u64, is_on: bool) {
+        self.absorb(if is_on { ALARM_ON } else { ALARM_OFF });
+        self.absorb_number(i64::from(kind as i32));
+        self.absorb(member);
     }
 
     fn absorb_number(&mut self, number: i64) {

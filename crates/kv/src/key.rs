@@ -1,7 +1,9 @@
-//! A key as the store keeps it: short ones inline, so that most keys cost no allocation.
+//! A key as the store keeps it: short ones inline, so that most keys cost no allocation; the bytes of
+//! longer ones are shared by all who hold the key: its entry, its leaf's bound, the lease it hangs on.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// Longest key that is kept inline: what fits beside a length and a tag in three words.
 const INLINE_BYTES_MAX: usize = 22;
@@ -16,7 +18,7 @@ enum Kind {
         length: u8,
         bytes: [u8; INLINE_BYTES_MAX],
     },
-    Heap(Box<[u8]>),
+    Heap(Arc<[u8]>),
 }
 
 impl Key {
@@ -45,11 +47,11 @@ impl Key {
         }
     }
 
-    /// Bytes beside the 24 of the key itself.
+    /// Bytes beside the 24 of the key itself, with the two counters before them.
     pub(crate) fn heap_bytes(&self) -> usize {
         match &self.0 {
             Kind::Inline { .. } => 0,
-            Kind::Heap(bytes) => bytes.len(),
+            Kind::Heap(bytes) => bytes.len() + 16,
         }
     }
 }

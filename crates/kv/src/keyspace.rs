@@ -50,9 +50,14 @@ impl Keyspace {
 
     /// The versions of `key`.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Versions> {
+        Some(&self.entry(key)?.versions)
+    }
+
+    /// `key` as it is kept here, with its versions.
+    pub(crate) fn entry(&self, key: &[u8]) -> Option<&Entry> {
         let (_, leaf) = self.leaves_from(key).next()?;
         let index = leaf.find(key).ok()?;
-        Some(&leaf.entries()[index].versions)
+        Some(&leaf.entries()[index])
     }
 
     /// The leaf in which `key` lies or would lie, and all after it.

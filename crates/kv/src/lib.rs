@@ -1,4 +1,4 @@
-//! etcd's data model in memory: revisions, ranges, transactions, compaction.
+//! etcd's data model in memory: revisions, ranges, transactions, compaction, leases, watches.
 //!
 //! # The model
 //!
@@ -48,10 +48,13 @@
 //! - `changes`: which key changed at which revision. Compaction finds there what to free.
 //! - `store`, `apply`, `put`, `delete`, `txn`, `compare`: changing it.
 //! - `range`, `sort`, `read_txn`: reading it.
+//! - `lease`: keys that go when their lease does.
 //! - `compaction`, `pin`: forgetting, and holding on.
+//! - `history`, `live`, `event`: what happened, and what happens.
+//! - `watch`: who is to be told of it.
 //! - `snapshot`: the whole store as bytes, and back.
-//! - `check`, `overlap`, `limits`, `error`: refusing.
-//! - `hash`: comparing.
+//! - `check`, `overlap`, `alarm`, `limits`, `error`: refusing.
+//! - `hash`, `hash_kv`: comparing.
 //!
 //! # What must hold
 //!
@@ -64,6 +67,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod alarm;
 mod apply;
 mod changes;
 mod check;
@@ -72,11 +76,16 @@ mod compaction;
 mod compare;
 mod delete;
 mod error;
+mod event;
 mod hash;
+mod hash_kv;
+mod history;
 mod key;
 mod keyspace;
 mod leaf;
+mod lease;
 mod limits;
+mod live;
 mod overlap;
 mod pin;
 mod put;
@@ -90,17 +99,28 @@ mod txn;
 mod varint;
 mod versions;
 mod walk;
+mod watch;
 
 pub use apply::{Application, Step};
 pub use check::{
-    check_compaction, check_delete, check_put, check_range, check_txn, is_read_only,
-    is_serializable,
+    check_compaction, check_delete, check_lease_checkpoint, check_lease_grant, check_put,
+    check_range, check_txn, is_read_only, is_serializable,
 };
 pub use command::{Answer, Command, Reply};
 pub use error::{Code, KvError};
-pub use limits::{KEYS_PER_STEP, Limits, SNAPSHOT_STEP_BYTES_MAX, TXN_DEPTH_MAX};
+pub use event::{Event, SharedEvent};
+pub use hash_kv::{HashCursor, KvHash};
+pub use history::{HistoryCursor, HistoryError, HistoryStep};
+pub use lease::{LeaseEvent, LeaseEvents, LeaseInfo};
+pub use limits::{
+    ALARMS_MAX, KEYS_PER_STEP, LEASE_CHECKPOINTS_MAX, LEASE_TTL_SECONDS_MAX, Limits,
+    SNAPSHOT_STEP_BYTES_MAX, TXN_DEPTH_MAX, WATCH_QUEUES_BYTES_MAX, WATCH_STREAM_QUEUE_BYTES_MAX,
+    WATCHERS_PER_STREAM_MAX,
+};
+pub use live::{RevisionContent, RevisionEvents};
 pub use pin::Pin;
 pub use range::{RangeCursor, RangeStep};
 pub use read_txn::{ReadTxnCursor, ReadTxnStep};
 pub use snapshot::{SnapshotChecker, SnapshotError, SnapshotLoader, SnapshotScan};
 pub use store::Store;
+pub use watch::{EventBatch, StreamId, WatchHub, WatchMessage, WatchRefusal};

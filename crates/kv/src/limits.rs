@@ -28,6 +28,54 @@ impl Default for Limits {
 /// read back. Known clients use two levels.
 pub const TXN_DEPTH_MAX: usize = 32;
 
+/// The longest time to live of a lease, etcd's: some 285 years, so that no clock overflows.
+pub const LEASE_TTL_SECONDS_MAX: i64 = 9_000_000_000;
+
+/// How many leases one entry may note the remaining time of; etcd's number. Each costs a look into an
+/// ordered map, so that all of them stay well under a millisecond.
+pub const LEASE_CHECKPOINTS_MAX: usize = 1000;
+
+/// How many alarms may be on: two kinds for each of more members than any cluster has. A client may
+/// name any member, so something must end it.
+pub const ALARMS_MAX: usize = 256;
+
+/// How many changes of leases wait for whoever follows them. One who lets more wait is not following,
+/// and learns instead that it must read all leases anew.
+pub(crate) const LEASE_EVENTS_MAX: usize = 10_000;
+
+/// How many events of one revision are handed out as they happen. A larger revision is read from the
+/// history, in steps, by those whom it concerns.
+pub(crate) const LIVE_EVENTS_MAX: usize = 1000;
+
+/// How many revisions' events wait to be taken. A step of applying makes a few hundred; one who takes
+/// none for so long does not want them, and finds them in the history.
+pub(crate) const LIVE_REVISIONS_MAX: usize = 10_000;
+
+/// Most bytes that wait for one stream of watchers: a good second of a busy one. Events are shared, so
+/// this is what a stream alone may keep alive; one that has more to come reads it from the history later.
+pub const WATCH_STREAM_QUEUE_BYTES_MAX: usize = 4 << 20;
+
+/// From so many bytes in all streams' queues together on, each stream has room for
+/// `WATCH_STREAM_QUEUE_BYTES_MIN` alone: so many streams are slow that their sum would matter.
+pub const WATCH_QUEUES_BYTES_MAX: usize = 256 << 20;
+
+/// Room that a stream always has: enough for a response to be under way while the next is made.
+pub(crate) const WATCH_STREAM_QUEUE_BYTES_MIN: usize = 64 << 10;
+
+/// What a message in a stream's queue counts beside its events: its place, and what an answer puts
+/// around it.
+pub(crate) const WATCH_MESSAGE_OVERHEAD_BYTES: usize = 128;
+
+/// Most watchers of one stream. Clients put all theirs on one, thousands at most; etcd has no limit.
+pub const WATCHERS_PER_STREAM_MAX: usize = 1 << 16;
+
+/// How many versions one watcher reads before the next one's turn, so that none waits long.
+pub(crate) const CATCH_UP_VERSIONS_PER_TURN: usize = 100;
+
+/// How many events of an unfinished revision a reader of history may hold for what it reads to be shared
+/// with readers at the same place, who copy the list of them.
+pub(crate) const SHARED_READ_EVENTS_MAX: usize = 1000;
+
 /// How many keys one step should touch so that it stays under a millisecond: a key that lies in no
 /// cache takes up to 2 µs, copying or freeing included (`examples/million_keys.rs`).
 pub const KEYS_PER_STEP: usize = 400;

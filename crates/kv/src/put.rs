@@ -31,10 +31,8 @@ impl Store {
         Ok(())
     }
 
-    /// No lease can be granted yet, so none is known: a key never hangs on anything, and there is
-    /// nothing to detach it from.
     fn check_lease(&self, lease: i64) -> Result<(), KvError> {
-        if lease == 0 {
+        if lease == 0 || self.leases.contains(lease) {
             Ok(())
         } else {
             Err(KvError::LeaseNotFound)

@@ -66,6 +66,7 @@ impl Store {
 
     fn scan(&self, request: &RangeRequest) -> Result<RangeScan, KvError> {
         check_range(request)?;
+        self.check_readable()?;
         check_revision(request, self.revision, self.compacted_revision)?;
         Ok(RangeScan::new(request, self.revision))
     }

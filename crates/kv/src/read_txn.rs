@@ -48,6 +48,7 @@ impl Store {
             "a transaction that writes goes through the log"
         );
         crate::check::check_command(&Command::Txn(request.clone()))?;
+        self.check_readable()?;
         let (before, compacted) = (self.revision, self.compacted_revision);
         // Its ranges may name older revisions: whatever it may read must stay until it has.
         let named = request

@@ -3,8 +3,8 @@
 //!
 //! A snapshot holds the state after one entry of the log: the revision R and the compacted revision C
 //! at that moment, every version and tombstone from C to R, of each key without a change at C the
-//! version that a reader at C sees, and the list of changes from C to R in the order in which they were
-//! made. (C itself is included because a watcher may start there: etcd issue 19179.) Nothing before that
+//! version that a reader at C sees, the list of changes from C to R in the order in which they were
+//! made, the leases and the alarms. (C itself is included because a watcher may start there: etcd issue 19179.) Nothing before that
 //! can be asked for, so nothing before that is kept. What differs from member to member (how far freeing
 //! has come, who holds a pin, how the leaves are filled) leaves no trace: **the same state gives the same
 //! bytes**, so that a member can go on fetching from another what it began to fetch from the first.
@@ -15,6 +15,7 @@
 //! then on the store may go on: later versions have later revisions and are passed over, a later
 //! compaction is visible at once, and only the freeing waits. `scan_snapshot` then gives the bytes in
 //! steps, each bounded in bytes and in versions; it finds its place again by key, as reads do (`walk.rs`).
+//! Leases have no versions: of those that change while they are scanned, what they were before is kept.
 //!
 //! # Loading one
 //!
@@ -44,8 +45,12 @@ pub use error::SnapshotError;
 pub use load::{SnapshotChecker, SnapshotLoader};
 pub use scan::SnapshotScan;
 
-/// The version of the encoding, its first byte.
-pub(crate) const FORMAT_VERSION: u8 = 1;
+/// The newest version of the encoding; the version is its first byte.
+pub(crate) const FORMAT_VERSION: u8 = 2;
+
+/// A store without leases and alarms is written as it was before there were any, so that members who
+/// know neither can load it, and make the same bytes. Both come into being only once no member is so old.
+const FORMAT_VERSION_WITHOUT_LEASES: u8 = 1;
 
 /// The end of a section.
 const TAG_END: u8 = 0;
@@ -55,7 +60,7 @@ const TAG_RECORD: u8 = 1;
 const TAG_FIRST: u8 = 2;
 /// The version is a tombstone.
 const TAG_TOMBSTONE: u8 = 4;
-/// The version hangs on a lease.
+/// The version hung on a lease.
 const TAG_LEASE: u8 = 8;
 
 /// What a snapshot begins with.

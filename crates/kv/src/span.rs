@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 /// The keys from `start` on, up to `end`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: Bytes,
     pub(crate) end: End,

@@ -3,11 +3,14 @@
 use std::num::NonZeroI64;
 use std::sync::{Arc, Weak};
 
+use crate::alarm::Alarms;
 use crate::changes::Changes;
 use crate::compaction::Sweep;
 use crate::error::KvError;
 use crate::hash::StateHash;
 use crate::keyspace::Keyspace;
+use crate::lease::{LeaseEventQueue, Leases};
+use crate::live::{Collected, LiveEvents};
 use crate::pin::{Pin, PinRegister};
 use crate::versions::Version;
 
@@ -28,6 +31,11 @@ pub struct Store {
     pub(crate) sweep: Sweep,
     /// The snapshot being scanned, while there is one.
     pub(crate) scanning: Weak<()>,
+    pub(crate) leases: Leases,
+    pub(crate) lease_events: LeaseEventQueue,
+    pub(crate) alarms: Alarms,
+    /// What happened, for those who want to be told as it happens.
+    pub(crate) live: LiveEvents,
 }
 
 /// The change that is being applied: not yet visible, not yet in the hash.
@@ -38,6 +46,8 @@ pub(crate) struct Draft {
     /// Versions written so far. With the first, the next revision is taken.
     pub(crate) versions: usize,
     pub(crate) hash: StateHash,
+    /// The events of the revision being written.
+    pub(crate) events: Collected,
 }
 
 impl Default for Store {
@@ -60,6 +70,10 @@ impl Store {
             pins: PinRegister::default(),
             sweep: Sweep::default(),
             scanning: Weak::new(),
+            leases: Leases::default(),
+            lease_events: LeaseEventQueue::default(),
+            alarms: Alarms::default(),
+            live: LiveEvents::default(),
         }
     }
 
@@ -90,9 +104,12 @@ impl Store {
         self.keyspace.live_keys()
     }
 
-    /// About how many bytes of memory the keys, their versions and the list of changes take.
+    /// About how many bytes of memory the keys, their versions, the list of changes and the leases take.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Store>() + self.keyspace.heap_bytes() + self.changes.heap_bytes()
+        size_of::<Store>()
+            + self.keyspace.heap_bytes()
+            + self.changes.heap_bytes()
+            + self.leases.heap_bytes()
     }
 
     /// Keeps the view of `revision` whole until the pin is dropped.
@@ -140,6 +157,7 @@ impl Store {
             index: Some(index),
             versions: 0,
             hash: self.hash,
+            events: self.live.begin(),
         };
     }
 
@@ -149,6 +167,7 @@ impl Store {
         self.applied_index = draft.index.expect("only what was opened is closed");
         if draft.versions > 0 {
             self.revision += 1;
+            self.live.end(self.revision, draft.events);
         }
         self.hash = draft.hash;
     }
@@ -183,9 +202,11 @@ impl Store {
             draft,
             ..
         } = self;
+        let mut leases = (0, 0);
         keyspace.write(key, |newest| {
             let before = newest.filter(|version| version.is_live());
             let (value, lease) = make(before);
+            leases = (before.map_or(0, |before| before.lease), lease);
             let version = Version {
                 mod_revision,
                 create_revision: before.map_or(mod_revision.get(), |b| b.create_revision),
@@ -193,17 +214,39 @@ impl Store {
                 lease,
                 value: Some(value),
             };
-            draft.record(changes, key, &version);
+            draft.record(changes, key, newest, &version);
             version
         });
+        if leases.0 != leases.1 {
+            self.move_to_lease(key, leases.0, leases.1);
+        }
+    }
+
+    /// The newest version of `key` names another lease than the one before.
+    fn move_to_lease(&mut self, key: &[u8], from: i64, to: i64) {
+        if from != 0 {
+            self.leases.detach(from, key);
+        }
+        if to != 0 {
+            let entry = self.keyspace.entry(key);
+            let entry = entry.expect("a key that was just written is there");
+            self.leases.attach(to, &entry.key);
+        }
     }
 }
 
 impl Draft {
-    /// Notes a version that is being written.
-    pub(crate) fn record(&mut self, changes: &mut Changes, key: &[u8], version: &Version) {
+    /// Notes a version that is being written, after the one that was there `before`.
+    pub(crate) fn record(
+        &mut self,
+        changes: &mut Changes,
+        key: &[u8],
+        before: Option<&Version>,
+        version: &Version,
+    ) {
         changes.push(version.revision(), key);
         self.hash.absorb_version(key, version);
         self.versions += 1;
+        self.events.push(key, before, version);
     }
 }

@@ -74,6 +74,14 @@ impl Version {
         }
     }
 
+    /// The same with a key that is there already.
+    pub(crate) fn to_key_value_of(&self, key: Bytes) -> KeyValue {
+        KeyValue {
+            key,
+            ..self.to_key_value(&[], true)
+        }
+    }
+
     fn value_bytes(&self) -> Bytes {
         match &self.value {
             Some(value) if value.len() > VALUE_COPY_BYTES_MAX => {
@@ -130,6 +138,19 @@ impl Versions {
         one.into_iter()
             .filter(move |version| version.revision() >= revision)
             .chain(history.into_iter().flat_map(move |h| h.since(revision)))
+    }
+
+    /// The version that a reader at `compacted` sees, if it was written before: what a key that was not
+    /// changed there has left of its past.
+    pub(crate) fn seen_before(&self, compacted: i64) -> Option<&Version> {
+        let changed_there = self
+            .since(compacted)
+            .next()
+            .is_some_and(|version| version.revision() == compacted);
+        if changed_there {
+            return None;
+        }
+        self.live_at(compacted)
     }
 
     pub(crate) fn push(&mut self, version: Version) {
@@ -218,9 +239,11 @@ impl History {
     fn since(&self, revision: i64) -> impl Iterator<Item = &Version> {
         let is_before = |version: &Version| version.revision() < revision;
         let passed = |chunk: &Vec<Version>| chunk.last().is_some_and(is_before);
-        let chunks = self.full.range(self.full.partition_point(passed)..);
-        let versions = chunks.flatten().chain(&self.tail);
-        versions.skip_while(move |version| version.revision() < revision)
+        let passed = self.full.partition_point(passed);
+        let first = self.full.get(passed).unwrap_or(&self.tail);
+        let skipped = first.partition_point(is_before);
+        let versions = self.full.range(passed..).flatten().chain(&self.tail);
+        versions.skip(skipped)
     }
 
     fn push(&mut self, version: Version) {

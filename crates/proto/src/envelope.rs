@@ -55,6 +55,14 @@ pub enum CommandKind {
     MemberTable = 7,
     /// `quorate.peer.v1.MemberUpdate`.
     MemberUpdate = 8,
+    /// `etcdserverpb.LeaseGrantRequest`, its id and time chosen before it was proposed.
+    LeaseGrant = 9,
+    /// `etcdserverpb.LeaseRevokeRequest`: asked for by a client, or due because its time is over.
+    LeaseRevoke = 10,
+    /// `etcdserverpb.LeaseCheckpointRequest`.
+    LeaseCheckpoint = 11,
+    /// `etcdserverpb.AlarmRequest`.
+    Alarm = 12,
 }
 
 impl CommandKind {
@@ -69,6 +77,10 @@ impl CommandKind {
             6 => CommandKind::MemberChange,
             7 => CommandKind::MemberTable,
             8 => CommandKind::MemberUpdate,
+            9 => CommandKind::LeaseGrant,
+            10 => CommandKind::LeaseRevoke,
+            11 => CommandKind::LeaseCheckpoint,
+            12 => CommandKind::Alarm,
             _ => return None,
         })
     }

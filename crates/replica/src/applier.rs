@@ -463,6 +463,12 @@ fn decode_command(kind: CommandKind, body: &Bytes) -> Decoded {
         CommandKind::DeleteRange => pb::DeleteRangeRequest::decode(body).map(Command::DeleteRange),
         CommandKind::Txn => pb::TxnRequest::decode(body).map(Command::Txn),
         CommandKind::Compact => pb::CompactionRequest::decode(body).map(Command::Compact),
+        CommandKind::LeaseGrant => pb::LeaseGrantRequest::decode(body).map(Command::LeaseGrant),
+        CommandKind::LeaseRevoke => pb::LeaseRevokeRequest::decode(body).map(Command::LeaseRevoke),
+        CommandKind::LeaseCheckpoint => {
+            pb::LeaseCheckpointRequest::decode(body).map(Command::LeaseCheckpoint)
+        }
+        CommandKind::Alarm => pb::AlarmRequest::decode(body).map(Command::Alarm),
         CommandKind::MemberUpdate => {
             let update = peer::MemberUpdate::decode(body);
             return update.map_or(Decoded::Illegal, Decoded::MemberUpdate);

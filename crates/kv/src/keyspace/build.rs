@@ -19,8 +19,8 @@ pub(crate) struct KeyspaceBuilder {
 }
 
 impl KeyspaceBuilder {
-    /// Adds a key, which comes after all added before.
-    pub(crate) fn push(&mut self, key: &[u8], versions: Versions) {
+    /// Adds a key, which comes after all added before. Returns it as it is kept.
+    pub(crate) fn push(&mut self, key: &[u8], versions: Versions) -> &Key {
         if self.entries.len() == LEAF_KEYS_MAX {
             self.close_leaf();
         }
@@ -37,6 +37,8 @@ impl KeyspaceBuilder {
         self.bytes += (version_count - 1) * size_of::<Version>();
         self.live_keys += usize::from(versions.newest().is_live());
         self.entries.push(Entry { key, versions });
+        let entry = self.entries.last().expect("it was just added");
+        &entry.key
     }
 
     /// The map. It always has a leaf for the empty bound.

@@ -1,24 +1,30 @@
 //! Reading a snapshot into a new store.
 
-use std::num::NonZeroI64;
-use std::sync::{Arc, Weak};
+mod leases;
 
+use std::num::NonZeroI64;
+use std::sync::Arc;
+
+use crate::alarm::Alarms;
 use crate::changes::Changes;
 use crate::compaction::Sweep;
 use crate::hash::StateHash;
 use crate::keyspace::KeyspaceBuilder;
-use crate::pin::PinRegister;
+use crate::lease::Leases;
 use crate::snapshot::fields::{Fields, KeyField, Stop, damaged};
+use crate::snapshot::load::leases::read_alarms;
 use crate::snapshot::{
-    FORMAT_VERSION, Head, SnapshotError, TAG_END, TAG_FIRST, TAG_LEASE, TAG_RECORD, TAG_TOMBSTONE,
+    FORMAT_VERSION, FORMAT_VERSION_WITHOUT_LEASES, Head, SnapshotError, TAG_END, TAG_FIRST,
+    TAG_LEASE, TAG_RECORD, TAG_TOMBSTONE,
 };
-use crate::store::{Draft, Store};
+use crate::store::Store;
 use crate::versions::{Version, Versions};
 
 /// A store being loaded from the bytes of a snapshot.
 #[derive(Debug, Default)]
 pub struct SnapshotLoader {
-    /// Whether it only checks: then nothing is kept but the newest version of the present key.
+    /// Whether it only checks: then nothing is kept but the newest version of the present key, and
+    /// the leases, since keys name them.
     only_checks: bool,
     section: Section,
     /// The beginning of a record whose end has not come yet.
@@ -27,6 +33,10 @@ pub struct SnapshotLoader {
     offset: u64,
     failure: Option<SnapshotError>,
     head: Head,
+    alarms: Alarms,
+    leases: Leases,
+    /// The id of the last lease read.
+    last_lease: Option<i64>,
     hash: StateHash,
     /// The sum of [`StateHash::of_change`] over the versions from C on, less that over the changes.
     unlisted: u64,
@@ -46,6 +56,7 @@ const TOP_UP_BYTES: usize = 64 << 10;
 enum Section {
     #[default]
     Head,
+    Leases,
     Keys,
     Changes,
     Hash,
@@ -84,10 +95,10 @@ impl SnapshotLoader {
             compacted_revision: self.head.compacted_revision,
             applied_index: self.head.applied_index,
             hash: StateHash::continued_from(self.head.state_hash),
-            draft: Draft::default(),
-            pins: PinRegister::default(),
             sweep: Sweep::done(self.head.compacted_revision),
-            scanning: Weak::new(),
+            leases: self.leases,
+            alarms: self.alarms,
+            ..Store::new()
         })
     }
 
@@ -141,6 +152,7 @@ impl SnapshotLoader {
     fn read_record(&mut self, fields: &mut Fields<'_>) -> Result<(), Stop> {
         match self.section {
             Section::Head => self.read_head(fields),
+            Section::Leases => self.read_lease(fields),
             Section::Keys => self.read_version(fields),
             Section::Changes => self.read_change(fields),
             Section::Hash => self.read_hash(fields),
@@ -150,7 +162,7 @@ impl SnapshotLoader {
 
     fn read_head(&mut self, fields: &mut Fields<'_>) -> Result<(), Stop> {
         let found = fields.byte()?;
-        if found != FORMAT_VERSION {
+        if ![FORMAT_VERSION, FORMAT_VERSION_WITHOUT_LEASES].contains(&found) {
             return Err(Stop::Broken(SnapshotError::UnknownVersion { found }));
         }
         let applied_index = fields.number()?;
@@ -161,14 +173,23 @@ impl SnapshotLoader {
             let what = "a compacted revision after the current one";
             return Err(damaged(compacted_at, what));
         }
-        self.head = Head {
+        let head = Head {
             applied_index,
             compacted_revision,
             revision,
             state_hash: fields.word()?,
         };
-        self.hash.absorb_snapshot_head(&self.head);
-        self.section = Section::Keys;
+        if found == FORMAT_VERSION {
+            self.alarms = read_alarms(fields)?;
+            self.section = Section::Leases;
+        } else {
+            self.section = Section::Keys;
+        }
+        self.head = head;
+        self.hash.absorb_snapshot_head(&head);
+        for (kind, member) in self.alarms.iter() {
+            self.hash.absorb_alarm(kind, member, true);
+        }
         Ok(())
     }
 
@@ -176,7 +197,7 @@ impl SnapshotLoader {
         let start = fields.offset();
         let tag = fields.byte()?;
         if tag == TAG_END {
-            self.close_key();
+            self.close_key(start)?;
             self.section = Section::Changes;
             return Ok(());
         }
@@ -198,7 +219,7 @@ impl SnapshotLoader {
             _ => self.first_version(tag, fields)?,
         };
         if let Some(key) = key {
-            self.close_key();
+            self.close_key(start)?;
             key.replace(&mut self.key);
         }
         self.add_version(version);
@@ -238,7 +259,7 @@ impl SnapshotLoader {
             mod_revision,
             create_revision,
             version,
-            lease: read_lease(tag, fields)?,
+            lease: read_lease_of_version(tag, fields)?,
             value: Some(Arc::from(fields.bytes()?)),
         })
     }
@@ -270,7 +291,7 @@ impl SnapshotLoader {
             mod_revision,
             create_revision,
             version,
-            lease: read_lease(tag, fields)?,
+            lease: read_lease_of_version(tag, fields)?,
             value: Some(Arc::from(fields.bytes()?)),
         })
     }
@@ -297,12 +318,26 @@ impl SnapshotLoader {
         }
     }
 
-    fn close_key(&mut self) {
-        if let Some(versions) = self.versions.take()
-            && !self.only_checks
-        {
-            self.keyspace.push(&self.key, versions);
+    /// The key before `end` has no more versions.
+    fn close_key(&mut self, end: u64) -> Result<(), Stop> {
+        let Some(versions) = self.versions.take() else {
+            return Ok(());
+        };
+        let lease = versions.newest().lease;
+        if lease != 0 && !self.leases.contains(lease) {
+            return Err(damaged(
+                end,
+                "a key before this that hangs on no lease there is",
+            ));
         }
+        if self.only_checks {
+            return Ok(());
+        }
+        let key = self.keyspace.push(&self.key, versions);
+        if lease != 0 {
+            self.leases.attach(lease, key);
+        }
+        Ok(())
     }
 
     fn read_change(&mut self, fields: &mut Fields<'_>) -> Result<(), Stop> {
@@ -364,8 +399,8 @@ impl SnapshotLoader {
     }
 }
 
-/// Checks the bytes of a snapshot as a [`SnapshotLoader`] does, in the memory of its largest record:
-/// what it accepts can be loaded.
+/// Checks the bytes of a snapshot as a [`SnapshotLoader`] does, in the memory of its largest record and
+/// its leases: what it accepts can be loaded.
 #[derive(Debug)]
 pub struct SnapshotChecker {
     loader: SnapshotLoader,
@@ -406,7 +441,7 @@ impl SnapshotChecker {
     }
 }
 
-fn read_lease(tag: u8, fields: &mut Fields<'_>) -> Result<i64, Stop> {
+fn read_lease_of_version(tag: u8, fields: &mut Fields<'_>) -> Result<i64, Stop> {
     if tag & TAG_LEASE == 0 {
         return Ok(0);
     }

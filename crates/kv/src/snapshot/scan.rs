@@ -4,25 +4,32 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::alarm::Alarms;
 use crate::changes::{Changes, Position};
 use crate::hash::StateHash;
 use crate::key::Key;
 use crate::keyspace::Keyspace;
 use crate::leaf::Entry;
+use crate::lease::Leases;
 use crate::limits::{KEYS_PER_STEP, SNAPSHOT_CHANGES_PER_VERSION, SNAPSHOT_STEP_BYTES_MAX};
 use crate::pin::Pin;
 use crate::snapshot::output::Output;
 use crate::snapshot::{
-    FORMAT_VERSION, Head, SnapshotError, TAG_END, TAG_FIRST, TAG_LEASE, TAG_RECORD, TAG_TOMBSTONE,
+    FORMAT_VERSION, FORMAT_VERSION_WITHOUT_LEASES, Head, SnapshotError, TAG_END, TAG_FIRST,
+    TAG_LEASE, TAG_RECORD, TAG_TOMBSTONE,
 };
 use crate::store::Store;
 use crate::varint::push_varint;
-use crate::versions::{Version, Versions};
+use crate::versions::Version;
 
 /// A snapshot being scanned, with the pin that keeps what it has yet to read. Dropping it ends it.
 #[derive(Debug)]
 pub struct SnapshotScan {
     head: Head,
+    alarms: Alarms,
+    has_leases: bool,
+    /// The least id that a lease may have which has not been written.
+    from_lease: i64,
     _pin: Pin,
     /// Shared with the store, which can tell by it that the scan is under way, and is its own.
     token: Arc<()>,
@@ -44,6 +51,7 @@ pub struct SnapshotScan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
     Head,
+    Leases,
     Keys,
     EndOfKeys,
     Changes,
@@ -70,6 +78,7 @@ impl Store {
         }
         let token = Arc::new(());
         self.scanning = Arc::downgrade(&token);
+        self.leases.begin_scan();
         Ok(SnapshotScan {
             head: Head {
                 applied_index: self.applied_index,
@@ -77,6 +86,9 @@ impl Store {
                 revision: self.revision,
                 state_hash: self.hash.get(),
             },
+            alarms: self.alarms.clone(),
+            has_leases: self.leases.len() > 0,
+            from_lease: i64::MIN,
             _pin: self.pins.pin(self.compacted_revision),
             token,
             section: Section::Head,
@@ -104,7 +116,7 @@ impl Store {
             self.applied_index
         );
         let bytes_max = max_bytes.clamp(1, SNAPSHOT_STEP_BYTES_MAX);
-        scan.step(&self.keyspace, &self.changes, bytes_max)
+        scan.step(self, bytes_max)
     }
 
     /// Ends a snapshot, whether or not it is complete; the same as dropping it.
@@ -124,7 +136,7 @@ impl SnapshotScan {
         self.head.revision
     }
 
-    fn step(&mut self, keyspace: &Keyspace, changes: &Changes, bytes_max: usize) -> Option<Bytes> {
+    fn step(&mut self, store: &Store, bytes_max: usize) -> Option<Bytes> {
         if self.section == Section::Over && self.output.is_empty() {
             return None;
         }
@@ -134,9 +146,10 @@ impl SnapshotScan {
         while !self.output.is_full() {
             let next = match self.section {
                 Section::Head => self.write_head(),
-                Section::Keys => self.write_keys(keyspace, &mut budget),
+                Section::Leases => self.write_leases(&store.leases, &mut budget),
+                Section::Keys => self.write_keys(&store.keyspace, &mut budget),
                 Section::EndOfKeys => self.write_end_of_keys(),
-                Section::Changes => self.write_changes(changes, &mut budget),
+                Section::Changes => self.write_changes(&store.changes, &mut budget),
                 Section::Hash => self.write_hash(),
                 Section::Over => None,
             };
@@ -148,13 +161,47 @@ impl SnapshotScan {
 
     fn write_head(&mut self) -> Option<Section> {
         let head = self.head;
+        let is_plain = !self.has_leases && self.alarms.iter().len() == 0;
         let buffer = self.output.buffer();
-        buffer.push(FORMAT_VERSION);
+        buffer.push(match is_plain {
+            true => FORMAT_VERSION_WITHOUT_LEASES,
+            false => FORMAT_VERSION,
+        });
         push_varint(buffer, head.applied_index);
         push_varint(buffer, (head.compacted_revision + 1).cast_unsigned());
         push_varint(buffer, head.revision.cast_unsigned());
         buffer.extend_from_slice(&head.state_hash.to_le_bytes());
         self.hash.absorb_snapshot_head(&head);
+        if is_plain {
+            return Some(Section::Keys);
+        }
+        push_varint(buffer, self.alarms.iter().len() as u64);
+        for (kind, member) in self.alarms.iter() {
+            buffer.push(kind as u8);
+            push_varint(buffer, member);
+            self.hash.absorb_alarm(kind, member, true);
+        }
+        Some(Section::Leases)
+    }
+
+    fn write_leases(&mut self, leases: &Leases, budget: &mut usize) -> Option<Section> {
+        while let Some((id, times)) = leases.scanned_from(self.from_lease) {
+            if *budget == 0 || self.output.is_full() {
+                return None;
+            }
+            *budget -= 1;
+            if let Some(times) = times {
+                let buffer = self.output.buffer();
+                buffer.push(TAG_RECORD);
+                push_varint(buffer, id.cast_unsigned());
+                push_varint(buffer, times.granted_ttl_seconds.cast_unsigned());
+                push_varint(buffer, times.remaining_ttl_seconds.cast_unsigned());
+                self.hash.absorb_lease(id, times);
+            }
+            let Some(next) = id.checked_add(1) else { break };
+            self.from_lease = next;
+        }
+        self.output.buffer().push(TAG_END);
         Some(Section::Keys)
     }
 
@@ -190,7 +237,7 @@ impl SnapshotScan {
         let budget_before = *budget;
         let compacted = self.head.compacted_revision;
         let (oldest, since, skipped) = match self.written {
-            None => (seen_before(&entry.versions, compacted), compacted, 0),
+            None => (entry.versions.seen_before(compacted), compacted, 0),
             Some(written) => (None, written.revision, written.count),
         };
         let newest = self.head.revision;
@@ -282,18 +329,6 @@ impl SnapshotScan {
         self.output.buffer().extend_from_slice(&hash);
         Some(Section::Over)
     }
-}
-
-/// The version that a reader at `compacted` sees, if it was written before.
-fn seen_before(versions: &Versions, compacted: i64) -> Option<&Version> {
-    let changed_there = versions
-        .since(compacted)
-        .next()
-        .is_some_and(|version| version.revision() == compacted);
-    if changed_there {
-        return None;
-    }
-    versions.live_at(compacted)
 }
 
 /// Writes `key` as how many bytes it shares with the one before and those that follow.

@@ -1,9 +1,12 @@
-//! What cannot be made from outside yet, or cannot be seen there.
+//! What cannot be made from outside, or cannot be seen there.
 
 use std::num::NonZeroI64;
 use std::sync::Arc;
 
+use quorate_proto::etcdserverpb::{AlarmType, LeaseGrantRequest};
+
 use super::*;
+use crate::command::{Answer, Command};
 use crate::hash::StateHash;
 use crate::snapshot::output::Output;
 use crate::store::Store;
@@ -39,17 +42,28 @@ fn write(store: &mut Store, index: u64, key: &str, value: &str, lease: i64) {
     store.close();
 }
 
-/// No lease can be granted yet, but a version has a place for one, and so has its record.
+fn grant(store: &mut Store, index: u64, id: i64, ttl: i64) {
+    let grant = Command::LeaseGrant(LeaseGrantRequest { ttl, id });
+    store.apply(index, &grant, Answer::Discard).unwrap();
+}
+
+/// A version's record has a place for any lease, and old versions keep the number of one that is gone.
 #[test]
 fn leases_are_kept() {
     let mut store = Store::new();
-    for (index, lease) in (1..).zip([0, 7, 1 << 62, -1]) {
+    let leases = [7, 1 << 62, -1];
+    for (index, lease) in (1..).zip(leases) {
+        grant(&mut store, index, lease, 10);
+    }
+    for (index, lease) in (4..).zip([0, 7, 1 << 62, -1]) {
         write(&mut store, index, "a", "value", lease);
     }
     let loaded = load(&snapshot(&mut store, 10)).unwrap();
     let versions = loaded.keyspace.get(b"a").unwrap();
     let leases: Vec<i64> = versions.since(0).map(|version| version.lease).collect();
     assert_eq!(leases, [0, 7, 1 << 62, -1]);
+    assert_eq!(loaded.lease_keys(-1, b"").collect::<Vec<_>>(), [b"a"]);
+    assert_eq!(loaded.lease_key_count(7), 0);
 }
 
 /// One transaction may change a key twice, in the order of its operations, and change its keys in any
@@ -69,9 +83,9 @@ fn the_order_of_changes_within_a_revision_is_kept() {
         draft,
         ..
     } = &mut store;
-    keyspace.write(b"b", |_| {
+    keyspace.write(b"b", |newest| {
         let tombstone = Version::tombstone(revision);
-        draft.record(changes, b"b", &tombstone);
+        draft.record(changes, b"b", newest, &tombstone);
         tombstone
     });
     store.close();
@@ -105,25 +119,92 @@ fn the_bytes_of_a_fixed_store_are_fixed() {
     let mut store = Store::new();
     write(&mut store, 3, "foo", "1", 0);
     write(&mut store, 4, "foo", "two", 0);
-    write(&mut store, 5, "foobar", "", 9);
+    write(&mut store, 5, "foobar", "", 0);
     store.compacted_revision = 3;
     store.hash = StateHash::continued_from(0x0807_0605_0403_0201);
     let expected: &[&[u8]] = &[
         &[1, 5, 4, 4, 1, 2, 3, 4, 5, 6, 7, 8],
         &[3, 0, 3, b'f', b'o', b'o', 3, 1, 2, 3, b't', b'w', b'o'],
-        &[11, 3, 3, b'b', b'a', b'r', 4, 9, 0],
+        &[3, 3, 3, b'b', b'a', b'r', 4, 0],
         &[0],
         &[3, 0, 3, b'f', b'o', b'o'],
         &[3, 3, 3, b'b', b'a', b'r'],
         &[0],
     ];
-    let bytes = snapshot(&mut store, 1000);
+    assert_fixed(&mut store, expected, "3cf11805eaece696");
+}
+
+/// The same of a store with an alarm and leases, version 2.
+#[test]
+fn the_bytes_of_a_fixed_store_with_leases_are_fixed() {
+    let mut store = Store::new();
+    grant(&mut store, 1, 9, 60);
+    grant(&mut store, 2, -1, 10);
+    write(&mut store, 3, "foo", "1", 9);
+    let mut times = store.leases.times(9).unwrap();
+    times.remaining_ttl_seconds = 5;
+    store.leases.set(9, times);
+    store.alarms.insert(AlarmType::Nospace, 300);
+    store.hash = StateHash::continued_from(0x0807_0605_0403_0201);
+    let expected: &[&[u8]] = &[
+        &[2, 3, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8],
+        &[1, 1, 0xac, 2],
+        &[1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 10, 0],
+        &[1, 9, 60, 5],
+        &[0],
+        &[11, 0, 3, b'f', b'o', b'o', 2, 9, 1, b'1'],
+        &[0],
+        &[3, 0, 3, b'f', b'o', b'o'],
+        &[0],
+    ];
+    assert_fixed(&mut store, expected, "ed8aebea9be6e950");
+    let loaded = load(&snapshot(&mut store, 1000)).unwrap();
+    assert_eq!(loaded.lease(9), store.lease(9));
+    assert_eq!(loaded.alarms(None), store.alarms(None));
+}
+
+fn assert_fixed(store: &mut Store, expected: &[&[u8]], expected_hash: &str) {
+    let bytes = snapshot(store, 1000);
     let (content, hash) = bytes.split_last_chunk::<8>().unwrap();
     assert_eq!(content, expected.concat());
-    assert_eq!(
-        format!("{:016x}", u64::from_le_bytes(*hash)),
-        "2e6cf5049b73ad74"
-    );
+    let hash = format!("{:016x}", u64::from_le_bytes(*hash));
+    assert_eq!(hash, expected_hash);
+}
+
+/// What is wrong with leases and alarms.
+#[test]
+fn leases_and_alarms_that_cannot_be_are_named() {
+    let head = |rest: &[u8]| [&[2, 9, 3, 9], [0; 8].as_slice(), rest].concat();
+    let cases: [(&[u8], &str); 10] = [
+        (&[0, 0], "version 2 without a lease or an alarm"),
+        (&[0, 2], "no lease"),
+        (
+            &[0, 1, 0, 5, 0],
+            "a lease that does not come after the last",
+        ),
+        (
+            &[0, 1, 7, 5, 0, 1, 6, 5, 0],
+            "a lease that does not come after the last",
+        ),
+        (&[0, 1, 7, 0, 0], "a lease of a time that none has"),
+        (&[0, 1, 7, 5, 5], "a lease of a time that none has"),
+        (&[1, 3, 1], "an alarm of a kind that is none"),
+        (
+            &[2, 1, 5, 1, 5],
+            "an alarm that does not come after the last",
+        ),
+        (&[0x81, 2, 1], "more alarms than there may be"),
+        (
+            &[0, 1, 7, 5, 0, 0, 11, 0, 1, b'b', 5, 6, 1, b'v', 0],
+            "a key before this that hangs on no lease there is",
+        ),
+    ];
+    for (rest, expected) in cases {
+        let Err(SnapshotError::Damaged { what, .. }) = load(&head(rest)) else {
+            panic!("{rest:?} was believed, {expected}");
+        };
+        assert_eq!(what, expected);
+    }
 }
 
 /// Bytes that a hostile writer made fit in everything but what they say.

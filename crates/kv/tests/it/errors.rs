@@ -63,6 +63,31 @@ fn every_refusal_has_the_text_and_code_of_etcd() {
             "etcdserver: requested lease not found",
             Code::NotFound,
         ),
+        (
+            KvError::LeaseExists,
+            "etcdserver: lease already exists",
+            Code::FailedPrecondition,
+        ),
+        (
+            KvError::LeaseTtlTooLarge,
+            "etcdserver: too large lease TTL",
+            Code::OutOfRange,
+        ),
+        (
+            KvError::NoSpace,
+            "etcdserver: mvcc: database space exceeded",
+            Code::ResourceExhausted,
+        ),
+        (
+            KvError::Corrupt,
+            "etcdserver: corrupt cluster",
+            Code::DataLoss,
+        ),
+        (
+            KvError::TooManyAlarms,
+            "etcdserver: too many alarms",
+            Code::ResourceExhausted,
+        ),
     ] {
         assert_eq!((error.to_string().as_str(), error.code()), (text, code));
     }

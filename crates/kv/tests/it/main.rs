@@ -4,9 +4,12 @@
 // Helpers of tests are tests to us, though clippy does not count them as such.
 #![allow(clippy::unwrap_used)]
 
+mod alarms;
 mod compactions;
 mod errors;
 mod hashes;
+mod histories;
+mod leases;
 mod model;
 mod puts;
 mod random;
@@ -17,3 +20,7 @@ mod snapshots_damaged;
 mod steps;
 mod support;
 mod transactions;
+mod watch_messages;
+mod watch_random;
+mod watches;
+mod watches_behind;

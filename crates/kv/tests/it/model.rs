@@ -1,19 +1,23 @@
 //! A model of the store that keeps every version in one list and computes everything anew. It is slow
 //! and plain on purpose: where it and the store differ, one of them is wrong, and this one can be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use quorate_kv::{Command, KvError, Reply};
+use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use quorate_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use quorate_proto::etcdserverpb::request_op::Request;
 use quorate_proto::etcdserverpb::response_op::Response;
 use quorate_proto::etcdserverpb::{
-    CompactionResponse, Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
-    RangeRequest, RangeResponse, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
+    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, CompactionResponse, Compare,
+    DeleteRangeRequest, DeleteRangeResponse, LeaseCheckpointResponse, LeaseGrantRequest,
+    LeaseGrantResponse, LeaseRevokeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
+    RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
 };
-use quorate_proto::mvccpb::KeyValue;
+use quorate_proto::mvccpb::event::EventType;
+use quorate_proto::mvccpb::{Event, KeyValue};
 
 type View = BTreeMap<Bytes, KeyValue>;
 
@@ -23,6 +27,9 @@ pub(crate) struct Model {
     writes: Vec<(i64, Bytes, Option<KeyValue>)>,
     pub(crate) revision: i64,
     pub(crate) compacted: i64,
+    /// Granted and remaining time of each lease, the latter 0 if there was no checkpoint.
+    pub(crate) leases: BTreeMap<i64, (i64, i64)>,
+    pub(crate) alarms: BTreeSet<(i32, u64)>,
 }
 
 fn header(revision: i64) -> Option<ResponseHeader> {
@@ -46,6 +53,129 @@ impl Model {
             writes: Vec::new(),
             revision: 1,
             compacted: -1,
+            leases: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+        }
+    }
+
+    /// The events from one revision to another, both included.
+    pub(crate) fn events(
+        &self,
+        (key, range_end): (&[u8], &[u8]),
+        (from, to): (i64, i64),
+        with_previous: bool,
+    ) -> Vec<Event> {
+        let wanted = self.writes.iter().filter(|(revision, written, _)| {
+            (from..=to).contains(revision) && within(written, key, range_end)
+        });
+        let event = |(revision, key, pair): &(i64, Bytes, Option<KeyValue>)| {
+            let before = revision - 1;
+            let is_kept = with_previous && before >= self.compacted;
+            let deleted = KeyValue {
+                key: key.clone(),
+                mod_revision: *revision,
+                ..KeyValue::default()
+            };
+            Event {
+                r#type: if pair.is_some() {
+                    EventType::Put
+                } else {
+                    EventType::Delete
+                }
+                .into(),
+                kv: Some(pair.clone().unwrap_or(deleted)),
+                prev_kv: is_kept.then(|| self.at(key, before)).flatten(),
+            }
+        };
+        wanted.map(event).collect()
+    }
+
+    /// The keys that hang on a lease.
+    pub(crate) fn lease_keys(&self, id: i64) -> Vec<Bytes> {
+        let mut view = self.view(self.revision);
+        view.retain(|_, pair| pair.lease == id);
+        view.into_keys().collect()
+    }
+
+    pub(crate) fn alarms(&self, kind: AlarmType) -> Vec<AlarmMember> {
+        let wanted = |(on, _): &&(i32, u64)| kind == AlarmType::None || *on == kind as i32;
+        let alarms = self.alarms.iter().filter(wanted);
+        let member = |&(alarm, member_id): &(i32, u64)| AlarmMember { member_id, alarm };
+        alarms.map(member).collect()
+    }
+
+    fn is_on(&self, kind: AlarmType) -> bool {
+        !self.alarms(kind).is_empty()
+    }
+
+    fn check_alarms(&self, command: &Command) -> Result<(), KvError> {
+        let takes_space = match command {
+            Command::Alarm(_) | Command::LeaseCheckpoint(_) => return Ok(()),
+            Command::Put(_) | Command::LeaseGrant(_) => true,
+            Command::Txn(txn) => puts(txn),
+            _ => false,
+        };
+        if self.is_on(AlarmType::Corrupt) {
+            Err(KvError::Corrupt)
+        } else if takes_space && self.is_on(AlarmType::Nospace) {
+            Err(KvError::NoSpace)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn grant(&mut self, request: &LeaseGrantRequest) -> Result<LeaseGrantResponse, KvError> {
+        let (id, ttl) = (request.id, request.ttl.max(1));
+        if id == 0 {
+            return Err(KvError::LeaseNotFound);
+        }
+        if ttl > 9_000_000_000 {
+            return Err(KvError::LeaseTtlTooLarge);
+        }
+        if self.leases.contains_key(&id) {
+            return Err(KvError::LeaseExists);
+        }
+        self.leases.insert(id, (ttl, 0));
+        Ok(LeaseGrantResponse {
+            header: header(self.revision),
+            id,
+            ttl,
+            error: String::new(),
+        })
+    }
+
+    fn revoke(&mut self, id: i64) -> Result<LeaseRevokeResponse, KvError> {
+        let keys = self.lease_keys(id);
+        if self.leases.remove(&id).is_none() {
+            return Err(KvError::LeaseNotFound);
+        }
+        for key in keys {
+            self.writes.push((self.revision + 1, key, None));
+        }
+        Ok(LeaseRevokeResponse {
+            header: header(self.inner_revision()),
+        })
+    }
+
+    fn alarm(&mut self, request: &AlarmRequest) -> AlarmResponse {
+        let alarm = (request.alarm, request.member_id);
+        let alarms = match request.action() {
+            AlarmAction::Get => self.alarms(request.alarm()),
+            _ if request.alarm() == AlarmType::None => Vec::new(),
+            AlarmAction::Deactivate if !self.alarms.remove(&alarm) => Vec::new(),
+            action => {
+                if action == AlarmAction::Activate {
+                    self.alarms.insert(alarm);
+                }
+                vec![AlarmMember {
+                    member_id: alarm.1,
+                    alarm: alarm.0,
+                }]
+            }
+        };
+        AlarmResponse {
+            header: header(self.revision),
+            alarms,
         }
     }
 
@@ -62,6 +192,13 @@ impl Model {
         view
     }
 
+    /// What `key` had at `revision`.
+    fn at(&self, key: &[u8], revision: i64) -> Option<KeyValue> {
+        let mut writes = self.writes.iter().rev();
+        let write = writes.find(|(written, changed, _)| *written <= revision && changed == key)?;
+        write.2.clone()
+    }
+
     /// The revision inside a transaction: the next one once something is written.
     fn inner_revision(&self) -> i64 {
         self.writes
@@ -70,11 +207,10 @@ impl Model {
     }
 
     pub(crate) fn apply(&mut self, command: &Command) -> Result<Reply, KvError> {
+        self.check_alarms(command)?;
         let reply = match command {
             Command::Put(request) => {
-                if request.lease != 0 {
-                    return Err(KvError::LeaseNotFound);
-                }
+                self.check_lease(request.lease)?;
                 self.check_put(request)?;
                 Reply::Put(self.put(request))
             }
@@ -92,6 +228,20 @@ impl Model {
                     header: header(self.revision),
                 })
             }
+            Command::LeaseGrant(request) => Reply::LeaseGrant(self.grant(request)?),
+            Command::LeaseRevoke(request) => Reply::LeaseRevoke(self.revoke(request.id)?),
+            Command::LeaseCheckpoint(request) => {
+                for checkpoint in &request.checkpoints {
+                    if let Some((granted, remaining)) = self.leases.get_mut(&checkpoint.id) {
+                        let is_part = (1..*granted).contains(&checkpoint.remaining_ttl);
+                        *remaining = if is_part { checkpoint.remaining_ttl } else { 0 };
+                    }
+                }
+                Reply::LeaseCheckpoint(LeaseCheckpointResponse {
+                    header: header(self.revision),
+                })
+            }
+            Command::Alarm(request) => Reply::Alarm(self.alarm(request)),
         };
         self.revision = self.inner_revision();
         Ok(reply)
@@ -99,19 +249,23 @@ impl Model {
 
     fn check_put(&self, request: &PutRequest) -> Result<(), KvError> {
         let keeps = request.ignore_value || request.ignore_lease;
-        if keeps && !self.view(self.revision).contains_key(&request.key) {
+        if keeps && self.at(&request.key, self.revision).is_none() {
             return Err(KvError::KeyNotFound);
         }
-        if request.lease != 0 {
-            Err(KvError::LeaseNotFound)
-        } else {
+        self.check_lease(request.lease)
+    }
+
+    fn check_lease(&self, lease: i64) -> Result<(), KvError> {
+        if lease == 0 || self.leases.contains_key(&lease) {
             Ok(())
+        } else {
+            Err(KvError::LeaseNotFound)
         }
     }
 
     fn put(&mut self, request: &PutRequest) -> PutResponse {
         let next = self.revision + 1;
-        let before = self.view(next).remove(&request.key);
+        let before = self.at(&request.key, next);
         let pair = KeyValue {
             key: request.key.clone(),
             create_revision: before.as_ref().map_or(next, |pair| pair.create_revision),
@@ -121,7 +275,10 @@ impl Model {
                 (Some(before), true) => before.value.clone(),
                 _ => request.value.clone(),
             },
-            lease: 0,
+            lease: match (&before, request.ignore_lease) {
+                (Some(before), true) => before.lease,
+                _ => request.lease,
+            },
         };
         self.writes.push((next, request.key.clone(), Some(pair)));
         PutResponse {
@@ -232,6 +389,9 @@ impl Model {
     }
 
     pub(crate) fn range(&self, request: &RangeRequest) -> Result<RangeResponse, KvError> {
+        if self.is_on(AlarmType::Corrupt) {
+            return Err(KvError::Corrupt);
+        }
         self.check_revision(request)?;
         Ok(self.read(request, self.revision))
     }
@@ -310,4 +470,14 @@ fn holds_for(compare: &Compare, pair: &KeyValue) -> bool {
         CompareResult::Greater => ordering.is_gt(),
         CompareResult::Less => ordering.is_lt(),
     }
+}
+
+/// Whether a transaction may put anything, at any depth.
+fn puts(txn: &TxnRequest) -> bool {
+    let mut operations = txn.success.iter().chain(&txn.failure);
+    operations.any(|operation| match operation.request.as_ref().unwrap() {
+        Request::RequestPut(_) => true,
+        Request::RequestTxn(txn) => puts(txn),
+        _ => false,
+    })
 }

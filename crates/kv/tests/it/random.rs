@@ -1,20 +1,26 @@
 //! Random histories: three stores that apply and free in different ways, against each other and
 //! against the model.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use quorate_kv::{Answer, Command, KvError, Limits, Pin, RangeStep, Reply, Step, Store, check_txn};
+use quorate_kv::{
+    Answer, Command, KvError, LeaseInfo, Limits, Pin, RangeStep, Reply, Step, Store, check_txn,
+};
+use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::compare::{CompareResult, TargetUnion};
 use quorate_proto::etcdserverpb::{
-    Compare, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest,
+    AlarmType, Compare, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp,
+    TxnRequest,
 };
 
 use crate::model::Model;
-use crate::support::{compact, compare, everything, op, txn};
+use crate::support::{alarm, checkpoint, compact, compare, everything, grant, op, revoke, txn};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
@@ -61,7 +67,10 @@ prop_compose! {
         PutRequest {
             key,
             value: if kind == 0 { Bytes::new() } else { Bytes::from(value) },
-            lease: i64::from(kind == 2),
+            lease: match kind {
+                2..6 => i64::from(kind - 2),
+                _ => 0,
+            },
             prev_kv,
             ignore_value: kind == 0,
             ignore_lease: kind == 1,
@@ -108,7 +117,7 @@ fn condition(keys: u16) -> impl Strategy<Value = Compare> {
         past().prop_map(TargetUnion::CreateRevision),
         past().prop_map(TargetUnion::ModRevision),
         "[a-c]{0,2}".prop_map(|value| TargetUnion::Value(Bytes::from(value))),
-        (0..2_i64).prop_map(TargetUnion::Lease),
+        (0..4_i64).prop_map(TargetUnion::Lease),
     ];
     let result = (0..4).prop_map(|result| CompareResult::try_from(result).unwrap());
     (key(keys), weighted(0.3, range_end(keys)), result, operand).prop_map(
@@ -142,11 +151,38 @@ fn branches(
         .prop_map(|(compares, success, failure)| txn(compares, success, failure))
 }
 
+/// Leases 1 to 3, so that they come and go, and times that are too short, right and too long.
+fn lease_command() -> impl Strategy<Value = Command> {
+    let ttl = prop_oneof![Just(-1), 1..100_i64, 9_000_000_000..9_000_000_002_i64];
+    prop_oneof![
+        4 => (0..4_i64, ttl).prop_map(|(id, ttl)| grant(id, ttl).into()),
+        2 => (1..4_i64).prop_map(|id| revoke(id).into()),
+        1 => vec((1..4_i64, -1..100_i64), 0..4).prop_map(|leases| checkpoint(leases).into()),
+    ]
+}
+
+/// Few, and mostly to end them, or nothing else would happen.
+fn alarm_command() -> impl Strategy<Value = Command> {
+    let action = prop_oneof![
+        1 => Just(AlarmAction::Get),
+        1 => Just(AlarmAction::Activate),
+        3 => Just(AlarmAction::Deactivate),
+    ];
+    let kind = prop_oneof![
+        1 => Just(AlarmType::None),
+        3 => Just(AlarmType::Nospace),
+        1 => Just(AlarmType::Corrupt),
+    ];
+    (action, kind, 1..3_u64).prop_map(|(action, kind, member)| alarm(action, kind, member).into())
+}
+
 pub(crate) fn action(keys: u16) -> impl Strategy<Value = Action> {
     prop_oneof![
         8 => put(keys).prop_map(|request| Action::Apply(request.into())),
         3 => delete(keys).prop_map(|request| Action::Apply(request.into())),
         6 => transaction(keys).prop_map(|request| Action::Apply(request.into())),
+        3 => lease_command().prop_map(Action::Apply),
+        1 => alarm_command().prop_map(Action::Apply),
         1 => (-1..30_i64).prop_map(Action::Compact),
         8 => range(keys).prop_map(Action::Read),
         2 => (0..20_usize).prop_map(Action::Free),
@@ -206,7 +242,7 @@ impl World {
                 .and_then(|()| self.model.clone().apply(command)),
             _ => self.model.clone().apply(command),
         };
-        let before = self.model.range(&everything()).unwrap();
+        let before = self.model.range(&everything());
         let whole = self.whole.apply(self.index, command, Answer::Wanted);
         assert_eq!(whole, expected, "{command:?}");
         while self.whole.free_step(usize::MAX) {}
@@ -231,13 +267,14 @@ impl World {
             assert_eq!(store.compacted_revision(), self.model.compacted);
             assert_eq!(store.applied_index(), self.index);
         }
+        assert_leases_as(&self.pinned, &self.model);
     }
 
     /// Between any two steps a reader sees what was there before the first.
     fn apply_in_steps(
         &mut self,
         command: &Command,
-        before: &RangeResponse,
+        before: &Result<RangeResponse, KvError>,
     ) -> Result<Reply, KvError> {
         let mut application = self
             .stepwise
@@ -245,7 +282,7 @@ impl World {
         loop {
             match self.stepwise.advance(&mut application, 1) {
                 Step::Done(result) => return result,
-                Step::More => assert_eq!(self.stepwise.range(&everything()).unwrap(), *before),
+                Step::More => assert_eq!(self.stepwise.range(&everything()), *before),
             }
         }
     }
@@ -279,6 +316,28 @@ impl World {
         assert_eq!(self.whole.memory_bytes(), self.pinned.memory_bytes());
         assert_eq!(self.whole.key_count(), self.stepwise.key_count());
     }
+}
+
+/// The leases, their keys and the alarms are those of the model.
+pub(crate) fn assert_leases_as(store: &Store, model: &Model) {
+    let times = |lease: LeaseInfo| {
+        let remaining = lease.remaining_ttl_seconds.unwrap_or(0);
+        (lease.id, (lease.granted_ttl_seconds, remaining))
+    };
+    let leases = store.leases(i64::MIN).map(times);
+    assert_eq!(leases.collect::<BTreeMap<_, _>>(), model.leases);
+    assert_eq!(store.lease_count(), model.leases.len());
+    for id in 0..4 {
+        let keys: Vec<&[u8]> = store.lease_keys(id, b"").collect();
+        let expected = if id == 0 {
+            Vec::new()
+        } else {
+            model.lease_keys(id)
+        };
+        assert_eq!(keys, expected, "lease {id}");
+        assert_eq!(store.lease_key_count(id), keys.len());
+    }
+    assert_eq!(store.alarms(None), model.alarms(AlarmType::None));
 }
 
 proptest! {

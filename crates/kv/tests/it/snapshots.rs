@@ -10,7 +10,7 @@ use quorate_kv::{
 use quorate_proto::etcdserverpb::RangeRequest;
 
 use crate::model::Model;
-use crate::random::{Action, World, action};
+use crate::random::{Action, World, action, assert_leases_as};
 use crate::support::*;
 
 /// A snapshot that is being scanned in steps of so many bytes.
@@ -50,6 +50,7 @@ impl Scanning {
 fn assert_reads_as(store: &Store, model: &Model) {
     assert_eq!(store.revision(), model.revision);
     assert_eq!(store.compacted_revision(), model.compacted);
+    assert_leases_as(store, model);
     for revision in 0..=model.revision + 1 {
         let request = RangeRequest {
             revision,

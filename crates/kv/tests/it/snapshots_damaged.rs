@@ -4,7 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use quorate_kv::{Answer, SnapshotError, SnapshotLoader, Store};
-use quorate_proto::etcdserverpb::RangeRequest;
+use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
+use quorate_proto::etcdserverpb::{AlarmType, RangeRequest};
 
 use crate::support::*;
 
@@ -31,9 +32,27 @@ fn some_store() -> Store {
     member.store
 }
 
+/// The same, with alarms and leases.
+fn some_store_with_leases() -> Store {
+    let store = some_store();
+    let index = store.applied_index();
+    let mut member = Member { store, index };
+    for (id, ttl) in [(7, 60), (-1, 9_000_000_000), (300, 1)] {
+        member.apply(grant(id, ttl)).unwrap();
+    }
+    member.apply(checkpoint([(7, 31)])).unwrap();
+    member.put(leased("ab", "leased", 7)).unwrap();
+    for kind in [AlarmType::Nospace, AlarmType::Corrupt] {
+        member
+            .apply(alarm(AlarmAction::Activate, kind, 300))
+            .unwrap();
+    }
+    member.store
+}
+
 #[test]
 fn a_snapshot_that_ends_at_any_byte_is_refused() {
-    let bytes = snapshot(&mut some_store());
+    let bytes = snapshot(&mut some_store_with_leases());
     for length in 0..bytes.len() {
         let expected = SnapshotError::Truncated {
             bytes: length as u64,
@@ -45,7 +64,7 @@ fn a_snapshot_that_ends_at_any_byte_is_refused() {
 
 #[test]
 fn a_snapshot_with_any_bit_flipped_is_refused() {
-    let bytes = snapshot(&mut some_store());
+    let bytes = snapshot(&mut some_store_with_leases());
     let mut mismatches = 0;
     for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.clone();
@@ -91,10 +110,10 @@ fn the_running_hash_is_covered_by_the_snapshots_own() {
 #[test]
 fn a_version_of_another_time_is_named() {
     let mut bytes = snapshot(&mut some_store());
-    bytes[0] = 2;
+    bytes[0] = 3;
     assert_eq!(
         load(&bytes, 100).err(),
-        Some(SnapshotError::UnknownVersion { found: 2 })
+        Some(SnapshotError::UnknownVersion { found: 3 })
     );
 }
 

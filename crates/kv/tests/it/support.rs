@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use quorate_kv::{Answer, Command, KvError, Reply, SnapshotError, SnapshotLoader, Store};
+use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use quorate_proto::etcdserverpb::request_op::Request;
 use quorate_proto::etcdserverpb::{
-    CompactionRequest, Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
-    RangeRequest, RangeResponse, RequestOp, TxnRequest, TxnResponse,
+    AlarmRequest, AlarmType, CompactionRequest, Compare, DeleteRangeRequest, DeleteRangeResponse,
+    LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest,
+    PutResponse, RangeRequest, RangeResponse, RequestOp, TxnRequest, TxnResponse,
 };
 use quorate_proto::mvccpb::KeyValue;
 
@@ -51,6 +53,38 @@ pub(crate) fn compact(revision: i64) -> CompactionRequest {
     CompactionRequest {
         revision,
         physical: false,
+    }
+}
+
+pub(crate) fn leased(key: &str, value: &str, lease: i64) -> PutRequest {
+    PutRequest {
+        lease,
+        ..put(key, value)
+    }
+}
+
+pub(crate) fn grant(id: i64, ttl: i64) -> LeaseGrantRequest {
+    LeaseGrantRequest { ttl, id }
+}
+
+pub(crate) fn revoke(id: i64) -> LeaseRevokeRequest {
+    LeaseRevokeRequest { id }
+}
+
+/// Ids with the seconds that are left.
+pub(crate) fn checkpoint(leases: impl IntoIterator<Item = (i64, i64)>) -> LeaseCheckpointRequest {
+    let checkpoints = leases
+        .into_iter()
+        .map(|(id, remaining_ttl)| LeaseCheckpoint { id, remaining_ttl })
+        .collect();
+    LeaseCheckpointRequest { checkpoints }
+}
+
+pub(crate) fn alarm(action: AlarmAction, kind: AlarmType, member_id: u64) -> AlarmRequest {
+    AlarmRequest {
+        action: action.into(),
+        member_id,
+        alarm: kind.into(),
     }
 }
 
@@ -206,6 +240,13 @@ impl Member {
     /// The keys that a range answers with, separated by spaces.
     pub(crate) fn keys(&self, request: &RangeRequest) -> String {
         keys(&self.range(request).unwrap())
+    }
+
+    /// The keys of a lease, separated by spaces.
+    pub(crate) fn lease_keys(&self, id: i64) -> String {
+        let keys = self.store.lease_keys(id, b"");
+        let keys: Vec<_> = keys.map(String::from_utf8_lossy).collect();
+        keys.join(" ")
     }
 
     /// Frees all that can be freed.

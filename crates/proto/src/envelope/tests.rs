@@ -73,3 +73,15 @@ fn a_version_or_kind_of_the_future_is_named_and_not_guessed() {
     assert_eq!(resealed(0, 2), Err(EnvelopeError::UnknownVersion(2)));
     assert_eq!(resealed(1, 99), Err(EnvelopeError::UnknownKind(99)));
 }
+
+#[test]
+fn every_kind_is_found_by_its_number_and_nothing_lies_between() {
+    let numbers: Vec<u32> = (0..=u32::from(u8::MAX))
+        .filter(|number| {
+            let kind = CommandKind::from_number(*number);
+            assert!(kind.is_none_or(|kind| kind as u32 == *number));
+            kind.is_some()
+        })
+        .collect();
+    assert_eq!(numbers, Vec::from_iter(1..=12));
+}

@@ -11,7 +11,10 @@ pub(super) fn of_kv(error: &KvError) -> Status {
     let code = match error.code() {
         quorate_kv::Code::InvalidArgument => Code::InvalidArgument,
         quorate_kv::Code::NotFound => Code::NotFound,
+        quorate_kv::Code::ResourceExhausted => Code::ResourceExhausted,
+        quorate_kv::Code::FailedPrecondition => Code::FailedPrecondition,
         quorate_kv::Code::OutOfRange => Code::OutOfRange,
+        quorate_kv::Code::DataLoss => Code::DataLoss,
     };
     Status::new(code, error.to_string())
 }

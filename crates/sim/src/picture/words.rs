@@ -5,7 +5,10 @@ use bytes::Bytes;
 use prost::Message as _;
 use quorate_proto::envelope::{CommandEnvelope, CommandKind};
 use quorate_proto::etcdserverpb::request_op::Request;
-use quorate_proto::etcdserverpb::{CompactionRequest, DeleteRangeRequest, PutRequest, TxnRequest};
+use quorate_proto::etcdserverpb::{
+    CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest,
+    TxnRequest,
+};
 use quorate_raft::{Message, Payload, Standing, Status};
 use quorate_replica::PeerMessage;
 
@@ -207,6 +210,12 @@ fn of_body(kind: CommandKind, body: &Bytes) -> String {
         CommandKind::MemberChange => Ok("change of members".to_owned()),
         CommandKind::MemberTable => Ok("table of members".to_owned()),
         CommandKind::MemberUpdate => Ok("who a member is".to_owned()),
+        CommandKind::LeaseGrant => LeaseGrantRequest::decode(body.clone())
+            .map(|grant| format!("grant lease {:x}", grant.id)),
+        CommandKind::LeaseRevoke => LeaseRevokeRequest::decode(body.clone())
+            .map(|revoke| format!("revoke lease {:x}", revoke.id)),
+        CommandKind::LeaseCheckpoint => Ok("times of leases".to_owned()),
+        CommandKind::Alarm => Ok("alarm".to_owned()),
     };
     words.unwrap_or_else(|_| format!("{kind:?}"))
 }

@@ -339,13 +339,7 @@ impl World {
 
     pub(super) fn ended(&mut self, op: usize, outcome: Outcome) {
         if let Outcome::Acknowledged(reply) = &outcome {
-            let header = match reply {
-                Reply::Put(reply) => &reply.header,
-                Reply::DeleteRange(reply) => &reply.header,
-                Reply::Txn(reply) => &reply.header,
-                Reply::Compact(reply) => &reply.header,
-            };
-            let revision = header.as_ref().expect("answers have headers").revision;
+            let revision = reply.header().expect("answers have headers").revision;
             self.judge.greatest_revision = self.judge.greatest_revision.max(revision);
             if matches!(self.ops[op].asked, Asked::PutUnique) {
                 self.judge.acknowledged.push(op);

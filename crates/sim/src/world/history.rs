@@ -171,6 +171,10 @@ fn answer(reply: &Reply) -> StoreAnswer {
             (&txn.header, StoreBody::Txn { succeeded, answers })
         }
         Reply::Compact(compaction) => (&compaction.header, StoreBody::Compacted),
+        Reply::LeaseGrant(_)
+        | Reply::LeaseRevoke(_)
+        | Reply::LeaseCheckpoint(_)
+        | Reply::Alarm(_) => unreachable!("no client of a world asks for it"),
     };
     StoreAnswer {
         revision: revision(header),

@@ -1,0 +1,183 @@
+//! Watchers that cannot be told as it happens, and go on from history.
+
+use std::sync::Arc;
+
+use quorate_kv::{StreamId, WATCH_STREAM_QUEUE_BYTES_MAX, WatchMessage};
+
+use crate::support::*;
+use crate::watches::{Watched, from, watch};
+
+/// "A slow watcher never slows a put: it falls back to reading history, with bounded memory."
+#[test]
+fn a_stream_that_is_not_read_falls_behind_and_goes_on_from_history() {
+    let mut watched = Watched::with_keys(&[]);
+    let (slow, fast) = (watched.open(), watched.open());
+    for stream in [slow, fast] {
+        watched.create(stream, &watch("a", ""));
+        watched.create(stream, &watch("\0", "\0"));
+    }
+    let value = "v".repeat(10_000);
+    let mut told = Vec::new();
+    let room = WATCH_STREAM_QUEUE_BYTES_MAX + 100_000;
+    for n in 0..1000 {
+        watched.put(if n % 10 == 0 { "b" } else { "a" }, &value);
+        watched.catch_up();
+        told.extend(watched.told(fast));
+        assert!(
+            watched.hub.queued_bytes() < room,
+            "{}",
+            watched.hub.queued_bytes()
+        );
+    }
+    assert_eq!(watched.hub.behind_count(), 2);
+    assert!(
+        told.iter().all(|words| words.split(' ').count() == 2),
+        "live all the time"
+    );
+    let events = |told: &[String], id: &str| -> Vec<String> {
+        let own = told.iter().filter(|words| words.starts_with(id));
+        let events = own.flat_map(|words| words.split(' ').skip(1));
+        events.map(str::to_owned).collect()
+    };
+    let late = watched.told(slow);
+    assert_eq!(events(&late, "0@"), events(&told, "0@"));
+    assert_eq!(events(&late, "1@"), events(&told, "1@"));
+    assert_eq!(events(&late, "1@").len(), 1001);
+    assert_eq!(
+        (watched.hub.behind_count(), watched.hub.queued_bytes()),
+        (0, 0)
+    );
+    watched.put("a", "live again");
+    assert_eq!(watched.told(slow).len(), 2);
+}
+
+#[test]
+fn compaction_overtakes_a_slow_stream() {
+    let mut watched = Watched::with_keys(&[]);
+    let stream = watched.open();
+    watched.create(stream, &watch("a", ""));
+    for _ in 0..1000 {
+        watched.put("a", &"v".repeat(10_000));
+    }
+    watched.member.compact(1001).unwrap();
+    watched.member.free();
+    let told = watched.told(stream);
+    assert!((100..500).contains(&told.len()), "{} messages", told.len());
+    assert_eq!(told.last().unwrap(), "0: compacted to 1001");
+}
+
+/// "store replaced by a snapshot install: all watchers go on by history from their next revision or are
+/// cancelled as compacted."
+#[test]
+fn watchers_go_on_when_the_store_is_replaced() {
+    for compacted in [None, Some(6)] {
+        let mut watched = Watched::with_keys(&["a"]);
+        let stream = watched.open();
+        watched.create(stream, &watch("a", ""));
+        watched.create(stream, &from(2, watch("a", "c")));
+        watched.create(stream, &from(6, watch("a", "")));
+        watched.put("a", "3");
+        let mut other = Member::with_keys(&["a", "a", "b", "a", "a"]); // revisions 2 to 6
+        if let Some(revision) = compacted {
+            other.compact(revision).unwrap();
+        }
+        watched.member.store = load(&snapshot(&mut other.store), 1000).unwrap();
+        watched.member.index = other.index;
+        watched.member.store.want_events(true);
+        watched.hub.store_replaced(6);
+        let mut told = watched.told(stream);
+        told.drain(..3);
+        told.sort();
+        match compacted {
+            None => assert_eq!(
+                told,
+                ["0@3: a3", "0@6: a5 a6", "1@6: a2 a3 b4 a5 a6", "2@6: a6"]
+            ),
+            Some(_) => assert_eq!(
+                told,
+                [
+                    "0: compacted to 6",
+                    "0@3: a3",
+                    "1: compacted to 6",
+                    "2@6: a6"
+                ]
+            ),
+        }
+        watched.put("a", "7");
+        let mut told = watched.told(stream);
+        told.sort();
+        let all = ["0@7: a7", "1@7: a7", "2@7: a7"];
+        assert_eq!(told, all[if compacted.is_some() { 2 } else { 0 }..]);
+    }
+}
+
+/// A revision too large to be handed out is read from the history, by those whom it concerns.
+#[test]
+fn a_large_revision_reaches_its_watchers_in_one_message() {
+    let mut watched = Watched::with_keys(&[]);
+    let stream = watched.open();
+    watched.create(stream, &watch("0500", ""));
+    watched.create(stream, &watch("\0", "\0"));
+    watched.create(stream, &watch("x", "\0"));
+    watched.told(stream);
+    let puts = (0..2000).map(|n| op(put(&format!("{n:04}"), "")));
+    watched.member.txn(all(puts)).unwrap();
+    watched.publish();
+    assert_eq!(watched.hub.behind_count(), 2);
+    watched.catch_up();
+    let told = watched.hub.take(stream, usize::MAX);
+    let counts: Vec<usize> = told
+        .iter()
+        .map(|message| match message {
+            WatchMessage::Events { events, .. } => events.len(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(counts, [1, 2000]);
+    assert_eq!(watched.hub.behind_count(), 0);
+}
+
+/// Nothing is collected while nobody watches, and nothing is missed by who comes then.
+#[test]
+fn a_watcher_that_comes_before_events_are_collected_misses_nothing() {
+    let mut watched = Watched::with_keys(&["a"]);
+    watched.member.store.want_events(watched.hub.wants_events());
+    let stream = watched.open();
+    watched.create(stream, &watch("a", ""));
+    watched.put("a", "not collected");
+    watched.member.store.want_events(watched.hub.wants_events());
+    watched.put("a", "collected");
+    assert_eq!(watched.told(stream), ["0@2: created", "0@4: a3 a4"]);
+    watched.put("a", "live");
+    assert_eq!(watched.told(stream), ["0@5: a5"]);
+}
+
+/// Those who fall behind together go on together: one reading, one copy.
+#[test]
+fn watchers_that_are_behind_at_one_place_share_what_is_read() {
+    let mut watched = Watched::with_keys(&["a", "b", "a", "b"]);
+    let streams: Vec<StreamId> = (0..3).map(|_| watched.open()).collect();
+    for stream in &streams {
+        for _ in 0..3 {
+            watched.create(*stream, &from(2, watch("a", "c")));
+        }
+        watched.create(*stream, &from(3, watch("a", "c")));
+    }
+    watched.catch_up();
+    let mut copies = Vec::new();
+    for stream in streams {
+        for message in watched.hub.take(stream, usize::MAX) {
+            if let WatchMessage::Events { events, .. } = &message {
+                assert!([3, 4].contains(&events.len()));
+                copies.extend((events.len() == 4).then(|| Arc::as_ptr(&events[0])));
+            }
+        }
+    }
+    assert_eq!(copies.len(), 9);
+    copies.dedup();
+    assert!(
+        copies.len() <= 3,
+        "{} copies for nine watchers",
+        copies.len()
+    );
+}
