@@ -22,6 +22,7 @@ mod core;
 mod data_dir;
 mod error;
 mod first_words;
+mod gateway;
 mod grpc;
 mod http;
 mod inbox;

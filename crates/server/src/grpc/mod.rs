@@ -5,6 +5,7 @@
 //! without a handler here fall through to the router's fallback.
 
 mod cluster;
+mod health;
 mod kv;
 mod maintenance;
 mod reading;
@@ -17,9 +18,11 @@ use axum::Router;
 use quorate_proto::etcdserverpb::ResponseHeader;
 use tonic::service::Routes;
 use tonic::{Response, Status};
+use tonic_health::pb::health_server::HealthServer;
 use tower::util::MapResponseLayer;
 
 use crate::core::Core;
+use crate::gateway;
 use crate::limits::GRPC_OVERHEAD_BYTES;
 use crate::metrics::HandledLabels;
 use crate::settings::QUORATE_VERSION;
@@ -41,10 +44,22 @@ pub(crate) fn routes(core: &Arc<Core>) -> Router {
     Routes::new(kv)
         .add_service(cluster)
         .add_service(maintenance)
+        .add_service(HealthServer::new(health::HealthService))
+        .add_service(reflection().build_v1().expect(DESCRIPTORS_ARE_SOUND))
+        .add_service(reflection().build_v1alpha().expect(DESCRIPTORS_ARE_SOUND))
         .into_axum_router()
         .layer(MapResponseLayer::new(
             too_large::reworded::<axum::body::Body>,
         ))
+}
+
+const DESCRIPTORS_ARE_SOUND: &str = "the services were made of the same descriptors";
+
+/// What gRPC clients without the `.proto` files, `grpcurl` for example, ask for.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(gateway::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// The header of an answer that reflects `revision`.

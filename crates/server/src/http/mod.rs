@@ -13,6 +13,7 @@ use quorate_raft::Role;
 use serde_json::json;
 
 use crate::core::Core;
+use crate::gateway;
 use crate::settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, QUORATE_VERSION};
 
 /// The pages for monitoring alone.
@@ -24,9 +25,17 @@ pub(crate) fn monitoring(core: Arc<Core>) -> Router {
         .fallback(unknown)
 }
 
-/// Adds the pages to `router`, which has the gRPC services.
-pub(crate) fn add_pages(router: Router, core: Arc<Core>) -> Router {
-    router
+/// Adds the pages and the JSON gateway to `services`, which has the gRPC services.
+pub(crate) fn add_pages(services: Router, core: Arc<Core>) -> Router {
+    let origins = core.settings.cors.clone();
+    let mut router = services.clone();
+    if core.settings.json_gateway {
+        router = router.merge(gateway::router(
+            services.fallback(unknown),
+            Arc::clone(&core),
+        ));
+    }
+    let router = router
         .route("/version", get(version))
         .merge(
             Router::new()
@@ -37,7 +46,8 @@ pub(crate) fn add_pages(router: Router, core: Arc<Core>) -> Router {
                 .route("/quorate/status", get(status))
                 .with_state(core),
         )
-        .fallback(unknown)
+        .fallback(unknown);
+    gateway::cors::allow(router, &origins)
 }
 
 async fn version() -> Response {
