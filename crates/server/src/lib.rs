@@ -11,6 +11,8 @@
 //!       │            ▼           │
 //!       └──── threads/applier ◄──┘ (committed)
 //! ```
+//!
+//! `gateway/` turns JSON over HTTP into calls of `grpc/`, and the answers back.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

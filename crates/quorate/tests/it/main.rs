@@ -35,7 +35,13 @@ mod fake_etcd;
 #[cfg(target_os = "linux")]
 mod garbage_on_ports;
 #[cfg(target_os = "linux")]
+mod gateway;
+#[cfg(target_os = "linux")]
+mod gateway_beside_etcd;
+#[cfg(target_os = "linux")]
 mod membership;
+#[cfg(target_os = "linux")]
+mod patroni;
 mod pitfalls;
 #[cfg(target_os = "linux")]
 mod power_cut;

@@ -198,6 +198,8 @@ impl Gateway {
             return Err(status);
         }
         if message.len() > SMALL_ANSWER_BYTES {
+            // Given back first: what is larger than the whole budget is served alone.
+            drop(charge.take());
             let held = self
                 .core
                 .large_answers

@@ -19,9 +19,9 @@ use crate::settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, QUORATE_VERSION};
 /// The pages for monitoring alone.
 pub(crate) fn monitoring(core: Arc<Core>) -> Router {
     Router::new()
-        .route("/health", get(health::health))
         .route("/metrics", get(metrics))
-        .with_state(core)
+        .with_state(Arc::clone(&core))
+        .merge(health::pages(core))
         .fallback(unknown)
 }
 
@@ -39,24 +39,20 @@ pub(crate) fn add_pages(services: Router, core: Arc<Core>) -> Router {
         .route("/version", get(version))
         .merge(
             Router::new()
-                .route("/health", get(health::health))
-                .route("/livez", get(health::livez))
-                .route("/readyz", get(health::readyz))
                 .route("/metrics", get(metrics))
                 .route("/quorate/status", get(status))
-                .with_state(core),
+                .with_state(Arc::clone(&core)),
         )
+        .merge(health::pages(core))
         .fallback(unknown);
     gateway::cors::allow(router, &origins)
 }
 
 async fn version() -> Response {
-    Json(json!({
-        "etcdserver": ETCD_VERSION,
-        "etcdcluster": ETCD_CLUSTER_VERSION,
-        "quorate": QUORATE_VERSION,
-    }))
-    .into_response()
+    // The names in etcd's order.
+    let body =
+        format!(r#"{{"etcdserver":"{ETCD_VERSION}","etcdcluster":"{ETCD_CLUSTER_VERSION}"}}"#);
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 async fn metrics(State(core): State<Arc<Core>>) -> Response {
