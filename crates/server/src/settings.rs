@@ -53,7 +53,7 @@ pub struct ServerSettings {
     pub max_request_bytes: usize,
     /// Operations in one transaction.
     pub max_txn_ops: usize,
-    /// The origins whose pages browsers let call over HTTP; `*` stands for all.
+    /// The origins whose pages browsers let read answers over HTTP; `*` stands for all.
     pub cors: Vec<String>,
     /// Whether the JSON gateway is served.
     pub json_gateway: bool,

@@ -98,7 +98,7 @@ pub(crate) struct ServeSettings {
     pub(crate) max_request_bytes: usize,
     /// The most operations in one transaction.
     pub(crate) max_txn_ops: usize,
-    /// Origins whose pages browsers let call; `*` is all of them.
+    /// Origins whose pages browsers let read answers; `*` is all of them.
     pub(crate) cors: Vec<String>,
     /// Whether the JSON gateway is served.
     pub(crate) json_gateway: bool,

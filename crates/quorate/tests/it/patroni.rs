@@ -287,7 +287,7 @@ fn patroni_watches_its_keys() {
 }
 
 #[test]
-fn browsers_may_call_from_nowhere_unless_an_origin_is_named() {
+fn pages_of_other_origins_may_read_answers_only_if_they_are_named() {
     let cors = |flags: &[&str], origin: &str| {
         let plan = flags.iter().fold(Plan::of(1), |plan, flag| plan.flag(flag));
         let cluster = plan.start();

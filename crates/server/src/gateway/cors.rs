@@ -1,7 +1,8 @@
-//! Whom browsers let call: the headers of CORS, as etcd writes them.
+//! Whose pages browsers let read answers: the headers of CORS, as etcd writes them.
 //!
 //! etcd allows every origin unless told otherwise; here none is, unless `--cors` names it. So a page that someone
-//! happens to open cannot write to a store that listens on that machine.
+//! happens to open cannot read a store that their machine reaches. CORS is no lock, though: a browser sends some
+//! requests before it asks, and only then keeps the answer from the page.
 
 use axum::Router;
 use axum::extract::Request;

@@ -423,7 +423,7 @@ async fn a_body_beyond_the_limit_is_refused_before_it_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn browsers_are_told_who_may_call() {
+async fn browsers_are_told_whose_pages_may_read_answers() {
     let origins = ["http://a.example".to_owned()];
     let ask = |origin: &'static str, origins: &[String]| {
         let request = axum::http::Request::options("/v3/kv/range").header("origin", origin);

@@ -45,3 +45,36 @@ impl Health for HealthService {
         Ok(Response::new(Box::pin(stream)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    fn asked(service: &str) -> Request<HealthCheckRequest> {
+        Request::new(HealthCheckRequest {
+            service: service.to_owned(),
+        })
+    }
+
+    #[tokio::test]
+    async fn the_server_as_a_whole_serves_and_no_service_is_known_by_name() {
+        let answer = HealthService.check(asked("")).await.expect("it serves");
+        assert_eq!(answer.get_ref().status(), ServingStatus::Serving);
+        let refused = HealthService.check(asked("etcdserverpb.KV")).await;
+        let refused = refused.expect_err("not known");
+        assert_eq!(
+            (refused.code(), refused.message()),
+            (Code::NotFound, "unknown service")
+        );
+        for (service, status) in [
+            ("", ServingStatus::Serving),
+            ("x", ServingStatus::ServiceUnknown),
+        ] {
+            let watched = HealthService.watch(asked(service)).await.expect("a stream");
+            let told = watched.into_inner().next().await.expect("a word");
+            assert_eq!(told.expect("no error").status(), status);
+        }
+    }
+}

@@ -105,3 +105,31 @@ fn counted<T>(
     core.metrics.handled.get_or_create(&labels).inc();
     result.map(Response::new)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::core::tests::without_threads;
+
+    #[tokio::test]
+    async fn reflection_shows_etcds_services_and_not_what_members_say_to_each_other() {
+        for version in ["v1", "v1alpha"] {
+            // In a frame: list_services, field 7, empty.
+            let list = Body::from(&[0, 0, 0, 0, 2, 0x3a, 0][..]);
+            let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+            let request = Request::post(path).header("content-type", "application/grpc");
+            let request = request.body(list).expect("a request");
+            let Ok(response) = routes(&without_threads()).oneshot(request).await;
+            let body = to_bytes(response.into_body(), 1 << 16).await;
+            let body = String::from_utf8_lossy(&body.expect("a body")).into_owned();
+            for service in ["etcdserverpb.KV", "v3lockpb.Lock", "grpc.health.v1.Health"] {
+                assert!(body.contains(service), "{service} in {body}");
+            }
+            assert!(!body.contains("quorate"), "{body}");
+        }
+    }
+}

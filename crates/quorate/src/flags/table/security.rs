@@ -168,7 +168,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "cors",
         Kind::List,
         "",
-        "Origins whose pages browsers let call over HTTP; * is all of them, and without it none (etcd: all).",
+        "Origins whose pages browsers let read answers; * is all of them, and without it none (etcd: all).",
     ),
     flag(
         "host-whitelist",

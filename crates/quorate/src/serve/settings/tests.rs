@@ -133,7 +133,7 @@ fn timing_keeps_etcds_rules() {
 }
 
 #[test]
-fn browsers_may_call_from_the_origins_that_are_named() {
+fn pages_of_the_origins_that_are_named_may_read_answers() {
     let named = settings(&["--cors=http://a.example, https://b.example:8443"]);
     assert_eq!(named.cors, ["http://a.example", "https://b.example:8443"]);
     assert_eq!(settings(&["--cors=*"]).cors, ["*"]);
