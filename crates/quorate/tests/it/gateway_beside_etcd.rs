@@ -14,7 +14,7 @@ use crate::gateway::{Answer, ask};
 struct Etcd {
     process: Child,
     endpoint: String,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Drop for Etcd {
@@ -61,7 +61,7 @@ impl Etcd {
                 "--initial-cluster",
                 &format!("default={peer}"),
                 "--cors",
-                "http://a.example",
+                "http://a.example:8080",
             ])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
@@ -69,12 +69,19 @@ impl Etcd {
             .spawn()
             .expect("etcd starts");
         let endpoint = client.trim_start_matches("http://").to_owned();
-        let etcd = Etcd {
+        let mut etcd = Etcd {
             process,
             endpoint,
-            _directory: directory,
+            directory,
         };
+        let log = etcd.directory.path().join("log");
         wait_for("etcd to serve", PATIENCE, || {
+            let ended = etcd.process.try_wait().expect("it can be waited for");
+            assert!(
+                ended.is_none(),
+                "etcd has ended: {}",
+                fs::read_to_string(&log).unwrap_or_default()
+            );
             std::net::TcpStream::connect(&etcd.endpoint).ok()?;
             let health = ask(&etcd.endpoint, "GET", "/health", &[], b"");
             (health.status == 200).then_some(())
@@ -120,7 +127,7 @@ fn ask_both(requests: impl IntoIterator<Item = Asked>) {
     let Some(etcd) = Etcd::start() else {
         return;
     };
-    let cluster = Plan::of(1).flag("--cors=http://a.example").start();
+    let cluster = Plan::of(1).flag("--cors=http://a.example:8080").start();
     let mut differences = Vec::new();
     let mut asked = 0;
     for request in requests {
@@ -460,7 +467,7 @@ fn methods_paths_and_headers_are_treated_as_etcd_treats_them() {
         ..by("POST", RANGE)
     };
     let preflight = Asked {
-        headers: vec![("Origin", "http://a.example")],
+        headers: vec![("Origin", "http://a.example:8080")],
         ..by("OPTIONS", RANGE)
     };
     ask_both([
@@ -484,7 +491,7 @@ fn methods_paths_and_headers_are_treated_as_etcd_treats_them() {
         with("Grpc-Timeout", "x"),
         with("Grpc-Timeout", "10S"),
         with("Grpc-Metadata-hasleader", "true"),
-        with("Origin", "http://a.example"),
+        with("Origin", "http://a.example:8080"),
         with("Origin", "http://b.example"),
         with("X-Unknown", "1"),
     ]);
