@@ -29,9 +29,9 @@ pub(super) fn last_of_stream(status: &Status) -> Vec<u8> {
     let code = status.code();
     let http = http_status(code);
     let (grpc_code, http_code) = (code as i32, http.as_u16());
-    let mut line =
+    let begin =
         format!(r#"{{"error":{{"grpc_code":{grpc_code},"http_code":{http_code},"message":"#);
-    let mut line = std::mem::take(&mut line).into_bytes();
+    let mut line = begin.into_bytes();
     push_json_string(&mut line, status.message());
     line.extend(br#","http_status":"#);
     push_json_string(&mut line, http.canonical_reason().unwrap_or_default());
