@@ -246,9 +246,7 @@ fn refusals_have_etcds_codes_and_words() {
         post(TXN, r#"{"compare":[null],"success":[null]}"#),
         post(TXN, r#"{"success":[{"request_put":null}]}"#),
         post(TXN, r#"{"success":[{"request_put":{}}]}"#),
-        post("/v3/cluster/member/remove", r#"{"ID":5}"#),
-        // A promotion of an unknown member is not among them: etcd 3.5 now and then does not answer it at all.
-        post("/v3/cluster/member/remove", r#"{"ID":"5"}"#),
+        // Removal and promotion of unknown members are not among them: etcd 3.5.1 now and then does not answer.
         post("/v3/cluster/member/add", r#"{"peerURLs":["x"]}"#),
         post("/v3/maintenance/transfer-leadership", "{}"),
         post("/v3/kv/put", put_of(550_000 * 3)),
