@@ -1,6 +1,7 @@
 //! Makes the tonic stubs: servers for etcd's services, both halves for what members say to each
 //! other. The messages are `quorate-proto`'s types.
 
+use std::path::Path;
 use std::{env, error, fs};
 
 use prost::Message as _;
@@ -27,6 +28,10 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         .file
         .into_iter()
         .partition(|file| file.package() == PEER_PACKAGE);
+    // What the JSON gateway translates by, and what gRPC reflection shows: etcd's services alone.
+    let etcd = FileDescriptorSet { file: etcd };
+    let kept = Path::new(&env::var("OUT_DIR")?).join("etcd.descriptors");
+    fs::write(kept, etcd.encode_to_vec())?;
 
     let mut builder = tonic_prost_build::configure()
         .build_client(false)
@@ -34,7 +39,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
     for package in PACKAGES {
         builder = builder.extern_path(format!(".{package}"), format!("::quorate_proto::{package}"));
     }
-    builder.compile_fds(FileDescriptorSet { file: etcd })?;
+    builder.compile_fds(etcd)?;
 
     tonic_prost_build::configure()
         .build_client(true)

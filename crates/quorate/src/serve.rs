@@ -150,6 +150,8 @@ fn server_settings(settings: &ServeSettings, data_dir: &DataDir) -> ServerSettin
         lease_reads: settings.lease_reads,
         max_request_bytes: settings.max_request_bytes,
         max_txn_ops: settings.max_txn_ops,
+        cors: settings.cors.clone(),
+        json_gateway: settings.json_gateway,
         snapshot_log_bytes: settings.snapshot_log_bytes as u64,
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! On the peer port only a handshake may come before the handshake is accepted ([`Handshaken`]).
 //!
-//! A stream of requests that lives long (none is served yet) must be kept out of [`Requests`].
+//! A stream of requests lives long, and one that is quiet is in order: of it only the headers are charged here, and
+//! whoever reads it charges what it holds ([`Requests::open`]).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,6 +45,17 @@ impl Requests {
             large: Budget::new(LARGE_REQUESTS_BYTES),
         }
     }
+
+    /// A charge of nothing yet, for what is held of a stream of requests.
+    pub(crate) fn open(&self) -> Charge {
+        self.large.open()
+    }
+}
+
+/// Whether a request to `path` is a stream that may be quiet for long.
+fn is_stream(path: &str) -> bool {
+    let of_gateway = path.strip_prefix("/v3/").or(path.strip_prefix("/v3beta/"));
+    matches!(of_gateway, Some("watch" | "lease/keepalive"))
 }
 
 /// What one request holds.
@@ -112,11 +124,16 @@ where
                 {
                     return Answering::Refused;
                 }
-                Rule::Request(Arc::new(held))
+                let held = Arc::new(held);
+                if is_stream(request.uri().path()) {
+                    Rule::Stream(held)
+                } else {
+                    Rule::Request(held)
+                }
             }
         };
         let held = match &rule {
-            Rule::Request(held) => Some(Arc::clone(held)),
+            Rule::Request(held) | Rule::Stream(held) => Some(Arc::clone(held)),
             Rule::Link(_) => None,
         };
         let request = request.map(|body| Received {
@@ -156,6 +173,8 @@ where
 
 enum Rule {
     Request(Arc<Held>),
+    /// What its headers hold.
+    Stream(#[allow(dead_code, reason = "held until the stream ends")] Arc<Held>),
     Link(Handshaken),
 }
 
@@ -181,6 +200,7 @@ impl<B> Received<B> {
                 });
                 charged.map_err(|Exhausted| too_many_requests())
             }
+            Rule::Stream(_) => Ok(()),
             Rule::Link(handshaken) => {
                 let much = self.received_bytes > MAX_HANDSHAKE_BYTES;
                 if much && !handshaken.0.load(Ordering::Acquire) {
@@ -206,8 +226,9 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-            // A link has a deadline of its own for its handshake, and none after it.
-            if matches!(this.rule, Rule::Link(_)) {
+            // A link has a deadline of its own for its handshake, and none after it; so has a stream for its first
+            // message.
+            if matches!(this.rule, Rule::Link(_) | Rule::Stream(_)) {
                 return Poll::Pending;
             }
             let time = this

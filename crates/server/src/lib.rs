@@ -11,6 +11,8 @@
 //!       │            ▼           │
 //!       └──── threads/applier ◄──┘ (committed)
 //! ```
+//!
+//! `gateway/` turns JSON over HTTP into calls of `grpc/`, and the answers back.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -22,6 +24,7 @@ mod core;
 mod data_dir;
 mod error;
 mod first_words;
+mod gateway;
 mod grpc;
 mod http;
 mod inbox;

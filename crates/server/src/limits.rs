@@ -38,6 +38,9 @@ pub(crate) const PREPARE_EVERY_BYTES: u64 = 16 << 20;
 /// What gRPC may add to a request on its way (etcd: `grpcOverheadBytes`).
 pub(crate) const GRPC_OVERHEAD_BYTES: usize = 512 << 10;
 
+/// How many times as long as its message the JSON of a request may be: base64 needs 4/3, and the rest is for names.
+pub(crate) const GATEWAY_JSON_FACTOR: usize = 2;
+
 /// Requests in flight on one client connection: several times what one busy client has.
 pub(crate) const MAX_STREAMS_PER_CONNECTION: u32 = 1_024;
 

@@ -55,6 +55,10 @@ pub struct ServerSettings {
     pub max_request_bytes: usize,
     /// Operations in one transaction.
     pub max_txn_ops: usize,
+    /// The origins whose pages browsers let read answers over HTTP; `*` stands for all.
+    pub cors: Vec<String>,
+    /// Whether the JSON gateway is served.
+    pub json_gateway: bool,
     /// Bytes of log after which a snapshot is taken, at the least.
     pub snapshot_log_bytes: u64,
 }

@@ -99,6 +99,10 @@ pub(crate) struct ServeSettings {
     pub(crate) max_request_bytes: usize,
     /// The most operations in one transaction.
     pub(crate) max_txn_ops: usize,
+    /// Origins whose pages browsers let read answers; `*` is all of them.
+    pub(crate) cors: Vec<String>,
+    /// Whether the JSON gateway is served.
+    pub(crate) json_gateway: bool,
     /// Bytes of log after which a snapshot is taken, at the least.
     pub(crate) snapshot_log_bytes: usize,
     /// Whether candidates ask for pre-votes first.
@@ -148,6 +152,8 @@ impl ServeSettings {
             election_timeout,
             max_request_bytes: max_request_bytes(&reader, &mut notes)?,
             max_txn_ops: reader.number_within("max-txn-ops", 1, MAX_TXN_OPS_MAX)?,
+            cors: words(&reader.text("cors")),
+            json_gateway: reader.boolean("enable-grpc-gateway"),
             snapshot_log_bytes: reader.number_within(
                 "snapshot-log-bytes",
                 SNAPSHOT_LOG_BYTES_MIN,
@@ -287,6 +293,15 @@ impl Reader<'_> {
             .map_err(|why| self.bad(name, why))?;
         Ok(urls)
     }
+}
+
+/// The words of a list with commas.
+fn words(list: &str) -> Vec<String> {
+    let words = list.split(',').map(str::trim);
+    words
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn texts(urls: &[Url]) -> Vec<String> {

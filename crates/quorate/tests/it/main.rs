@@ -34,12 +34,17 @@ mod failover;
 mod fake_etcd;
 #[cfg(target_os = "linux")]
 mod garbage_on_ports;
+mod gateway;
+#[cfg(target_os = "linux")]
+mod gateway_beside_etcd;
 #[cfg(target_os = "linux")]
 mod lease_reads;
 #[cfg(target_os = "linux")]
 mod membership;
 #[cfg(target_os = "linux")]
 mod old_disks;
+#[cfg(target_os = "linux")]
+mod patroni;
 mod pitfalls;
 #[cfg(target_os = "linux")]
 mod power_cut;

@@ -29,6 +29,8 @@ pub(crate) fn without_threads() -> Arc<Core> {
         lease_reads: false,
         max_request_bytes: 1 << 20,
         max_txn_ops: 128,
+        cors: Vec::new(),
+        json_gateway: true,
         snapshot_log_bytes: 64 << 20,
     };
     let identity = MemberIdentity {

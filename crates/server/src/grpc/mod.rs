@@ -5,6 +5,7 @@
 //! without a handler here fall through to the router's fallback.
 
 mod cluster;
+mod health;
 mod kv;
 mod maintenance;
 mod reading;
@@ -17,9 +18,11 @@ use axum::Router;
 use quorate_proto::etcdserverpb::ResponseHeader;
 use tonic::service::Routes;
 use tonic::{Response, Status};
+use tonic_health::pb::health_server::HealthServer;
 use tower::util::MapResponseLayer;
 
 use crate::core::Core;
+use crate::gateway;
 use crate::limits::GRPC_OVERHEAD_BYTES;
 use crate::metrics::HandledLabels;
 use crate::settings::QUORATE_VERSION;
@@ -41,10 +44,22 @@ pub(crate) fn routes(core: &Arc<Core>) -> Router {
     Routes::new(kv)
         .add_service(cluster)
         .add_service(maintenance)
+        .add_service(HealthServer::new(health::HealthService))
+        .add_service(reflection().build_v1().expect(DESCRIPTORS_ARE_SOUND))
+        .add_service(reflection().build_v1alpha().expect(DESCRIPTORS_ARE_SOUND))
         .into_axum_router()
         .layer(MapResponseLayer::new(
             too_large::reworded::<axum::body::Body>,
         ))
+}
+
+const DESCRIPTORS_ARE_SOUND: &str = "the services were made of the same descriptors";
+
+/// What gRPC clients without the `.proto` files, `grpcurl` for example, ask for.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(gateway::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// The header of an answer that reflects `revision`.
@@ -89,4 +104,32 @@ fn counted<T>(
     };
     core.metrics.handled.get_or_create(&labels).inc();
     result.map(Response::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::core::tests::without_threads;
+
+    #[tokio::test]
+    async fn reflection_shows_etcds_services_and_not_what_members_say_to_each_other() {
+        for version in ["v1", "v1alpha"] {
+            // In a frame: list_services, field 7, empty.
+            let list = Body::from(&[0, 0, 0, 0, 2, 0x3a, 0][..]);
+            let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+            let request = Request::post(path).header("content-type", "application/grpc");
+            let request = request.body(list).expect("a request");
+            let Ok(response) = routes(&without_threads()).oneshot(request).await;
+            let body = to_bytes(response.into_body(), 1 << 16).await;
+            let body = String::from_utf8_lossy(&body.expect("a body")).into_owned();
+            for service in ["etcdserverpb.KV", "v3lockpb.Lock", "grpc.health.v1.Health"] {
+                assert!(body.contains(service), "{service} in {body}");
+            }
+            assert!(!body.contains("quorate"), "{body}");
+        }
+    }
 }

@@ -13,40 +13,46 @@ use quorate_raft::Role;
 use serde_json::json;
 
 use crate::core::Core;
+use crate::gateway;
 use crate::settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, QUORATE_VERSION};
 
 /// The pages for monitoring alone.
 pub(crate) fn monitoring(core: Arc<Core>) -> Router {
     Router::new()
-        .route("/health", get(health::health))
         .route("/metrics", get(metrics))
-        .with_state(core)
+        .with_state(Arc::clone(&core))
+        .merge(health::pages(core))
         .fallback(unknown)
 }
 
-/// Adds the pages to `router`, which has the gRPC services.
-pub(crate) fn add_pages(router: Router, core: Arc<Core>) -> Router {
-    router
+/// Adds the pages and the JSON gateway to `services`, which has the gRPC services.
+pub(crate) fn add_pages(services: Router, core: Arc<Core>) -> Router {
+    let origins = core.settings.cors.clone();
+    let mut router = services.clone();
+    if core.settings.json_gateway {
+        router = router.merge(gateway::router(
+            services.fallback(unknown),
+            Arc::clone(&core),
+        ));
+    }
+    let router = router
         .route("/version", get(version))
         .merge(
             Router::new()
-                .route("/health", get(health::health))
-                .route("/livez", get(health::livez))
-                .route("/readyz", get(health::readyz))
                 .route("/metrics", get(metrics))
                 .route("/quorate/status", get(status))
-                .with_state(core),
+                .with_state(Arc::clone(&core)),
         )
-        .fallback(unknown)
+        .merge(health::pages(core))
+        .fallback(unknown);
+    gateway::cors::allow(router, &origins)
 }
 
 async fn version() -> Response {
-    Json(json!({
-        "etcdserver": ETCD_VERSION,
-        "etcdcluster": ETCD_CLUSTER_VERSION,
-        "quorate": QUORATE_VERSION,
-    }))
-    .into_response()
+    // The names in etcd's order.
+    let body =
+        format!(r#"{{"etcdserver":"{ETCD_VERSION}","etcdcluster":"{ETCD_CLUSTER_VERSION}"}}"#);
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 async fn metrics(State(core): State<Arc<Core>>) -> Response {

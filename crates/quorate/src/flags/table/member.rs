@@ -77,8 +77,7 @@ pub(super) const FLAGS: &[Flag] = &[
         .accepted(NO_KEEPALIVE),
     flag("grpc-keepalive-timeout", Kind::Duration, "20s", "Time to wait for the answer to a ping.")
         .accepted(NO_KEEPALIVE),
-    flag("enable-grpc-gateway", Kind::Bool, "true", "Serve the JSON gateway under /v3/.")
-        .accepted("the JSON gateway is not there yet"),
+    flag("enable-grpc-gateway", Kind::Bool, "true", "Serve the JSON gateway under /v3/."),
     flag("socket-reuse-port", Kind::Bool, "false", "Set SO_REUSEPORT on listeners.")
         .known(Only35)
         .file_key(In("socket-options", "reuse-port"))

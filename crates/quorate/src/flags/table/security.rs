@@ -167,10 +167,9 @@ pub(super) const FLAGS: &[Flag] = &[
     flag(
         "cors",
         Kind::List,
-        "*",
-        "Origins from which browsers may call.",
-    )
-    .accepted("Quorate sends no CORS headers at all: browsers may call from no other origin"),
+        "",
+        "Origins whose pages browsers let read answers; * is all of them, and without it none (etcd: all).",
+    ),
     flag(
         "host-whitelist",
         Kind::List,

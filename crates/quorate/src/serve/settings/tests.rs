@@ -58,6 +58,8 @@ fn without_flags_one_node_serves_on_this_machine_alone() {
             election_timeout: Duration::from_secs(1),
             max_request_bytes: 1_572_864,
             max_txn_ops: 128,
+            cors: Vec::new(),
+            json_gateway: true,
             snapshot_log_bytes: 64 << 20,
             pre_vote: true,
             lease_reads: false,
@@ -129,6 +131,15 @@ fn timing_keeps_etcds_rules() {
     );
     let huge = u64::MAX.to_string();
     assert!(refusal(&[&format!("--heartbeat-interval={huge}")]).contains("at least 5 times"));
+}
+
+#[test]
+fn pages_of_the_origins_that_are_named_may_read_answers() {
+    let named = settings(&["--cors=http://a.example, https://b.example:8443"]);
+    assert_eq!(named.cors, ["http://a.example", "https://b.example:8443"]);
+    assert_eq!(settings(&["--cors=*"]).cors, ["*"]);
+    assert!(settings(&["--cors="]).cors.is_empty());
+    assert!(!settings(&["--enable-grpc-gateway=false"]).json_gateway);
 }
 
 #[test]
