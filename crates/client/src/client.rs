@@ -10,17 +10,18 @@ use quorate_proto::etcdserverpb::{
     MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
     MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, StatusResponse, TxnRequest, TxnResponse, request_op,
+    PutResponse, RangeRequest, RangeResponse, StatusResponse, TxnRequest, TxnResponse,
+    WatchCreateRequest, request_op,
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::Code;
 
-use crate::{Connection, Endpoint, Error, Options};
+use crate::{Connection, Endpoint, Error, Options, Watcher};
 
 /// Wait after every endpoint has failed once, doubled with each further round up to the second value. The first is
 /// etcd's (`clientv3`, `backoffWaitBetween`).
-const BACKOFF: Duration = Duration::from_millis(25);
-const BACKOFF_MAX: Duration = Duration::from_millis(400);
+pub(crate) const BACKOFF: Duration = Duration::from_millis(25);
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_millis(400);
 
 /// An endpoint that could not be reached is passed over for so long while there are others.
 const AVOID_FOR_MS: u64 = 1_000;
@@ -267,6 +268,27 @@ impl Client {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some(Code::PermissionDenied) => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Watches keys. Nothing is sent before its [`Watcher::next`].
+    #[must_use]
+    pub fn watch(&self, request: WatchCreateRequest) -> Watcher {
+        Watcher::new(self.clone(), request)
+    }
+
+    /// The connection whose turn it is.
+    pub(crate) fn pick_connection(&self) -> Connection {
+        self.shared.pick().connection.clone()
+    }
+
+    /// Passes a connection over for a while.
+    pub(crate) fn avoid(&self, connection: &Connection) {
+        let until_ms = self.shared.now_ms() + AVOID_FOR_MS;
+        for slot in &self.shared.connections {
+            if slot.connection.endpoint() == connection.endpoint() {
+                slot.avoid_until_ms.store(until_ms, Ordering::Relaxed);
+            }
         }
     }
 

@@ -10,14 +10,18 @@ use quorate_proto::etcdserverpb::{
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
     MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
     PutResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse, TxnRequest,
-    TxnResponse,
+    TxnResponse, WatchRequest, WatchResponse,
 };
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
-use tonic::{ConnectError, Response, Status};
+use tonic::{ConnectError, Request, Response, Status, Streaming};
 
 use crate::stubs::cluster_client::ClusterClient;
 use crate::stubs::kv_client::KvClient;
 use crate::stubs::maintenance_client::MaintenanceClient;
+use crate::stubs::watch_client::WatchClient;
 use crate::{Endpoint, Error, Options};
 
 /// A range may be as large as the server likes, as for etcd's own client; gRPC's lengths are 32 bits.
@@ -190,6 +194,20 @@ impl Connection {
         self.answer(stub.move_leader(request)).await
     }
 
+    /// Opens a stream of watches.
+    pub(crate) async fn watch_stream(
+        &self,
+        requests: mpsc::Receiver<WatchRequest>,
+    ) -> Result<Streaming<WatchResponse>, Error> {
+        let mut stub =
+            WatchClient::new(self.channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
+        let mut request = Request::new(ReceiverStream::new(requests));
+        // etcd: `clientv3.WithRequireLeader`.
+        let leader = MetadataValue::from_static("true");
+        request.metadata_mut().insert("hasleader", leader);
+        self.answer(stub.watch(request)).await
+    }
+
     fn cluster(&self) -> ClusterClient<Channel> {
         ClusterClient::new(self.channel.clone())
     }
@@ -209,7 +227,7 @@ impl Connection {
     }
 
     /// Tells a server's answer from a failure of the transport, and in the latter whether anything was sent.
-    fn error(&self, status: &Status) -> Error {
+    pub(crate) fn error(&self, status: &Status) -> Error {
         let endpoint = self.endpoint.to_string();
         let Some(source) = error::Error::source(status) else {
             return Error::Server {

@@ -19,6 +19,7 @@ mod endpoint;
 mod error;
 mod options;
 pub mod stubs;
+mod watch;
 
 pub use client::Client;
 pub use connection::Connection;
@@ -26,6 +27,7 @@ pub use endpoint::Endpoint;
 pub use error::Error;
 pub use options::Options;
 pub use tonic::Code;
+pub use watch::{WatchStream, Watcher};
 
 use bytes::Bytes;
 

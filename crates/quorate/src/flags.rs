@@ -32,5 +32,6 @@ mod tests;
 pub(crate) use error::FlagError;
 pub(crate) use given::{Asked, Given, read};
 pub(crate) use help::{full_help, short_help};
+pub(crate) use kind::parse_nanoseconds;
 pub(crate) use nearest::nearest;
 pub(crate) use table::find;

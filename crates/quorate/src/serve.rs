@@ -152,6 +152,7 @@ fn server_settings(settings: &ServeSettings, data_dir: &DataDir) -> ServerSettin
         max_txn_ops: settings.max_txn_ops,
         cors: settings.cors.clone(),
         json_gateway: settings.json_gateway,
+        watch_progress_interval: settings.watch_progress_interval,
         snapshot_log_bytes: settings.snapshot_log_bytes as u64,
     }
 }

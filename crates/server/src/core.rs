@@ -25,6 +25,7 @@ use crate::metrics::{Counted, Metrics};
 use crate::peers::Peers;
 use crate::read_queue::ReadQueue;
 use crate::settings::ServerSettings;
+use crate::watches::Watches;
 
 /// What consensus is told.
 pub(crate) enum ConsensusInput {
@@ -112,6 +113,7 @@ pub(crate) struct Core {
     /// Large answers of reads.
     pub(crate) large_answers: Arc<Budget>,
     pub(crate) metrics: Metrics,
+    pub(crate) watches: Watches,
     pub(crate) applied: Applied,
     pub(crate) stopping: AtomicBool,
     /// Whether the store, rebuilt from the log since the start, has once been as new as a
@@ -162,6 +164,7 @@ impl Core {
             requests: Requests::new(),
             large_answers: Budget::new(ANSWERS_BYTES),
             metrics: Metrics::new(),
+            watches: Watches::new(store.revision()),
             applied: Applied::default(),
             stopping: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),
@@ -309,6 +312,7 @@ impl Core {
         let mut present = self.store_mut();
         *present = loaded;
         publish();
+        self.watches.replaced(&present);
         self.is_restoring.store(false, Ordering::SeqCst);
     }
 
@@ -353,6 +357,12 @@ impl Core {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Milliseconds since the start.
+    pub(crate) fn now_ms(&self) -> u64 {
+        let since = self.clock.now().since(quorate_raft::Instant::ZERO);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The name of a member, for people.

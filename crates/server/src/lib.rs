@@ -41,6 +41,7 @@ mod settings;
 mod start;
 pub mod stubs;
 mod threads;
+mod watches;
 
 pub use error::ServerError;
 pub use real_disk::{RealDisk, RealFile};

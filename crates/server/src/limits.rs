@@ -149,3 +149,29 @@ pub(crate) const REMOVED_GRACE: Duration = Duration::from_secs(1);
 pub(crate) const SNAPSHOT_RETRY_FIRST: Duration = Duration::from_millis(200);
 /// See [`SNAPSHOT_RETRY_FIRST`].
 pub(crate) const SNAPSHOT_RETRY_LONGEST: Duration = Duration::from_secs(5);
+
+/// Open watch streams of one node: a few for each client connection that there may be. A stream may hold one encoded
+/// answer beside its queue, of 4 MiB at most but for a single larger revision.
+pub(crate) const WATCH_STREAMS: usize = 16_384;
+
+/// Watchers of one node, on all streams: a few hundred bytes each.
+pub(crate) const WATCHERS: usize = 1 << 20;
+
+/// Bytes of messages that a stream takes from its queue at once.
+pub(crate) const WATCH_ANSWERS_BYTES: usize = 64 << 10;
+
+/// Revisions that wait to be told to the watchers. When there are more, they are forgotten, and read from the history.
+pub(crate) const WATCH_FEED_REVISIONS: usize = 10_000;
+
+/// Bytes that they keep alive, likewise.
+pub(crate) const WATCH_FEED_BYTES: usize = 64 << 20;
+
+/// Events that are told to the watchers under one hold of the hub's lock, so that a stream waits for it a millisecond
+/// or so, not for all that has been applied.
+pub(crate) const WATCHES_PER_HOLD: usize = 16;
+
+/// How long a request for progress waits until what has been applied is in the streams' queues.
+pub(crate) const WATCHES_FED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Election timeouts without a leader after which a stream ends whose client requires one (etcd: `maxNoLeaderCnt`).
+pub(crate) const NO_LEADER_TIMEOUTS: u32 = 3;

@@ -4,6 +4,7 @@
 //! how far the log is) is set when somebody asks.
 
 mod snapshots;
+mod watches;
 
 use std::sync::atomic::AtomicU64;
 
@@ -15,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use quorate_raft::{NodeId, Role, Standing};
 pub(crate) use snapshots::SnapshotMetrics;
+use watches::WatchMetrics;
 
 use crate::core::Core;
 use crate::settings::{ETCD_VERSION, QUORATE_VERSION};
@@ -78,6 +80,7 @@ pub(crate) struct Metrics {
     pub(crate) peer_frames_delayed: Counter,
     pub(crate) peer_received_bytes: Bytes,
     pub(crate) snapshots: SnapshotMetrics,
+    pub(crate) watches: WatchMetrics,
     has_leader: Gauge,
     is_leader: Gauge,
     applied_index: Gauge,
@@ -118,6 +121,7 @@ impl Metrics {
             peer_frames_delayed: Counter::default(),
             peer_received_bytes: Bytes::default(),
             snapshots: SnapshotMetrics::new(),
+            watches: WatchMetrics::new(),
             has_leader: Gauge::default(),
             is_leader: Gauge::default(),
             applied_index: Gauge::default(),
@@ -140,6 +144,7 @@ impl Metrics {
         metrics.register_own_names();
         metrics.register_peers();
         metrics.snapshots.register(&mut metrics.registry);
+        metrics.watches.register(&mut metrics.registry);
         metrics
     }
 
@@ -340,6 +345,7 @@ impl Metrics {
         self.store_bytes_in_use
             .set(number(store.memory_bytes() as u64));
         drop(store);
+        self.watches.read(&core.watches);
         self.resident_bytes.set(number(resident_bytes()));
         if let Some(status) = core.consensus_status() {
             self.messages_refused.set(number(status.refused_messages));

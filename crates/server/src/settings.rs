@@ -59,6 +59,8 @@ pub struct ServerSettings {
     pub cors: Vec<String>,
     /// Whether the JSON gateway is served.
     pub json_gateway: bool,
+    /// How often watchers that ask for it are told of their progress, when there was nothing else to tell.
+    pub watch_progress_interval: Duration,
     /// Bytes of log after which a snapshot is taken, at the least.
     pub snapshot_log_bytes: u64,
 }

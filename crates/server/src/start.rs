@@ -157,6 +157,7 @@ impl Server {
         self.stop.send_replace(true);
         self.dialers.shutdown().await;
         self.core.fail_waiting();
+        self.core.watches.stop();
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, async {
             while self.core.metrics.client_connections.get() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -158,6 +158,8 @@ impl WatchHub {
         let group = self.groups.join(&key, &request.range_end);
         let from_revision = match request.start_revision {
             0 => store_revision + 1,
+            // As in etcd: the last revision before any; and what is less lies before all history.
+            -1 => 0,
             start => start,
         };
         let watcher = Watcher {
@@ -370,9 +372,6 @@ fn choose_watch_id(
     request: &WatchCreateRequest,
     key: &[u8],
 ) -> Result<i64, WatchRefusal> {
-    if request.start_revision < 0 {
-        return Err(WatchRefusal::NegativeRevision);
-    }
     let range_end = request.range_end.as_ref();
     if !matches!(range_end, [] | [0]) && key >= range_end {
         return Err(WatchRefusal::EmptyRange);

@@ -20,9 +20,6 @@ pub enum WatchRefusal {
     /// The stream has a watcher of this id.
     #[error("mvcc: duplicate watch ID provided on the WatchStream")]
     DuplicateId,
-    /// A start revision below 0.
-    #[error("etcdserver: mvcc: required revision has been compacted")]
-    NegativeRevision,
     /// The client may not read the range. The hub does not know who may; the caller does.
     #[error("etcdserver: permission denied")]
     PermissionDenied,

@@ -9,6 +9,8 @@ const ERROR: u8 = 1;
 const INVALID_INPUT: u8 = 3;
 /// An output form or a feature that is not there.
 const BAD_FEATURE: u8 = 4;
+/// The server ended what would have gone on.
+const INTERRUPTED: u8 = 5;
 /// Wrong arguments.
 const BAD_ARGUMENTS: u8 = 128;
 
@@ -37,6 +39,13 @@ impl Failure {
     pub(super) fn bad_feature(message: impl Into<String>) -> Self {
         Self {
             code: BAD_FEATURE,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn interrupted(message: impl Into<String>) -> Self {
+        Self {
+            code: INTERRUPTED,
             message: message.into(),
         }
     }

@@ -22,6 +22,7 @@ mod put;
 mod status;
 mod txn;
 mod txn_script;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ Exit codes (etcdctl's):
   2    unknown command or flag
   3    the text of a transaction cannot be understood
   4    an output form or feature that the command does not have
+  5    a watch was ended by the server
   128  wrong arguments";
 
 /// Reads and writes keys, and asks and changes members.
@@ -72,6 +74,8 @@ enum Command {
     Del(del::DelArgs),
     /// Runs the transaction written on standard input
     Txn(txn::TxnArgs),
+    /// Prints what happens to a key or a range of keys
+    Watch(watch::WatchArgs),
     /// Forgets versions older than a revision
     #[command(visible_alias = "compaction")]
     Compact(compact::CompactArgs),
@@ -159,6 +163,7 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
         Command::Put(args) => put::run(&args, &connect).await,
         Command::Del(args) => del::run(&args, &connect).await,
         Command::Txn(args) => txn::run(&args, &connect).await,
+        Command::Watch(args) => watch::run(&args, &connect).await,
         Command::Compact(args) => compact::run(&args, &connect).await,
         Command::Status(args)
         | Command::Endpoint(EndpointArgs {

@@ -89,7 +89,7 @@ pub(crate) fn parse_bool(value: &str) -> Option<bool> {
 
 /// A duration in the form of Go's `time.ParseDuration`, in nanoseconds: numbers with units one after
 /// the other, or `0`.
-fn parse_nanoseconds(value: &str) -> Option<i128> {
+pub(crate) fn parse_nanoseconds(value: &str) -> Option<i128> {
     let (negative, mut rest) = match value.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, value.strip_prefix('+').unwrap_or(value)),

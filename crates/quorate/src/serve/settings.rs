@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::urls::{self, Url};
-use crate::flags::{self, FlagError, Given};
+
+use crate::flags::{self, FlagError, Given, parse_nanoseconds};
 
 mod founders;
 #[cfg(test)]
@@ -33,6 +34,11 @@ const SNAPSHOT_LOG_BYTES_MAX: u64 = 64 << 30;
 
 /// The largest value of --max-txn-ops; all operations of one transaction are applied in one step.
 const MAX_TXN_OPS_MAX: u64 = 100_000;
+
+/// How often etcd tells watchers of their progress unless it is said, and at the most.
+const WATCH_PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
+/// See [`WATCH_PROGRESS_INTERVAL`].
+const WATCH_PROGRESS_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// How much to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +109,8 @@ pub(crate) struct ServeSettings {
     pub(crate) cors: Vec<String>,
     /// Whether the JSON gateway is served.
     pub(crate) json_gateway: bool,
+    /// How often watchers that ask for it are told of their progress.
+    pub(crate) watch_progress_interval: Duration,
     /// Bytes of log after which a snapshot is taken, at the least.
     pub(crate) snapshot_log_bytes: usize,
     /// Whether candidates ask for pre-votes first.
@@ -154,6 +162,7 @@ impl ServeSettings {
             max_txn_ops: reader.number_within("max-txn-ops", 1, MAX_TXN_OPS_MAX)?,
             cors: words(&reader.text("cors")),
             json_gateway: reader.boolean("enable-grpc-gateway"),
+            watch_progress_interval: watch_progress_interval(&reader, &mut notes),
             snapshot_log_bytes: reader.number_within(
                 "snapshot-log-bytes",
                 SNAPSHOT_LOG_BYTES_MIN,
@@ -361,6 +370,23 @@ fn max_request_bytes(reader: &Reader<'_>, notes: &mut Vec<String>) -> Result<usi
         ));
     }
     reader.number_within("max-request-bytes", 1, MAX_REQUEST_BYTES_MAX)
+}
+
+/// etcd's rules: not above zero is the default, and too short is a tenth of a second.
+fn watch_progress_interval(reader: &Reader<'_>, notes: &mut Vec<String>) -> Duration {
+    const FLAG: &str = "experimental-watch-progress-notify-interval";
+    let nanoseconds = parse_nanoseconds(&reader.text(FLAG)).unwrap_or(0);
+    if nanoseconds <= 0 {
+        return WATCH_PROGRESS_INTERVAL;
+    }
+    let interval = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
+    if interval < WATCH_PROGRESS_INTERVAL_MIN {
+        notes.push(format!(
+            "{}: shorter than {WATCH_PROGRESS_INTERVAL_MIN:?}, which is taken instead",
+            reader.0.asked(FLAG)
+        ));
+    }
+    interval.max(WATCH_PROGRESS_INTERVAL_MIN)
 }
 
 fn distinct(lists: &[&Vec<SocketAddr>]) -> Result<(), FlagError> {

@@ -417,7 +417,6 @@ fn what_is_not_served_yet_is_refused_in_a_plain_sentence() {
             &["lease", "grant", "60"],
             &["lease", "list"],
             &["lease", "revoke", "12ab"],
-            &["watch", "key"],
             &["snapshot", "save", backup],
             &["auth", "enable"],
             &["user", "list"],

@@ -36,8 +36,6 @@ mod fake_etcd;
 mod garbage_on_ports;
 mod gateway;
 #[cfg(target_os = "linux")]
-mod gateway;
-#[cfg(target_os = "linux")]
 mod gateway_beside_etcd;
 #[cfg(target_os = "linux")]
 mod lease_reads;
@@ -73,5 +71,7 @@ mod syscalls;
 mod under_systemd;
 #[cfg(target_os = "linux")]
 mod up_and_down;
+#[cfg(target_os = "linux")]
+mod watch;
 #[cfg(target_os = "linux")]
 mod words_under_fire;

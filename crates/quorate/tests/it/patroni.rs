@@ -11,7 +11,7 @@ use crate::gateway::{Answer, Stream, ask, post};
 /// Lease is served.
 const LEASES: bool = false;
 /// Watch is served.
-const WATCHES: bool = false;
+const WATCHES: bool = true;
 /// Auth is served.
 const USERS: bool = false;
 

@@ -31,6 +31,7 @@ pub(crate) fn without_threads() -> Arc<Core> {
         max_txn_ops: 128,
         cors: Vec::new(),
         json_gateway: true,
+        watch_progress_interval: Duration::from_secs(600),
         snapshot_log_bytes: 64 << 20,
     };
     let identity = MemberIdentity {

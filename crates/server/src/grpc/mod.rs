@@ -11,6 +11,7 @@ mod maintenance;
 mod reading;
 mod status;
 mod too_large;
+mod watch;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use crate::settings::QUORATE_VERSION;
 use crate::stubs::cluster_server::ClusterServer;
 use crate::stubs::kv_server::KvServer;
 use crate::stubs::maintenance_server::MaintenanceServer;
+use crate::stubs::watch_server::WatchServer;
 
 /// The services as a router.
 pub(crate) fn routes(core: &Arc<Core>) -> Router {
@@ -41,9 +43,13 @@ pub(crate) fn routes(core: &Arc<Core>) -> Router {
     let maintenance =
         MaintenanceServer::new(maintenance::MaintenanceService::new(Arc::clone(core)))
             .max_decoding_message_size(receive_limit);
+    let watch = WatchServer::new(watch::WatchService::new(Arc::clone(core)))
+        .max_decoding_message_size(receive_limit)
+        .max_encoding_message_size(usize::MAX);
     Routes::new(kv)
         .add_service(cluster)
         .add_service(maintenance)
+        .add_service(watch)
         .add_service(HealthServer::new(health::HealthService))
         .add_service(reflection().build_v1().expect(DESCRIPTORS_ARE_SOUND))
         .add_service(reflection().build_v1alpha().expect(DESCRIPTORS_ARE_SOUND))

@@ -60,13 +60,21 @@ pub(super) fn check_votes(core: &Core) -> Result<(), Status> {
 
 /// Refuses a call whose metadata say that it must not wait for a leader (etcd: `clientv3.WithRequireLeader`).
 pub(super) fn check_leader(core: &Core, metadata: &MetadataMap) -> Result<(), Status> {
-    let required = metadata
-        .get("hasleader")
-        .is_some_and(|value| value.as_bytes() == b"true");
-    if required && core.leadership().leader.is_none() {
-        return Err(Status::unavailable("etcdserver: no leader"));
+    if requires_leader(metadata) && core.leadership().leader.is_none() {
+        return Err(no_leader());
     }
     Ok(())
+}
+
+/// Whether they say so.
+pub(super) fn requires_leader(metadata: &MetadataMap) -> bool {
+    metadata
+        .get("hasleader")
+        .is_some_and(|value| value.as_bytes() == b"true")
+}
+
+pub(super) fn no_leader() -> Status {
+    Status::unavailable("etcdserver: no leader")
 }
 
 /// The code's name as gRPC's own metrics write it.

@@ -101,7 +101,6 @@ async fn status(State(core): State<Arc<Core>>) -> Response {
 /// What a gRPC path is about, in a word that a person uses.
 fn plain_name(path: &str) -> &str {
     match path.split('/').nth(1) {
-        Some("etcdserverpb.Watch") => "watches",
         Some("etcdserverpb.Lease") => "leases",
         Some("etcdserverpb.Auth") => "users and roles",
         Some("v3lockpb.Lock") => "locks",

@@ -54,6 +54,7 @@ pub(super) fn run<D: Disk>(
         }
         loop {
             let mut store = core.store_mut();
+            store.want_events(core.watches.wants_events());
             let progress = match applier.step(&mut store, KEYS_PER_STEP) {
                 Ok(progress) => progress,
                 Err(error) => return fatal.report(ServerError::Apply(error)),
@@ -61,6 +62,7 @@ pub(super) fn run<D: Disk>(
             // Under the store's lock, so that whoever holds it sees the index and the state of
             // one moment: members are compared by them.
             publish(core, &applier);
+            core.watches.feed(&mut store);
             let capture = applier.capture_if_due(&mut store);
             drop(store);
             if let Some(capture) = capture {

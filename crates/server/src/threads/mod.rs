@@ -3,6 +3,7 @@
 //! ```text
 //!   handlers, links ──► consensus ──► log ──► consensus, links
 //!                           ├───────► applier ──► handlers, snapshot ──► consensus
+//!                           │           └──► watch ──► streams of watchers
 //!                           └───────► log-reader ──► consensus
 //! ```
 //!
@@ -16,6 +17,7 @@ mod log_reader;
 mod prepare;
 mod snapshot;
 mod standing;
+mod watch;
 
 pub(crate) use applier::publish as publish_applied;
 
@@ -26,7 +28,8 @@ use quorate_disk::Disk;
 use quorate_raft::{Fetch, InstallWanted};
 use quorate_replica::{Capture, Node, WriteRequest};
 use quorate_wal::SnapshotMark;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio::sync::watch::Sender;
 
 use crate::core::Core;
 use crate::error::ServerError;
@@ -79,7 +82,7 @@ pub(crate) struct Queues {
     pub(crate) fetch: Inbox<FetchInput>,
     pub(crate) prepare: prepare::Signal,
     pub(crate) snapshot: Inbox<SnapshotInput>,
-    pub(crate) install: watch::Sender<Option<InstallWanted>>,
+    pub(crate) install: Sender<Option<InstallWanted>>,
 }
 
 /// All threads of a node.
@@ -92,7 +95,7 @@ impl Threads {
     pub(crate) fn start<D: Disk>(
         core: &Arc<Core>,
         node: Node<D>,
-        install: watch::Sender<Option<InstallWanted>>,
+        install: Sender<Option<InstallWanted>>,
         fatal: &Fatal,
     ) -> Threads {
         let queues = Arc::new(Queues {
@@ -136,6 +139,10 @@ impl Threads {
                 let (core, queues, fatal) = shared();
                 move || snapshot::run(&core, &queues, &snapshots, &fatal)
             }),
+            spawn("watch", fatal, {
+                let core = Arc::clone(core);
+                move || watch::run(&core)
+            }),
             spawn("prepare", fatal, {
                 let (_, queues, fatal) = shared();
                 move || prepare::run(&queues, &preparer, records_file, &fatal)
@@ -147,6 +154,7 @@ impl Threads {
     /// Asks consensus to stop, which stops the others in turn, and waits for all.
     pub(crate) fn stop(self, core: &Core) {
         core.consensus.push(crate::core::ConsensusInput::Stop);
+        core.watches.stop();
         for handle in self.handles {
             // A panic was reported when it happened.
             let _ = handle.join();
@@ -181,7 +189,7 @@ fn spawn(
             let _report = PanicReport { name, fatal };
             body();
         })
-        .expect("a process that cannot start six threads cannot serve")
+        .expect("a process that cannot start seven threads cannot serve")
 }
 
 #[cfg(test)]

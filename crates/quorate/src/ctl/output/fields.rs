@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use quorate_proto::etcdserverpb::{
     DeleteRangeResponse, Member, PutResponse, RangeResponse, ResponseHeader, StatusResponse,
-    TxnResponse, response_op::Response,
+    TxnResponse, WatchResponse, response_op::Response,
 };
 use quorate_proto::mvccpb::KeyValue;
 
@@ -17,6 +17,7 @@ pub(super) fn render(answer: &Answer) -> String {
         Answer::Put(response) => out.put(response),
         Answer::Delete(response) => out.delete(response),
         Answer::Txn(response) => out.txn(response),
+        Answer::Watch(response) => out.watch(response),
         Answer::Members(response) => {
             out.header(response.header.as_ref());
             response
@@ -98,6 +99,15 @@ impl Fields {
                 Response::ResponseDeleteRange(response) => self.delete(response),
                 Response::ResponseTxn(response) => self.txn(response),
             }
+        }
+    }
+
+    fn watch(&mut self, response: &WatchResponse) {
+        self.header(response.header.as_ref());
+        for event in &response.events {
+            self.field("Type", event.r#type().as_str_name());
+            event.prev_kv.iter().for_each(|kv| self.pair("Prev", kv));
+            event.kv.iter().for_each(|kv| self.pair("", kv));
         }
     }
 

@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use quorate_proto::etcdserverpb::{
     DeleteRangeResponse, Member, PutResponse, RangeResponse, ResponseHeader, StatusResponse,
-    TxnResponse, response_op::Response,
+    TxnResponse, WatchResponse, response_op::Response,
 };
-use quorate_proto::mvccpb::KeyValue;
+use quorate_proto::mvccpb::{Event, KeyValue};
 
 use super::{Answer, Health};
 
@@ -19,6 +19,7 @@ pub(super) fn render(answer: &Answer) -> String {
         Answer::Put(response) => put(response),
         Answer::Delete(response) => delete(response),
         Answer::Txn(response) => txn(response),
+        Answer::Watch(response) => watch(response),
         Answer::Members(response) | Answer::MemberChanged { response, .. } => Object::default()
             .header(response.header.as_ref())
             .list("members", response.members.iter().map(member))
@@ -84,6 +85,41 @@ fn txn(response: &TxnResponse) -> String {
         .header(response.header.as_ref())
         .flag("succeeded", response.succeeded)
         .list("responses", operations)
+        .finish()
+}
+
+/// Of the struct of etcd's client, not of the message: all fields are there.
+fn watch(response: &WatchResponse) -> String {
+    let header = header(response.header.as_ref().copied().unwrap_or_default());
+    let events = match response.events.is_empty() {
+        true => "null".to_owned(),
+        false => array(response.events.iter().map(event)),
+    };
+    Object::default()
+        .raw("Header", &header)
+        .raw("Events", &events)
+        .raw("CompactRevision", &response.compact_revision.to_string())
+        .raw("Canceled", &response.canceled.to_string())
+        .raw("Created", &response.created.to_string())
+        .finish()
+}
+
+fn event(event: &Event) -> String {
+    let mut object = Object::default().number("type", event.r#type);
+    for (name, kv) in [("kv", &event.kv), ("prev_kv", &event.prev_kv)] {
+        if let Some(kv) = kv {
+            object = object.raw(name, &pair(kv));
+        }
+    }
+    object.finish()
+}
+
+fn header(header: ResponseHeader) -> String {
+    Object::default()
+        .number("cluster_id", header.cluster_id)
+        .number("member_id", header.member_id)
+        .number("revision", header.revision)
+        .number("raft_term", header.raft_term)
         .finish()
 }
 
@@ -198,13 +234,10 @@ impl Object {
     }
 
     fn header(self, header: Option<&ResponseHeader>) -> Self {
-        let Some(header) = header else { return self };
-        let object = Object::default()
-            .number("cluster_id", header.cluster_id)
-            .number("member_id", header.member_id)
-            .number("revision", header.revision)
-            .number("raft_term", header.raft_term);
-        self.raw("header", &object.finish())
+        match header {
+            Some(of) => self.raw("header", &self::header(*of)),
+            None => self,
+        }
     }
 
     fn finish(self) -> String {

@@ -15,7 +15,7 @@ use std::str::FromStr;
 use prost::Message;
 use quorate_proto::etcdserverpb::{
     DeleteRangeResponse, MemberAddResponse, MemberListResponse, MoveLeaderResponse, PutResponse,
-    RangeResponse, StatusResponse, TxnResponse,
+    RangeResponse, StatusResponse, TxnResponse, WatchResponse,
 };
 
 pub(super) use text::{go_quote, go_unquote};
@@ -103,6 +103,7 @@ pub(super) enum Answer {
     Put(PutResponse),
     Delete(DeleteRangeResponse),
     Txn(TxnResponse),
+    Watch(WatchResponse),
     Members(MemberListResponse),
     /// A new member; its name is only told to whoever starts it.
     MemberAdded {
@@ -145,6 +146,7 @@ impl Answer {
             Self::Put(response) => response.encode_to_vec(),
             Self::Delete(response) => response.encode_to_vec(),
             Self::Txn(response) => response.encode_to_vec(),
+            Self::Watch(response) => response.encode_to_vec(),
             Self::Members(response) | Self::MemberChanged { response, .. } => {
                 response.encode_to_vec()
             }

@@ -2,7 +2,7 @@
 
 use quorate_proto::etcdserverpb::{
     DeleteRangeResponse, Member, MemberAddResponse, PutResponse, RangeResponse, ResponseHeader,
-    TxnResponse, response_op::Response,
+    TxnResponse, WatchResponse, response_op::Response,
 };
 use quorate_proto::mvccpb::KeyValue;
 
@@ -15,6 +15,7 @@ pub(super) fn render(answer: &Answer, style: Style) -> Vec<u8> {
         Answer::Put(response) => put(response, style, &mut out),
         Answer::Delete(response) => delete(response, style, &mut out),
         Answer::Txn(response) => txn(response, style, &mut out),
+        Answer::Watch(response) => watch(response, style, &mut out),
         Answer::Members(response) => {
             table::member_rows(response)
                 .iter()
@@ -71,6 +72,15 @@ fn txn(response: &TxnResponse, style: Style, out: &mut Vec<u8>) {
             Response::ResponseDeleteRange(response) => delete(response, style, out),
             Response::ResponseTxn(response) => txn(response, style, out),
         }
+    }
+}
+
+fn watch(response: &WatchResponse, style: Style, out: &mut Vec<u8>) {
+    for event in &response.events {
+        out.extend_from_slice(event.r#type().as_str_name().as_bytes());
+        out.push(b'\n');
+        let pairs = event.prev_kv.iter().chain(&event.kv);
+        pairs.for_each(|kv| pair(kv, style, out));
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn render(answer: &Answer) -> String {
         | Answer::Put(_)
         | Answer::Delete(_)
         | Answer::Txn(_)
+        | Answer::Watch(_)
         | Answer::MemberAdded { .. }
         | Answer::MemberChanged { .. }
         | Answer::LeaderMoved { .. } => String::new(),

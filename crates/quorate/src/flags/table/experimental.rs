@@ -100,8 +100,7 @@ pub(super) const FLAGS: &[Flag] = &[
         Kind::Duration,
         "10m",
         "Time between two progress notices of a watch.",
-    )
-    .accepted("watches are not there yet"),
+    ),
     flag(
         "experimental-warning-apply-duration",
         Kind::Duration,

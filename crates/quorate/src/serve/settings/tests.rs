@@ -60,6 +60,7 @@ fn without_flags_one_node_serves_on_this_machine_alone() {
             max_txn_ops: 128,
             cors: Vec::new(),
             json_gateway: true,
+            watch_progress_interval: Duration::from_secs(600),
             snapshot_log_bytes: 64 << 20,
             pre_vote: true,
             lease_reads: false,

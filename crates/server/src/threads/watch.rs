@@ -1,0 +1,39 @@
+//! Drives the watch hub: tells it what was applied, and reads history for watchers that are behind.
+
+use std::time::Duration;
+
+use crate::core::Core;
+
+pub(super) fn run(core: &Core) {
+    let watches = &core.watches;
+    loop {
+        let now_ms = core.now_ms();
+        let due_ms = watches.with(|hub| {
+            hub.tick(now_ms);
+            hub.next_tick_ms()
+        });
+        let limit =
+            due_ms.map(|due_ms| Duration::from_millis(due_ms.saturating_sub(now_ms).max(1)));
+        let fed = watches.wait(limit);
+        if watches.is_stopping() {
+            return;
+        }
+        watches.publish(fed);
+        catch_up(core);
+    }
+}
+
+/// Reads as long as there is something to read and room for it. Other threads get the store between the steps, and
+/// live watchers what has been fed meanwhile.
+fn catch_up(core: &Core) {
+    let watches = &core.watches;
+    while !watches.is_stopping() && watches.with(|hub| hub.behind_count() > 0) {
+        // While another store is loaded there is nothing to read; its arrival wakes this thread.
+        let Ok((store, _)) = core.readable_store() else {
+            return;
+        };
+        if !watches.catch_up(&store) {
+            return;
+        }
+    }
+}
