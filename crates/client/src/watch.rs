@@ -24,6 +24,8 @@ pub struct Watcher {
     request: WatchCreateRequest,
     stream: Option<WatchStream>,
     was_created: bool,
+    /// Asked for before there was somebody to ask.
+    wants_progress: bool,
     is_over: bool,
 }
 
@@ -83,6 +85,7 @@ impl Watcher {
             request,
             stream: None,
             was_created: false,
+            wants_progress: false,
             is_over: false,
         }
     }
@@ -102,6 +105,9 @@ impl Watcher {
             match self.next_here().await {
                 Ok(Some(response)) => {
                     pause = BACKOFF;
+                    if response.created && std::mem::take(&mut self.wants_progress) {
+                        self.request_progress().await;
+                    }
                     if self.note(&response) {
                         return Ok(Some(response));
                     }
@@ -124,10 +130,13 @@ impl Watcher {
     }
 
     /// Asks the server to say how far this watch has been told; the answer is among the others.
-    pub async fn request_progress(&self) {
-        if let Some(stream) = &self.stream {
-            let request = RequestUnion::ProgressRequest(WatchProgressRequest {});
-            stream.send(request).await;
+    pub async fn request_progress(&mut self) {
+        match &self.stream {
+            Some(stream) => {
+                let request = RequestUnion::ProgressRequest(WatchProgressRequest {});
+                stream.send(request).await;
+            }
+            None => self.wants_progress = true,
         }
     }
 

@@ -4,7 +4,7 @@ mod watching;
 
 use std::time::{Duration, Instant};
 
-use crate::cluster::{Cluster, Etcdctl, PATIENCE, Plan, wait_for};
+use crate::cluster::{Cluster, Etcdctl, PATIENCE, Plan, quorate_command, wait_for};
 use watching::Watching;
 
 const WATCHERS: &str = "etcd_debugging_mvcc_watcher_total";
@@ -176,10 +176,32 @@ fn a_member_that_starts_again_shows_watchers_no_past() {
     cluster.terminate(2);
     etcdctl.output(&["put", "k", "new"]);
     cluster.restart(2);
+    // etcdctl gives up where there is no leader.
+    cluster.wait_for_leader();
     let watching = Watching::etcdctl(&cluster.endpoint(2), &["k"]);
     wait_for("a watcher", PATIENCE, || {
         (cluster.metric(2, WATCHERS) > 0.0).then_some(())
     });
     etcdctl.output(&["put", "k", "newer"]);
     watching.wait_for(&["PUT", "k", "newer"]);
+}
+
+#[test]
+fn quorate_ctl_prints_what_etcdctl_prints() {
+    if !Etcdctl::is_installed() {
+        return;
+    }
+    let cluster = Plan::of(1).start();
+    let (endpoint, etcdctl) = (cluster.endpoint(0), cluster.etcdctl(0));
+    etcdctl.output(&["put", "k", "1"]);
+    etcdctl.output(&["put", "k", "2"]);
+    etcdctl.output(&["del", "k"]);
+    for (form, lines) in [("simple", 13), ("json", 1), ("fields", 37)] {
+        let words = ["k", "--prefix", "--prev-kv", "--rev=2", "-w", form];
+        let theirs = Watching::etcdctl(&endpoint, &words).wait_for_lines(lines);
+        let mut command = quorate_command();
+        command.args(["ctl", "--endpoints", &endpoint, "watch"]);
+        let ours = Watching::start(command.args(words)).wait_for_lines(lines);
+        assert_eq!(ours, theirs, "{form}");
+    }
 }

@@ -91,10 +91,7 @@ fn txn(response: &TxnResponse) -> String {
 /// Of the struct of etcd's client, not of the message: all fields are there.
 fn watch(response: &WatchResponse) -> String {
     let header = header(response.header.as_ref().copied().unwrap_or_default());
-    let events = match response.events.is_empty() {
-        true => "null".to_owned(),
-        false => array(response.events.iter().map(event)),
-    };
+    let events = array(response.events.iter().map(event));
     Object::default()
         .raw("Header", &header)
         .raw("Events", &events)

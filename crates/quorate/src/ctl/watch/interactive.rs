@@ -48,7 +48,7 @@ pub(super) async fn run(client: &Client, args: &WatchArgs, shown: Shown) -> Resu
 }
 
 fn unreadable(why: &str) -> Failure {
-    Failure::invalid_input(format!("error reading watch request line: {why}"))
+    Failure::invalid_input(format!("Error reading watch request line: {why}"))
 }
 
 async fn follow(
