@@ -105,10 +105,11 @@ impl Raft {
         let first_sequence = random.next();
         let alone = configuration.is_quorum(|id| id == config.id);
         let keeps_records = !config.record_interval.is_zero();
-        let asks = keeps_records && !alone && !hard_state.refilling;
+        let refilling = hard_state.refilling && !config.accepts_old_disk;
+        let asks = keeps_records && !alone && !refilling && !config.accepts_old_disk;
         let late = snapshot.is_some();
         let asks = asks && !(late && planted::bug("no-question-after-a-start-from-a-snapshot"));
-        let needs_life = keeps_records || hard_state.refilling;
+        let needs_life = keeps_records || refilling;
         let life = if needs_life { random.next().max(1) } else { 0 };
         let mut raft = Raft {
             log: Log::restore(terms, gaps, config.max_memory_log_bytes),
@@ -143,6 +144,9 @@ impl Raft {
             now,
             no_vote_before: Instant::ZERO,
         };
+        if hard_state.refilling && !refilling {
+            raft.persistent.end_refilling();
+        }
         // Alone by a change, it may have been one of others a moment ago, and have promised.
         let may_have_promised = raft.config.lease_reads
             && (!alone || raft.memberships.in_force_index() > LogIndex::ZERO);

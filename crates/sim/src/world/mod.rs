@@ -67,7 +67,7 @@ const MOST_EVENTS: u64 = 20_000_000;
 const COURSE: u64 = 1;
 
 /// What the chance of chaos sites is drawn for.
-const SITES: u64 = 3;
+const SITES: u64 = 4;
 
 /// The true time of day when a world begins, in milliseconds since 1970.
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -239,6 +239,7 @@ impl World {
             pre_vote: self.plan.pre_vote,
             record_interval: Some(Duration::from_millis(self.plan.record_every_ms)),
             lease_reads: self.plan.lease_reads,
+            accepts_old_disk: false,
             empty_entry_on_election: self.plan.empty_entry_on_election,
             memory_log_bytes: self.plan.memory_log_bytes,
             append_bytes: self.plan.append_bytes,
