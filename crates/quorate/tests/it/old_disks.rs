@@ -52,8 +52,8 @@ fn knows_all_at(cluster: &Cluster, node: usize, index: u64) -> bool {
 }
 
 /// What was acknowledged, once every node's table of records covers it.
-fn write_and_remember(cluster: &Cluster) -> Vec<Acknowledged> {
-    let acknowledged = write(cluster, "since");
+fn write_and_remember(cluster: &Cluster, label: &str) -> Vec<Acknowledged> {
+    let acknowledged = write(cluster, label);
     cluster.wait_for("all tables of records to say so", || {
         let index = cluster.wait_until_equal().applied;
         let all = (0..3).all(|node| knows_all_at(cluster, node, index));
@@ -108,7 +108,7 @@ fn an_older_copy_of_a_data_directory_is_noticed_and_made_good() {
     let older = directory.with_extension("older");
     copy(&directory, &older);
     cluster.restart(changed);
-    acknowledged.extend(write_and_remember(&cluster));
+    acknowledged.extend(write_and_remember(&cluster, "since"));
     let leader = cluster.wait_for_leader();
     cluster.terminate(changed);
     fs::remove_dir_all(&directory).expect("removed");
@@ -119,7 +119,7 @@ fn an_older_copy_of_a_data_directory_is_noticed_and_made_good() {
 #[test]
 fn an_emptied_data_directory_is_noticed_and_made_good() {
     let mut cluster = Plan::of(3).start();
-    let acknowledged = write_and_remember(&cluster);
+    let acknowledged = write_and_remember(&cluster, "since");
     let leader = cluster.wait_for_leader();
     let changed = (leader + 1) % 3;
     cluster.terminate(changed);
@@ -130,7 +130,7 @@ fn an_emptied_data_directory_is_noticed_and_made_good() {
 #[test]
 fn members_that_were_all_restored_from_copies_go_on_when_told_that_nobody_has_more() {
     let mut cluster = Plan::of(3).start();
-    let acknowledged = write_and_remember(&cluster);
+    let acknowledged = write_and_remember(&cluster, "since");
     let restored = [0, 1];
     for node in restored {
         cluster.terminate(node);
@@ -139,7 +139,7 @@ fn members_that_were_all_restored_from_copies_go_on_when_told_that_nobody_has_mo
         cluster.restart(node);
         cluster.wait_for_leader();
     }
-    write_and_remember(&cluster);
+    write_and_remember(&cluster, "after the copies");
     for node in 0..3 {
         cluster.terminate(node);
     }
