@@ -69,6 +69,7 @@ counters! {
         DiskFull = "disk filled up",
         SnapshotRot = "bit of a snapshot flipped at rest",
         FrameDamaged = "frame damaged on its way",
+        CopyDamaged = "copy of a disk damaged at will",
         MessageForged = "messages forged",
     }
 }
@@ -114,6 +115,8 @@ counters! {
         StartRefused = "start ended by a disk that failed or was full",
         SnapshotGivenUp = "snapshot given up for want of room",
         PullGivenUp = "pull given up for want of room",
+        CopyRefused = "damaged copy of a disk refused to start",
+        CopySaidWhatItLost = "damaged copy of a disk started, and told what it lost",
         FrameRefused = "damaged frame refused, and its link with it",
         ForgedRefused = "forged message refused",
         OlderSnapshotUsed = "start with an older snapshot than the newest, which had rotted",

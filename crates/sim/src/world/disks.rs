@@ -89,6 +89,7 @@ impl World {
         let seed = self.random.next();
         self.crash(node, Crash::Random(seed));
         self.after(lasts, Event::Restart { node });
+        self.look_at_damaged_copies(node);
         let disk = self.members[node].disk.clone();
         let mut files = disk.list().unwrap_or_default();
         files.retain(|file| file.starts_with(SNAPSHOT_PREFIX) && !file.contains('.'));

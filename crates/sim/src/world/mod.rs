@@ -8,8 +8,8 @@
 //! - `network`: links between members; `links` runs them.
 //! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
-//! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest; `swaps`: disks that
-//!   go back in time.
+//! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest; `copies`: worse, on
+//!   copies; `swaps`: disks that go back in time.
 //! - `forged`: what no correct peer says.
 //! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
@@ -18,6 +18,7 @@
 
 mod clients;
 mod clock;
+mod copies;
 mod disks;
 mod event;
 mod faults;
@@ -272,6 +273,7 @@ impl World {
             }
         };
         process.applier.witness_requests();
+        let said: Vec<String> = notes.iter().map(Note::to_string).collect();
         if self.plan.bounds_log {
             process.applier.bound_log();
         }
@@ -288,6 +290,9 @@ impl World {
         self.members[node].process = Some(process);
         self.draw_start(node);
         self.note(|_| format!("n{} starts; its log ends at {last_index}", node + 1));
+        for words in said {
+            self.note(|_| format!("n{} notes: {words}", node + 1));
+        }
         self.judge.started(node);
         for to in (0..self.members.len()).filter(|to| *to != node) {
             let delay = self.random.micros(100, 20_000);
