@@ -56,7 +56,8 @@ pub struct Config {
     pub lease_reads: bool,
 
     /// Takes the disk for what it is: at this start nobody is asked what this node once
-    /// acknowledged, and if it was being refilled, it is not any more. For clusters of which every
+    /// acknowledged, and if it was being refilled, it is not any more; its term moves on far, past those
+    /// that it may have forgotten. For clusters of which every
     /// member was restored from a copy, where nobody is left to refill from; elsewhere it gives up
     /// what `record_interval` guards.
     pub accepts_old_disk: bool,

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::disk_stall::WriteTimes;
 use crate::doubt::Doubt;
 use crate::error::{ConfigError, MessageError, ProposeError};
-use crate::limits::ENTRY_OVERHEAD_BYTES;
+use crate::limits::{ACCEPTED_TERM_JUMP, ENTRY_OVERHEAD_BYTES};
 use crate::log::Log;
 use crate::membership::{Membership, Memberships};
 use crate::message::Message;
@@ -144,7 +144,11 @@ impl Raft {
             now,
             no_vote_before: Instant::ZERO,
         };
-        if hard_state.refilling && !refilling {
+        if raft.config.accepts_old_disk {
+            // In the terms that this disk forgot there were leaders; one of now must not be taken for
+            // one of those.
+            let term = Term(hard_state.term.0 + ACCEPTED_TERM_JUMP);
+            raft.persistent.enter_term(term);
             raft.persistent.end_refilling();
         }
         // Alone by a change, it may have been one of others a moment ago, and have promised.
