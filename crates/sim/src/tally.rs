@@ -108,7 +108,7 @@ counters! {
         ChunkRefused = "damaged chunk refused and asked for again",
         MemberJoined = "member joined",
         MemberRemoved = "member removed",
-        RemovedMemberLed = "removed member led until it stopped",
+        RemovedMemberLed = "leader removed",
         StoppedAfterFailedSync = "process ended by a sync that failed",
         StoppedForWantOfRoom = "process ended by a full disk",
         StoppedByItsDisk = "process ended by a read or write that failed",
