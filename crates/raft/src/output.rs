@@ -8,7 +8,7 @@ use crate::raft::Raft;
 use crate::ready::{Fetch, LeadershipState, Ready, Write};
 use crate::refilling::Standing;
 use crate::role::RoleState;
-use crate::types::{Entry, HardState, LogIndex};
+use crate::types::{Entry, LogIndex};
 
 /// What was handed out and is not applied, so that it can be bounded.
 #[derive(Debug)]

@@ -245,7 +245,7 @@ impl Replay {
                 Step::Lost(lost) => self.lost(segment, lost)?,
                 Step::Batch(batch) => {
                     uncovered.push_back((batch.header.number, batch.header.offset()));
-                    self.batch(segment, batch)?;
+                    self.batch(segment, &batch)?;
                 }
             }
             self.next_batch = walk.next;
@@ -283,7 +283,7 @@ impl Replay {
         Ok(())
     }
 
-    fn batch<F>(&mut self, segment: &Segment<F>, batch: Walked) -> Result<(), WalError> {
+    fn batch<F>(&mut self, segment: &Segment<F>, batch: &Walked) -> Result<(), WalError> {
         let header = &batch.header;
         if batch.from_echo {
             self.notes.push(Note::SecondCopyUsed {
