@@ -51,6 +51,8 @@ pub struct ServerSettings {
     pub pre_vote: bool,
     /// Whether a leader serves reads on a lease; counts on clocks, and all members must agree.
     pub lease_reads: bool,
+    /// Whether to start with the data as it is, whatever other members remember of it.
+    pub accepts_old_disk: bool,
     /// The largest request, in bytes.
     pub max_request_bytes: usize,
     /// Operations in one transaction.

@@ -117,6 +117,8 @@ pub(crate) struct ServeSettings {
     pub(crate) pre_vote: bool,
     /// Whether a leader serves reads on a lease.
     pub(crate) lease_reads: bool,
+    /// Whether to start with the data as it is, whatever other members remember of it.
+    pub(crate) accepts_old_disk: bool,
     /// How much to log.
     pub(crate) log_level: LogLevel,
     /// How log lines look.
@@ -170,6 +172,7 @@ impl ServeSettings {
             )?,
             pre_vote: reader.boolean("pre-vote"),
             lease_reads: reader.boolean("lease-reads"),
+            accepts_old_disk: reader.boolean("accept-old-disk"),
             log_level: log_level(&reader),
             log_format: log_format(&reader),
             log_outputs: log_outputs(&reader),
