@@ -1,5 +1,8 @@
 //! Watches on real processes, with Debian's etcdctl, unchanged: what it is told, in which order, and where it goes on.
 
+mod many;
+mod requests;
+mod stream;
 mod watching;
 
 use std::time::{Duration, Instant};
@@ -203,5 +206,32 @@ fn quorate_ctl_prints_what_etcdctl_prints() {
         command.args(["ctl", "--endpoints", &endpoint, "watch"]);
         let ours = Watching::start(command.args(words)).wait_for_lines(lines);
         assert_eq!(ours, theirs, "{form}");
+    }
+}
+
+#[test]
+fn commands_and_lines_of_input_do_what_they_do_with_etcdctl() {
+    if !Etcdctl::is_installed() {
+        return;
+    }
+    let cluster = Plan::of(1).start();
+    let (endpoint, etcdctl) = (cluster.endpoint(0), cluster.etcdctl(0));
+    etcdctl.output(&["put", "k", "1"]);
+    etcdctl.output(&["put", "k", "2 and \"more\""]);
+    etcdctl.output(&["del", "k"]);
+    let shell = "env | grep ETCD_WATCH_ | sort; echo";
+    let interactive = "watch k k9 --rev=3 --prev-kv -- echo told\n";
+    let cases: [(&[&str], &str, usize); 4] = [
+        (&["k", "--rev=2", "--", "echo", "told"], "", 12),
+        (&["--rev=3", "k", "--", "sh", "-c", shell], "", 16),
+        (&["-i"], "watch --rev=2 --prefix k\n", 9),
+        (&["-i"], interactive, 12),
+    ];
+    for (words, input, lines) in cases {
+        let theirs = Watching::etcdctl_with(&endpoint, words, input).wait_for_lines(lines);
+        let mut command = quorate_command();
+        command.args(["ctl", "--endpoints", &endpoint, "watch"]);
+        let ours = Watching::start_with(command.args(words), input).wait_for_lines(lines);
+        assert_eq!(ours, theirs, "{words:?} {input:?}");
     }
 }

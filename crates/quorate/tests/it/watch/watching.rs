@@ -1,7 +1,7 @@
 //! A program that watches, and what it has printed so far.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -12,6 +12,8 @@ use crate::cluster::{PATIENCE, signal, wait_for};
 /// It runs until this is dropped.
 pub(super) struct Watching {
     process: Child,
+    /// Open as long as it runs.
+    _stdin: ChildStdin,
     printed: Arc<Mutex<Vec<String>>>,
 }
 
@@ -26,6 +28,11 @@ impl Drop for Watching {
 impl Watching {
     /// `etcdctl watch` with these words.
     pub(super) fn etcdctl(endpoints: &str, words: &[&str]) -> Watching {
+        Watching::etcdctl_with(endpoints, words, "")
+    }
+
+    /// The same, with something to read on its standard input, which stays open.
+    pub(super) fn etcdctl_with(endpoints: &str, words: &[&str], input: &str) -> Watching {
         let mut command = Command::new("etcdctl");
         for (variable, _) in std::env::vars_os() {
             if variable.to_string_lossy().starts_with("ETCDCTL_") {
@@ -37,17 +44,24 @@ impl Watching {
             .arg(format!("--endpoints={endpoints}"))
             .arg("watch")
             .args(words);
-        Watching::start(&mut command)
+        Watching::start_with(&mut command, input)
     }
 
     /// Any program.
     pub(super) fn start(command: &mut Command) -> Watching {
+        Watching::start_with(command, "")
+    }
+
+    /// Any program, with something to read.
+    pub(super) fn start_with(command: &mut Command, input: &str) -> Watching {
         let mut process = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
+        let mut stdin = process.stdin.take().expect("it is piped");
+        stdin.write_all(input.as_bytes()).expect("it reads");
         let out = process.stdout.take().expect("it is piped");
         let printed = Arc::new(Mutex::new(Vec::new()));
         let to = Arc::clone(&printed);
@@ -56,7 +70,11 @@ impl Watching {
                 to.lock().expect("no reader panics").push(line);
             }
         });
-        Watching { process, printed }
+        Watching {
+            process,
+            _stdin: stdin,
+            printed,
+        }
     }
 
     /// Waits until it has printed these lines, and nothing else.
