@@ -120,6 +120,9 @@ counters! {
         FrameRefused = "damaged frame refused, and its link with it",
         ForgedRefused = "forged message refused",
         OlderSnapshotUsed = "start with an older snapshot than the newest, which had rotted",
+        WatcherBehind = "watcher fell behind",
+        WatcherResumed = "watcher went on after it had lost its node",
+        WatcherOvertaken = "watcher overtaken by compaction",
     }
 }
 

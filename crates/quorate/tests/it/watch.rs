@@ -12,6 +12,15 @@ use watching::Watching;
 
 const WATCHERS: &str = "etcd_debugging_mvcc_watcher_total";
 
+/// Starts a cluster each of whose nodes has caught up, so that it opens streams.
+fn start(plan: Plan) -> Cluster {
+    let cluster = plan.start();
+    for i in 0..cluster.len() {
+        cluster.wait_until_healthy(i);
+    }
+    cluster
+}
+
 /// Starts three nodes; nothing when there is no etcdctl.
 fn three_nodes() -> Option<Cluster> {
     Etcdctl::is_installed().then(|| Plan::of(3).start())

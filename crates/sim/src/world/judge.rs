@@ -158,6 +158,7 @@ impl World {
             self.run_for(Duration::from_millis(100));
         }
         self.judge_stores();
+        self.judge_watchers();
     }
 
     fn is_well(&self, tried: &[Vec<usize>]) -> bool {

@@ -392,6 +392,7 @@ impl World {
         if self.alive(node, life).is_none() || !self.feed_applier(node, life) {
             return;
         }
+        self.expect_events(node);
         let process = self.process_mut(node);
         let duplicates = process.applier.duplicate_count();
         let progress = process
@@ -417,6 +418,7 @@ impl World {
         self.draw_applied(node);
         self.judge_applied(node);
         self.judge_requests(node);
+        self.feed_watchers(node);
         self.take_snapshot_if_due(node, life);
         if self.alive(node, life).is_none() {
             return;
@@ -477,6 +479,7 @@ impl World {
         for op in cut_off {
             self.ended(op, Outcome::Unknown);
         }
+        self.lose_watchers(node);
         self.links_of_the_dead(node);
     }
 }

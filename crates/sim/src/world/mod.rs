@@ -12,6 +12,7 @@
 //!   copies; `swaps`: disks that go back in time.
 //! - `forged`: what no correct peer says.
 //! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
+//! - `watchers`: clients that are told what happens, and what must be true of that.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
 //! [`World::from_recipe`] draws everything; [`World::quiet`] is for tests that make their own trouble.
@@ -36,6 +37,7 @@ mod rot;
 mod snapshots;
 mod swaps;
 mod trace;
+mod watchers;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -95,6 +97,7 @@ pub struct World {
     /// What was asked so far, and what became of it.
     pub ops: Vec<Op>,
     pub(crate) judge: judge::Judge,
+    watchers: watchers::Watchers,
     /// Whose log was damaged last, until it has everything again.
     pub(crate) rotten: Option<usize>,
     /// Whose disk was swapped last, until it has got back what it promised.
@@ -199,6 +202,7 @@ impl World {
             network: Network::default(),
             ops: Vec::new(),
             judge: judge::Judge::default(),
+            watchers: watchers::Watchers::new(recipe),
             rotten: None,
             swapped: None,
             chaos,

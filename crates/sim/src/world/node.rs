@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use quorate_disk::SimDisk;
-use quorate_kv::Store;
+use quorate_kv::{Store, WatchHub};
 use quorate_raft::{
     Entry, Fetch, InstallWanted, Instant, LogIndex, NodeId, ReadGrant, ReadId, Record,
     SnapshotMeta, WriteId,
@@ -90,6 +90,8 @@ pub struct Process {
     pub applier: Applier,
     /// What it is applied to.
     pub store: Store,
+    /// Who watches it.
+    pub(crate) hub: WatchHub,
     pub(crate) inbox: Vec<Input>,
     /// When consensus runs next, and the token of the event that makes it.
     pub(crate) wakes_at: Option<Instant>,
@@ -189,6 +191,7 @@ impl Process {
             records_file,
             records: None,
             applier,
+            hub: WatchHub::new(store.revision()),
             store,
             inbox: Vec::new(),
             wakes_at: None,

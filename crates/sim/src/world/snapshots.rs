@@ -292,6 +292,7 @@ impl World {
         };
         process.store = loaded.store;
         let answers = process.applier.restore(loaded.head, loaded.bytes);
+        self.watch_replaced(node);
         self.tally.reached(Rare::SnapshotInstalled);
         let index = meta.index;
         self.note(|_| format!("n{} is at {index} by a snapshot", node + 1));

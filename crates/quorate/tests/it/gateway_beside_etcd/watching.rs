@@ -16,6 +16,8 @@ impl Both {
     fn start() -> Option<Both> {
         let etcd = Etcd::start()?;
         let cluster = Plan::of(1).start();
+        // Before that it opens no stream.
+        cluster.wait_until_healthy(0);
         Some(Both { etcd, cluster })
     }
 

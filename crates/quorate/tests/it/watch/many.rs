@@ -8,7 +8,7 @@ use quorate_proto::etcdserverpb::{PutRequest, RangeRequest};
 use tokio::sync::oneshot;
 
 use super::stream::{Stream, of_prefix, revisions};
-use super::{WATCHERS, revision};
+use super::{WATCHERS, revision, start};
 use crate::cluster::{Cluster, PATIENCE, Plan, kv, runtime};
 
 const SLOW_WATCHERS: &str = "etcd_debugging_mvcc_slow_watcher_total";
@@ -28,7 +28,7 @@ fn a_thousand_watchers_on_ten_streams_are_told_of_each_event_once_and_in_order()
     const STREAMS: usize = 10;
     const WATCHERS_EACH: usize = 100;
     const EVENTS: usize = 100;
-    let cluster = Plan::of(3).start();
+    let cluster = start(Plan::of(3));
     runtime().block_on(async {
         let mut streams = Vec::new();
         for number in 0..STREAMS {
@@ -83,7 +83,7 @@ fn watchers_that_read_nothing_hold_up_no_put_and_no_memory() {
     const STREAMS: usize = 20;
     const PUTS: usize = 300;
     const VALUE_BYTES: usize = 100_000;
-    let cluster = Plan::of(1).start();
+    let cluster = start(Plan::of(1));
     let endpoint = cluster.endpoint(0);
     let runtime = runtime();
     let (mut streams, first) = runtime.block_on(async {
@@ -131,7 +131,7 @@ fn watchers_that_read_nothing_hold_up_no_put_and_no_memory() {
 
 #[test]
 fn a_slow_watcher_that_compaction_overtakes_is_told_so() {
-    let cluster = Plan::of(1).start();
+    let cluster = start(Plan::of(1));
     let endpoint = cluster.endpoint(0);
     let runtime = runtime();
     let mut stream = runtime.block_on(Stream::open(&endpoint));
@@ -195,7 +195,7 @@ async fn told_until(watcher: &mut Watcher, told: &mut Vec<i64>, reached: impl Fn
 
 #[test]
 fn a_client_goes_on_at_another_node_under_load_with_nothing_twice_and_nothing_missing() {
-    let mut cluster = Plan::of(3).start();
+    let mut cluster = start(Plan::of(3));
     let runtime = runtime();
     let options = Options {
         endpoints: cluster.endpoints(),

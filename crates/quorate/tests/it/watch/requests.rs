@@ -9,6 +9,7 @@ use quorate_proto::etcdserverpb::{
 };
 use quorate_proto::mvccpb::event::EventType;
 
+use super::start;
 use super::stream::{Stream, of_prefix, revisions};
 use crate::cluster::{Cluster, Plan, kv, runtime};
 
@@ -33,7 +34,7 @@ async fn delete(endpoint: &str, key: &str) {
 }
 
 fn one_node() -> (Cluster, String) {
-    let cluster = Plan::of(1).start();
+    let cluster = start(Plan::of(1));
     let endpoint = cluster.endpoint(0);
     (cluster, endpoint)
 }
@@ -134,7 +135,7 @@ fn filters_keep_puts_or_deletes_away() {
 
 #[test]
 fn progress_is_told_when_asked_for_and_never_before_what_it_speaks_of() {
-    let cluster = Plan::of(3).start();
+    let cluster = start(Plan::of(3));
     runtime().block_on(async {
         for i in 0..3 {
             let endpoint = cluster.endpoint(i);
@@ -156,7 +157,7 @@ fn progress_is_told_when_asked_for_and_never_before_what_it_speaks_of() {
 #[test]
 fn progress_is_told_now_and_then_to_who_wants_that_and_hears_nothing_else() {
     let interval = "--experimental-watch-progress-notify-interval=200ms";
-    let cluster = Plan::of(1).flag(interval).start();
+    let cluster = start(Plan::of(1).flag(interval));
     let endpoint = cluster.endpoint(0);
     runtime().block_on(async {
         let revision = put(&endpoint, "other", b"1").await;
@@ -256,7 +257,7 @@ fn a_watch_that_is_canceled_is_told_nothing_more() {
 
 #[test]
 fn who_wants_a_leader_is_told_when_there_is_none_any_more() {
-    let mut cluster = Plan::of(3).start();
+    let mut cluster = start(Plan::of(3));
     let runtime = runtime();
     let endpoint = cluster.endpoint(0);
     let (mut strict, mut patient) = runtime.block_on(async {
