@@ -376,3 +376,6 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
