@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::world::{Asked, World};
 
-/// Three nodes, each of which is written to; every watcher has joined.
+/// Three nodes, each of which is written to, and watched.
 fn world_with_writes() -> World {
     let mut world = World::quiet(3);
     for number in 0..60 {
@@ -18,7 +18,7 @@ fn world_with_writes() -> World {
             world.ops[op].is_acknowledged()
         });
     }
-    assert!(world.watchers.watchers.iter().all(|one| one.next > 0));
+    assert!(world.watchers.watchers.iter().any(|one| one.next > 1));
     world
 }
 
@@ -64,7 +64,7 @@ fn an_event_that_is_not_told_is_missed() {
 #[should_panic(expected = "which did not happen then")]
 fn an_event_that_did_not_happen_is_found() {
     let mut world = world_with_writes();
-    world.watchers.history[2] = Some(Vec::new());
+    world.watchers.history.fill(Some(Vec::new()));
     begin_anew(&mut world);
     world.judge_watchers();
 }
