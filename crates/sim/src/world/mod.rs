@@ -202,7 +202,7 @@ impl World {
             network: Network::default(),
             ops: Vec::new(),
             judge: judge::Judge::default(),
-            watchers: watchers::Watchers::new(recipe),
+            watchers: watchers::Watchers::of(recipe),
             rotten: None,
             swapped: None,
             chaos,

@@ -1,9 +1,9 @@
 //! Clients that watch, and what must be true of what they are told.
 //!
-//! Each member has the hub of a real server (`quorate_kv::WatchHub`), fed after each step of its applier as the
-//! server feeds it. A few clients watch: all keys, the keys that everybody writes, or one of them. They take what waits
-//! for them, or are slow; they leave, or lose their node, and go on at another one from the first revision that they
-//! were not told of.
+//! In some worlds each member has the hub of a real server (`quorate_kv::WatchHub`), fed after each step of its
+//! applier as the server feeds it, and a few clients watch: all keys, the keys that everybody writes, or one of them.
+//! They take what waits for them, or are slow; they leave, or lose their node, and go on at another one from the first
+//! revision that they were not told of.
 //!
 //! What happened is read from the history of whichever member applied it first, before anything of it is compacted.
 //! Everything a watcher is told is compared with that: all that happened to its keys from where it was to where it is
@@ -26,6 +26,9 @@ use crate::{Random, Recipe};
 
 /// What the chance of watchers is drawn for.
 const WATCHERS: u64 = 5;
+
+/// Worlds that are watched. It costs them a tenth of their speed, so that most do without.
+const WATCHED_PERCENT: u64 = 30;
 
 /// Far more than a step of these worlds writes.
 const VERSIONS: usize = 1 << 20;
@@ -67,8 +70,19 @@ enum Left {
 }
 
 impl Watchers {
-    pub(super) fn new(recipe: &Recipe) -> Watchers {
+    /// Those of this recipe's world, if it has any.
+    pub(super) fn of(recipe: &Recipe) -> Watchers {
         let mut random = Random::of(recipe.seed, WATCHERS, recipe.salt);
+        let is_watched = random.percent(WATCHED_PERCENT);
+        let mut watchers = Watchers::new(random);
+        if !is_watched {
+            watchers.watchers.clear();
+        }
+        watchers
+    }
+
+    /// Those of a world that is watched.
+    fn new(mut random: Random) -> Watchers {
         let spans = [(&b"\0"[..], &b"\0"[..]), (b"s/", b"s0"), (b"s/0", b"")];
         let watchers = spans.map(|(key, range_end)| {
             let filters = match random.below(6) {
@@ -101,7 +115,7 @@ impl Watchers {
     /// Keeps what this store has that none had before.
     fn witness(&mut self, store: &Store) {
         let known = self.history.len() as i64;
-        if store.revision() < known {
+        if self.watchers.is_empty() || store.revision() < known {
             return;
         }
         let everything = Bytes::from_static(b"\0");
@@ -275,6 +289,9 @@ impl World {
 
     /// After a step of an applier: the hub is told, and watchers take what waits for them, come and go.
     pub(super) fn feed_watchers(&mut self, node: usize) {
+        if self.watchers.watchers.is_empty() {
+            return;
+        }
         let member = &mut self.members[node];
         let (life, process) = (member.life, member.process.as_mut());
         let process = process.expect("it applied");

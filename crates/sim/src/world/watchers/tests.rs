@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use super::Watchers;
+use crate::Random;
 use crate::world::{Asked, World};
 
 /// Three nodes, each of which is written to, and watched.
 fn world_with_writes() -> World {
     let mut world = World::quiet(3);
+    world.watchers = Watchers::new(Random::new(1));
     for number in 0..60 {
         let asked = match number % 3 {
             0 => Asked::PutShared(0),
