@@ -205,7 +205,9 @@ impl Snapshots {
         let receiver = pull.receiver.take_if(|one| one.next_chunk().is_none());
         match receiver.map(PartReceiver::finish) {
             None => Pulled::More,
-            Some(Err(WalError::Disk(error))) if error.kind == ErrorKind::NotFound => Pulled::Covered,
+            Some(Err(WalError::Disk(error))) if error.kind == ErrorKind::NotFound => {
+                Pulled::Covered
+            }
             Some(finished) => {
                 finished.expect(NO_FAULT);
                 Pulled::Done
