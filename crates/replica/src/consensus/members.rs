@@ -291,7 +291,8 @@ impl Consensus {
     }
 
     /// Whether the change leaves a majority that answers. etcd's rules: a voter comes only while
-    /// all are well, and one that is well goes only if enough others are.
+    /// all are well, and one that is well goes only if enough others are. Who is refilled answers, and
+    /// does not count: beside it a newcomer that never starts would take the majority away.
     fn would_be_healthy(&self, now: Instant, step: &MembershipChange) -> bool {
         let status = self.raft.status();
         let is_well = |id: NodeId| {
@@ -299,6 +300,7 @@ impl Consensus {
             id == status.id
                 || peers.any(|peer| {
                     self.links.contains(&id)
+                        && !peer.refilling
                         && now < peer.last_contact + self.settings.election_timeout
                 })
         };
