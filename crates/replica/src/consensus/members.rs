@@ -63,6 +63,8 @@ struct WaitingChange {
 enum Obstacle {
     /// It may, in a moment.
     NotYet,
+    /// It may, in a moment: some voter has not taken entries from this leader yet.
+    NotAllFollow,
     /// We do not lead.
     NotLeader,
     /// It will not.
@@ -174,7 +176,7 @@ impl Consensus {
             };
             let obstacle = match self.begin_change(now, wall_ms, &change) {
                 Ok(()) => continue,
-                Err(Obstacle::NotYet) if change.until > now => {
+                Err(Obstacle::NotYet | Obstacle::NotAllFollow) if change.until > now => {
                     self.members.waiting.push_back(change);
                     continue;
                 }
@@ -207,6 +209,7 @@ impl Consensus {
         let error = match obstacle {
             Obstacle::Never(error) => *error,
             Obstacle::NotYet | Obstacle::NotLeader => MemberError::UnderWay,
+            Obstacle::NotAllFollow => MemberError::Unhealthy,
         };
         if member != self.settings.member.0 {
             let reason = match obstacle {
@@ -257,6 +260,9 @@ impl Consensus {
             .map_err(Obstacle::Never)?;
         if !self.would_be_healthy(now, &step) {
             return Err(Obstacle::Never(MemberError::Unhealthy));
+        }
+        if matches!(step, MembershipChange::AddVoter(_)) && !self.all_voters_follow() {
+            return Err(Obstacle::NotAllFollow);
         }
         let log_time_ms = self.log_clock.stamp(now, wall_ms);
         let kind = CommandKind::MemberTable;
@@ -314,6 +320,15 @@ impl Consensus {
             }
             _ => true,
         }
+    }
+
+    /// Whether every other voter has taken entries from this leader: of one that was heard and no
+    /// more, it is not known yet whether it has to be refilled.
+    fn all_voters_follow(&self) -> bool {
+        let status = self.raft.status();
+        let voters = &status.membership.voters;
+        let mut others = status.peers.iter().filter(|peer| voters.contains(&peer.id));
+        others.all(|peer| peer.replicating)
     }
 
     /// Entries that are on their way to the disk may name members that have to be reached.
