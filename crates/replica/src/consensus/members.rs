@@ -63,6 +63,8 @@ struct WaitingChange {
 enum Obstacle {
     /// It may, in a moment.
     NotYet,
+    /// It may, in a moment: some voter has not taken entries from this leader yet.
+    NotAllFollow,
     /// We do not lead.
     NotLeader,
     /// It will not.
@@ -174,7 +176,7 @@ impl Consensus {
             };
             let obstacle = match self.begin_change(now, wall_ms, &change) {
                 Ok(()) => continue,
-                Err(Obstacle::NotYet) if change.until > now => {
+                Err(Obstacle::NotYet | Obstacle::NotAllFollow) if change.until > now => {
                     self.members.waiting.push_back(change);
                     continue;
                 }
@@ -207,6 +209,7 @@ impl Consensus {
         let error = match obstacle {
             Obstacle::Never(error) => *error,
             Obstacle::NotYet | Obstacle::NotLeader => MemberError::UnderWay,
+            Obstacle::NotAllFollow => MemberError::Unhealthy,
         };
         if member != self.settings.member.0 {
             let reason = match obstacle {
@@ -258,6 +261,9 @@ impl Consensus {
         if !self.would_be_healthy(now, &step) {
             return Err(Obstacle::Never(MemberError::Unhealthy));
         }
+        if matches!(step, MembershipChange::AddVoter(_)) && !self.all_voters_follow() {
+            return Err(Obstacle::NotAllFollow);
+        }
         let log_time_ms = self.log_clock.stamp(now, wall_ms);
         let kind = CommandKind::MemberTable;
         let context = seal(
@@ -291,7 +297,8 @@ impl Consensus {
     }
 
     /// Whether the change leaves a majority that answers. etcd's rules: a voter comes only while
-    /// all are well, and one that is well goes only if enough others are.
+    /// all are well, and one that is well goes only if enough others are. Who is refilled answers, and
+    /// does not count: beside it a newcomer that never starts would take the majority away.
     fn would_be_healthy(&self, now: Instant, step: &MembershipChange) -> bool {
         let status = self.raft.status();
         let is_well = |id: NodeId| {
@@ -299,6 +306,7 @@ impl Consensus {
             id == status.id
                 || peers.any(|peer| {
                     self.links.contains(&id)
+                        && !peer.refilling
                         && now < peer.last_contact + self.settings.election_timeout
                 })
         };
@@ -312,6 +320,15 @@ impl Consensus {
             }
             _ => true,
         }
+    }
+
+    /// Whether every other voter has taken entries from this leader: of one that was heard and no
+    /// more, it is not known yet whether it has to be refilled.
+    fn all_voters_follow(&self) -> bool {
+        let status = self.raft.status();
+        let voters = &status.membership.voters;
+        let mut others = status.peers.iter().filter(|peer| voters.contains(&peer.id));
+        others.all(|peer| peer.replicating)
     }
 
     /// Entries that are on their way to the disk may name members that have to be reached.

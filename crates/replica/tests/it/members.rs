@@ -225,6 +225,28 @@ fn a_member_that_was_away_finds_those_that_came_meanwhile() {
     world.heal_and_judge();
 }
 
+/// Found by a simulated world: the newcomer's node was never started, since its addition could not be
+/// committed without it or the one that was refilled.
+#[test]
+fn no_voter_comes_while_one_is_refilled() {
+    let mut world = three_and(1);
+    let (leader, _, emptied) = roles(&world);
+    let written = world.ask(leader, None, Asked::PutUnique);
+    world.run_until("a write", SOON, |world| {
+        world.ops[written].is_acknowledged()
+    });
+    // Until the others have written down what it acknowledged.
+    world.run_for(Duration::from_secs(3));
+    world.empty_disk(emptied);
+    world.run_until("the leader knows that it is refilled", SOON, |world| {
+        let status = world.process(leader).consensus.status().raft;
+        status.peers.iter().any(|peer| peer.refilling)
+    });
+    let added = world.add_member(leader, 3, false);
+    assert_eq!(error_of(&mut world, added), "etcdserver: unhealthy cluster");
+    world.heal_and_judge();
+}
+
 #[test]
 fn a_table_of_members_outlives_restarts_and_snapshots() {
     let mut world = three_and(1);

@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
-use quorate_disk::SimDisk;
+use quorate_disk::{ErrorKind, SimDisk};
 use quorate_proto::peer;
 use quorate_raft::{InstallWanted, LogIndex, Membership, SnapshotMeta, Term};
 use quorate_wal::snapshot::{Chunk, PartReceiver, SnapshotFiles, SnapshotId, SnapshotWriter, pair};
-use quorate_wal::{Recovered, SnapshotMark};
+use quorate_wal::{Recovered, SnapshotMark, WalError};
 
 use super::cluster::{Body, Cluster, Event};
 use super::network::Call;
@@ -192,8 +192,8 @@ impl Snapshots {
         Some((from, query))
     }
 
-    /// Takes an answer in; true once the snapshot is durable here.
-    fn answered(&mut self, part: Part) -> bool {
+    /// Takes an answer in.
+    fn answered(&mut self, part: Part) -> Pulled {
         let pull = self.pull.as_mut().expect("its question is open");
         match (&mut pull.receiver, part) {
             (None, Part::Description(id)) => {
@@ -203,12 +203,26 @@ impl Snapshots {
             (_, part) => unreachable!("{part:?} was not asked for"),
         }
         let receiver = pull.receiver.take_if(|one| one.next_chunk().is_none());
-        let is_done = receiver.is_some();
-        if let Some(receiver) = receiver {
-            receiver.finish().expect(NO_FAULT);
+        match receiver.map(PartReceiver::finish) {
+            None => Pulled::More,
+            Some(Err(WalError::Disk(error))) if error.kind == ErrorKind::NotFound => {
+                Pulled::Covered
+            }
+            Some(finished) => {
+                finished.expect(NO_FAULT);
+                Pulled::Done
+            }
         }
-        is_done
     }
+}
+
+/// How a pull stands after an answer.
+enum Pulled {
+    More,
+    /// The snapshot is durable here.
+    Done,
+    /// What was received is gone: this server has marked a snapshot of its own that covers it.
+    Covered,
 }
 
 /// What the log calls this position.
@@ -349,8 +363,10 @@ impl Cluster {
         let Some(part) = reply.part else {
             return self.give_up(server);
         };
-        if !process.snapshots.answered(part) {
-            return self.ask(server);
+        match process.snapshots.answered(part) {
+            Pulled::More => return self.ask(server),
+            Pulled::Covered => return self.give_up(server),
+            Pulled::Done => {}
         }
         process.snapshots.pull = None;
         let snapshot = load(&process.snapshots.files, to_log(wanted.index, wanted.term));

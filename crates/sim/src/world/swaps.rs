@@ -84,6 +84,18 @@ impl World {
         });
     }
 
+    /// A member dies, and comes back with an empty disk; for tests.
+    pub fn empty_disk(&mut self, node: usize) {
+        self.kill(node);
+        self.members[node].disk = SimDisk::new();
+        self.swapped = Some(Swapped {
+            node,
+            must_notice: true,
+            was_noticed: false,
+        });
+        self.start(node);
+    }
+
     /// The membership that all members go by, if it is one that does not change just now; where
     /// nobody comes or goes that need not be asked.
     fn agreed_membership(&self, node: usize) -> Option<Membership> {

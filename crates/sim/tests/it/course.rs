@@ -33,7 +33,7 @@ pub(crate) fn is_long(scenario: &Scenario) -> bool {
     is_of_store && !are_short.contains(&scenario.name)
 }
 
-fn passes_on(name: &str, seeds: std::ops::Range<u64>) -> Vec<Passed> {
+pub(crate) fn passes_on(name: &str, seeds: std::ops::Range<u64>) -> Vec<Passed> {
     let run = |seed| {
         run_scenario(scenario(name), seed).unwrap_or_else(|failure| {
             panic!("{name} {failure}\nagain: quorate sim course {name} --seed {seed}")
