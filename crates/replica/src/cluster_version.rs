@@ -12,7 +12,11 @@ use quorate_raft::{NodeId, Term};
 pub const LOWEST_PROTOCOL_VERSION: u32 = 1;
 
 /// The highest protocol version that this binary speaks.
-pub const HIGHEST_PROTOCOL_VERSION: u32 = 1;
+pub const HIGHEST_PROTOCOL_VERSION: u32 = 2;
+
+/// The cluster version from which on the log may hold commands on leases and alarms, and members ask
+/// each other about leases. A member of an older version would stop before the first such command.
+pub const LEASES_FROM_VERSION: u32 = 2;
 
 /// What one member knows of the others' versions.
 #[derive(Debug)]

@@ -34,6 +34,8 @@ mod entry_format;
 mod error;
 mod identity;
 pub mod limits;
+mod lease_clock;
+mod lease_questions;
 mod log_clock;
 mod log_writer;
 mod members;
@@ -46,12 +48,16 @@ mod snapshots;
 pub mod wire;
 
 pub use applier::{Answer, Applier, Progress};
-pub use cluster_version::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
+pub use cluster_version::{
+    HIGHEST_PROTOCOL_VERSION, LEASES_FROM_VERSION, LOWEST_PROTOCOL_VERSION,
+};
 pub use consensus::{Consensus, ConsensusSettings, ConsensusStatus, Effects, WriteRequest};
 pub use damage::Repaired;
 pub use entry_format::EntryError;
 pub use error::{ApplyError, OpenError, RequestError, SnapshotContentError};
 pub use identity::{ClusterIdentity, MemberSeed, identify};
+pub use lease_clock::{LeaseNews, LeaseTime};
+pub use lease_questions::{LeaseOutcome, LeaseQuestion};
 pub use log_writer::LogWriter;
 pub use members::{Member, MemberError, MemberTable, are_attributes_within_limits};
 pub use node::{LogReader, Node, NodeSettings};

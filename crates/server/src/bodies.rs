@@ -54,6 +54,9 @@ impl Requests {
 
 /// Whether a request to `path` is a stream that may be quiet for long.
 fn is_stream(path: &str) -> bool {
+    if path == "/etcdserverpb.Lease/LeaseKeepAlive" {
+        return true;
+    }
     let of_gateway = path.strip_prefix("/v3/").or(path.strip_prefix("/v3beta/"));
     matches!(of_gateway, Some("watch" | "lease/keepalive"))
 }

@@ -3,6 +3,7 @@
 //! Counters are counted where things happen; what can be read off the node's state (who leads,
 //! how far the log is) is set when somebody asks.
 
+mod leases;
 mod snapshots;
 
 use std::sync::atomic::AtomicU64;
@@ -14,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use quorate_raft::{NodeId, Role, Standing};
+pub(crate) use leases::LeaseMetrics;
 pub(crate) use snapshots::SnapshotMetrics;
 
 use crate::core::Core;
@@ -78,6 +80,7 @@ pub(crate) struct Metrics {
     pub(crate) peer_frames_delayed: Counter,
     pub(crate) peer_received_bytes: Bytes,
     pub(crate) snapshots: SnapshotMetrics,
+    pub(crate) leases: LeaseMetrics,
     has_leader: Gauge,
     is_leader: Gauge,
     applied_index: Gauge,
@@ -118,6 +121,7 @@ impl Metrics {
             peer_frames_delayed: Counter::default(),
             peer_received_bytes: Bytes::default(),
             snapshots: SnapshotMetrics::new(),
+            leases: LeaseMetrics::new(),
             has_leader: Gauge::default(),
             is_leader: Gauge::default(),
             applied_index: Gauge::default(),
@@ -140,6 +144,7 @@ impl Metrics {
         metrics.register_own_names();
         metrics.register_peers();
         metrics.snapshots.register(&mut metrics.registry);
+        metrics.leases.register(&mut metrics.registry);
         metrics
     }
 
@@ -339,6 +344,7 @@ impl Metrics {
         self.store_bytes.set(number(store.memory_bytes() as u64));
         self.store_bytes_in_use
             .set(number(store.memory_bytes() as u64));
+        self.leases.set_count(store.lease_count());
         drop(store);
         self.resident_bytes.set(number(resident_bytes()));
         if let Some(status) = core.consensus_status() {
@@ -351,6 +357,8 @@ impl Metrics {
             self.asking.set(i64::from(standing == Standing::Asking));
             self.refilling
                 .set(i64::from(standing == Standing::Refilling));
+            self.leases
+                .count_of_leader(status.renewed_leases, status.expired_leases);
             self.clock_readings_refused
                 .set(number(status.refused_clock_readings));
         }

@@ -40,6 +40,6 @@ fn the_cluster_version_outlives_a_restart() {
         world.start(node);
     }
     world.run_until("it is known though one is missing", SOON, |world| {
-        version(world, 0) == 1 && version(world, 1) == 1
+        version(world, 0) == 2 && version(world, 1) == 2
     });
 }

@@ -28,6 +28,7 @@ pub(crate) fn without_threads() -> Arc<Core> {
         pre_vote: true,
         lease_reads: false,
         max_request_bytes: 1 << 20,
+        lease_checkpoints: false,
         max_txn_ops: 128,
         cors: Vec::new(),
         json_gateway: true,

@@ -8,7 +8,7 @@ use quorate_kv::KvError;
 use quorate_proto::envelope::RequestId;
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use quorate_raft::{LogIndex, Standing, Term};
-use quorate_replica::MemberTable;
+use quorate_replica::{HIGHEST_PROTOCOL_VERSION, MemberTable};
 
 use super::World;
 use super::clients::{Asked, unique_key};
@@ -174,7 +174,7 @@ impl World {
             let status = process.consensus.status();
             let whole = status.raft.damaged_entries == 0;
             let whole = whole && status.raft.standing == Standing::Sound;
-            whole && process.applied.index == first && status.cluster_version == 1
+            whole && process.applied.index == first && status.cluster_version == HIGHEST_PROTOCOL_VERSION
         });
         let ids = present.iter().map(|node| self.members[*node].id.0);
         let members = self.table(present[0]).iter().map(|(id, _)| id);

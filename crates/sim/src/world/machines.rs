@@ -64,6 +64,9 @@ impl World {
         }
         let applied = process.applied;
         let consensus = &mut process.consensus;
+        for news in std::mem::take(&mut process.lease_news) {
+            consensus.leases_applied(now, news);
+        }
         consensus.applied(
             LogIndex(applied.index),
             applied.log_time_ms,
@@ -405,6 +408,7 @@ impl World {
             process.store.free_step(keys);
         }
         let notice = version != process.applied.cluster_version;
+        process.lease_news.extend(progress.leases);
         if notice || process.unnoticed_bytes >= APPLIED_NOTICE_BYTES {
             process.unnoticed_bytes = 0;
             self.wake(node);

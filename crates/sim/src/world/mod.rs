@@ -246,6 +246,7 @@ impl World {
             segment_bytes: Some(self.plan.segment_bytes),
             snapshot_log_bytes: self.plan.snapshot_log_bytes,
             snapshot_chunk_bytes: Some(self.plan.snapshot_chunk_bytes),
+            lease_checkpoints: false,
         }
     }
 

@@ -107,6 +107,8 @@ pub struct Process {
     pub(crate) apply_busy: bool,
     pub(crate) applied: Applied,
     pub(crate) unnoticed_bytes: usize,
+    /// What the applier has told of leases, and consensus has not heard.
+    pub(crate) lease_news: Vec<LeaseNews>,
     /// Reads in line, and the batches that were asked for: numbers of operations.
     pub(crate) reads_waiting: Vec<usize>,
     pub(crate) read_batches: BTreeMap<ReadId, Vec<usize>>,
@@ -203,6 +205,7 @@ impl Process {
             apply_busy: false,
             applied,
             unnoticed_bytes: 0,
+            lease_news: Vec::new(),
             reads_waiting: Vec::new(),
             read_batches: BTreeMap::new(),
             last_read_id: 0,
