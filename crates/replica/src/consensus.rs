@@ -23,7 +23,8 @@ use quorate_proto::envelope::{CommandKind, RequestId, peek_request_id};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{
     Dropped, Entry, Envelope, InstallError, InstallWanted, Instant, LeadershipState, LogIndex,
-    NodeId, Payload, Raft, ReadId, Ready, Role, SnapshotMeta, Status, TransferError, Write, WriteId,
+    NodeId, Payload, Raft, ReadId, Ready, Role, SnapshotMeta, Status, TransferError, Write,
+    WriteId,
 };
 
 use crate::cluster_version::{ClusterVersions, LEASES_FROM_VERSION};

@@ -26,8 +26,8 @@ use quorate_kv::{LEASE_CHECKPOINTS_MAX, LeaseEvent, LeaseInfo};
 use quorate_raft::{Instant, LogIndex};
 
 use crate::limits::{
-    LEASE_CHECKPOINT_INTERVAL, LEASE_CHECKPOINT_PAUSE, LEASE_RETRY_AFTER, LEASE_REVOKES_PER_WINDOW,
-    LEASE_REVOKE_WINDOW,
+    LEASE_CHECKPOINT_INTERVAL, LEASE_CHECKPOINT_PAUSE, LEASE_RETRY_AFTER, LEASE_REVOKE_WINDOW,
+    LEASE_REVOKES_PER_WINDOW,
 };
 
 /// What the applier tells of leases, in the order of the log.
@@ -185,7 +185,6 @@ impl LeaseClock {
     pub(crate) fn is_running(&self) -> bool {
         self.running.is_some()
     }
-
 
     pub(crate) fn standing(&self, id: i64) -> Standing {
         match self.timed(id) {

@@ -162,7 +162,10 @@ mod tests {
         assert!(!questions.has_waiting(), "that one was not asked");
         questions.wait_all(Some(NodeId(2)));
         assert_eq!(questions.take_waiting(NodeId(3), 10), [question(1)]);
-        assert!(!questions.take_answered(NodeId(2), 1), "it is another's now");
+        assert!(
+            !questions.take_answered(NodeId(2), 1),
+            "it is another's now"
+        );
         assert!(questions.take_answered(NodeId(3), 1));
         assert!(!questions.take_answered(NodeId(3), 1), "once");
     }
@@ -171,7 +174,10 @@ mod tests {
     fn a_question_ends_with_its_deadline() {
         let mut questions = LeaseQuestions::default();
         assert!(questions.admit(question(1), SOON));
-        assert!(!questions.admit(question(1), SOON), "each has its own number");
+        assert!(
+            !questions.admit(question(1), SOON),
+            "each has its own number"
+        );
         assert_eq!(questions.deadline(), Some(SOON));
         assert_eq!(questions.take_expired(Instant::ZERO), []);
         assert_eq!(questions.take_expired(SOON + Duration::from_secs(1)), [1]);

@@ -33,9 +33,9 @@ mod duplicates;
 mod entry_format;
 mod error;
 mod identity;
-pub mod limits;
 mod lease_clock;
 mod lease_questions;
+pub mod limits;
 mod log_clock;
 mod log_writer;
 mod members;
@@ -48,9 +48,7 @@ mod snapshots;
 pub mod wire;
 
 pub use applier::{Answer, Applier, Progress};
-pub use cluster_version::{
-    HIGHEST_PROTOCOL_VERSION, LEASES_FROM_VERSION, LOWEST_PROTOCOL_VERSION,
-};
+pub use cluster_version::{HIGHEST_PROTOCOL_VERSION, LEASES_FROM_VERSION, LOWEST_PROTOCOL_VERSION};
 pub use consensus::{Consensus, ConsensusSettings, ConsensusStatus, Effects, WriteRequest};
 pub use damage::Repaired;
 pub use entry_format::EntryError;

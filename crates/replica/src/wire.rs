@@ -22,9 +22,7 @@ use crate::limits::{
     MAX_FRAME_BYTES, MAX_HANDSHAKE_BYTES, MAX_INCOMING_FRAME_BYTES, MAX_MESSAGES_PER_FRAME,
 };
 use crate::members::MemberError;
-use lease_messages::{
-    answers_from_wire, answers_to_wire, questions_from_wire, questions_to_wire,
-};
+use lease_messages::{answers_from_wire, answers_to_wire, questions_from_wire, questions_to_wire};
 use raft_messages::{raft_from_wire, raft_to_wire};
 
 /// The Raft group that messages belong to; there is one.

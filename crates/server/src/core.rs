@@ -7,13 +7,13 @@ use bytes::Bytes;
 use quorate_kv::{Reply, Store};
 use quorate_proto::envelope::CommandKind;
 use quorate_raft::{
-    Entry, InstallWanted, LeadershipState, LogIndex, NodeId, ReadGrant, ReadId, Role, SnapshotMeta, Term,
-    TransferError, TransferOutcome, WriteId,
+    Entry, InstallWanted, LeadershipState, LogIndex, NodeId, ReadGrant, ReadId, Role, SnapshotMeta,
+    Term, TransferError, TransferOutcome, WriteId,
 };
 use quorate_replica::limits::REQUEST_TIMEOUT_BASE;
 use quorate_replica::{
-    Consensus, ConsensusStatus, LeaseNews, LeaseQuestion, LeaseTime, MemberTable, PeerMessage, Proposal,
-    RequestError,
+    Consensus, ConsensusStatus, LeaseNews, LeaseQuestion, LeaseTime, MemberTable, PeerMessage,
+    Proposal, RequestError,
 };
 use tokio::sync::{Notify, oneshot, watch};
 

@@ -8,6 +8,7 @@ mod snapshots;
 
 use std::sync::atomic::AtomicU64;
 
+pub(crate) use leases::LeaseMetrics;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -15,7 +16,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use quorate_raft::{NodeId, Role, Standing};
-pub(crate) use leases::LeaseMetrics;
 pub(crate) use snapshots::SnapshotMetrics;
 
 use crate::core::Core;

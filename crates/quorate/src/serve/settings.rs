@@ -109,6 +109,7 @@ pub(crate) struct ServeSettings {
     pub(crate) pre_vote: bool,
     /// Whether a leader serves reads on a lease.
     pub(crate) lease_reads: bool,
+    pub(crate) lease_checkpoints: bool,
     /// How much to log.
     pub(crate) log_level: LogLevel,
     /// How log lines look.
@@ -161,6 +162,7 @@ impl ServeSettings {
             )?,
             pre_vote: reader.boolean("pre-vote"),
             lease_reads: reader.boolean("lease-reads"),
+            lease_checkpoints: reader.boolean("experimental-enable-lease-checkpoint"),
             log_level: log_level(&reader),
             log_format: log_format(&reader),
             log_outputs: log_outputs(&reader),

@@ -127,7 +127,10 @@ impl Leases {
     }
 
     fn hold(&mut self, asked: Asked) {
-        self.held.entry(asked.question.lease).or_default().push(asked);
+        self.held
+            .entry(asked.question.lease)
+            .or_default()
+            .push(asked);
         self.held_count += 1;
     }
 
@@ -257,7 +260,12 @@ impl Consensus {
 
     /// A round of ours got its index.
     pub(super) fn lease_round_granted(&mut self, grant: ReadGrant) {
-        if let Some(round) = self.leases.round.as_mut().filter(|round| round.id == grant.id) {
+        if let Some(round) = self
+            .leases
+            .round
+            .as_mut()
+            .filter(|round| round.id == grant.id)
+        {
             round.index = Some(grant.index);
             if grant.index > self.applied {
                 // So that the applier says when it has come there.
@@ -321,7 +329,10 @@ impl Consensus {
                 Route::Forward(leader) => (leader, false),
                 Route::Wait => return,
             };
-            let questions = self.leases.questions.take_waiting(leader, MAX_LEASES_PER_MESSAGE);
+            let questions = self
+                .leases
+                .questions
+                .take_waiting(leader, MAX_LEASES_PER_MESSAGE);
             if questions.is_empty() {
                 continue;
             }
@@ -439,7 +450,9 @@ impl Consensus {
         if ids.is_empty() {
             return;
         }
-        let bodies = ids.iter().map(|id| pb::LeaseRevokeRequest { id: *id }.encode_to_vec());
+        let bodies = ids
+            .iter()
+            .map(|id| pb::LeaseRevokeRequest { id: *id }.encode_to_vec());
         let bodies = bodies.map(Bytes::from).collect();
         match self.propose_own(now, wall_ms, CommandKind::LeaseRevoke, bodies) {
             Some(first) => {

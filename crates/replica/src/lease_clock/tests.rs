@@ -22,11 +22,19 @@ fn noted(id: i64, remaining_ttl_seconds: Option<i64>) -> LeaseEvent {
 fn leader(leases: &[(i64, i64)]) -> LeaseClock {
     let mut clock = LeaseClock::new(GRACE, true);
     clock.begin(at(0));
-    tell(&mut clock, 0, leases.iter().map(|(id, ttl)| granted(*id, *ttl)));
+    tell(
+        &mut clock,
+        0,
+        leases.iter().map(|(id, ttl)| granted(*id, *ttl)),
+    );
     clock
 }
 
-fn tell(clock: &mut LeaseClock, second: u64, events: impl IntoIterator<Item = LeaseEvent>) -> Vec<i64> {
+fn tell(
+    clock: &mut LeaseClock,
+    second: u64,
+    events: impl IntoIterator<Item = LeaseEvent>,
+) -> Vec<i64> {
     clock.learn(at(second), LeaseNews::Changes(events.into_iter().collect()))
 }
 
@@ -99,16 +107,19 @@ fn a_leader_that_was_deposed_forgets_and_counts_anew_when_it_leads_again() {
 fn a_pause_of_the_process_ends_only_what_is_over() {
     let mut clock = leader(&[(7, 10), (8, 3_600)]);
     assert_eq!(expired(&mut clock, at(3_000)), [7]);
-    assert_eq!(clock.deadline(), Some(at(3_001)), "asked again if nothing comes of it");
+    assert_eq!(
+        clock.deadline(),
+        Some(at(3_001)),
+        "asked again if nothing comes of it"
+    );
 }
 
 #[test]
 fn a_clock_of_any_rate_ends_a_lease_after_its_own_seconds() {
     for parts_per_hundred in [50, 99, 100, 101, 200] {
         let mut clock = leader(&[(7, 10)]);
-        let local = |true_millis: u64| {
-            Instant::from_nanos(true_millis * 10_000 * parts_per_hundred)
-        };
+        let local =
+            |true_millis: u64| Instant::from_nanos(true_millis * 10_000 * parts_per_hundred);
         let mut true_millis = 0;
         while expired(&mut clock, local(true_millis)).is_empty() {
             true_millis += 1;
@@ -122,7 +133,11 @@ fn an_end_that_is_under_way_is_not_asked_for_twice_and_one_that_was_refused_is()
     let mut clock = leader(&[(7, 10)]);
     let ids = clock.take_expired(at(10), NOTHING);
     clock.revokes_refused(&ids);
-    assert_eq!(clock.standing(7), Standing::Running, "the log did not take it");
+    assert_eq!(
+        clock.standing(7),
+        Standing::Running,
+        "the log did not take it"
+    );
     assert_eq!(expired(&mut clock, at(11)), [7]);
     assert_eq!(expired(&mut clock, at(13)), [], "it stands in the log");
     let ids = clock.take_expired(at(15), LogIndex(100));
@@ -140,7 +155,11 @@ fn a_thousand_leases_end_in_a_second_at_most() {
         assert_eq!(ids.len(), LEASE_REVOKES_PER_WINDOW);
         assert_eq!(expired(&mut clock, now), []);
         assert_eq!(clock.deadline(), Some(now + LEASE_REVOKE_WINDOW));
-        tell(&mut clock, 10, ids.iter().map(|id| LeaseEvent::Revoked { id: *id }));
+        tell(
+            &mut clock,
+            10,
+            ids.iter().map(|id| LeaseEvent::Revoked { id: *id }),
+        );
         ended.extend(ids);
     }
     assert_eq!(ended, (1..=2_000).collect::<Vec<_>>());
@@ -152,7 +171,11 @@ fn an_id_that_is_being_granted_anew_is_left_alone() {
     // A client has revoked it and granted it again; neither is applied.
     clock.grant_appended(7, LogIndex(51));
     assert_eq!(clock.take_expired(at(10), LogIndex(49)), []);
-    tell(&mut clock, 10, [LeaseEvent::Revoked { id: 7 }, granted(7, 10)]);
+    tell(
+        &mut clock,
+        10,
+        [LeaseEvent::Revoked { id: 7 }, granted(7, 10)],
+    );
     clock.applied(LogIndex(51));
     assert_eq!(clock.take_expired(at(19), LogIndex(51)), []);
     assert_eq!(clock.take_expired(at(20), LogIndex(51)), [7]);
@@ -163,7 +186,11 @@ fn what_is_left_of_a_long_lease_is_noted_every_five_minutes_rounded_up() {
     let mut clock = leader(&[(7, 1_000), (8, 300)]);
     assert_eq!(clock.take_checkpoints(at(299)), []);
     assert_eq!(clock.take_checkpoints(at(300)), [(7, 700)]);
-    assert_eq!(clock.standing(7), Standing::Noted, "it may come into the log from now on");
+    assert_eq!(
+        clock.standing(7),
+        Standing::Noted,
+        "it may come into the log from now on"
+    );
     let later = at(600) + Duration::from_millis(1);
     assert_eq!(clock.take_checkpoints(later), [(7, 400)]);
     assert_eq!(clock.take_checkpoints(at(950)), [(7, 50)]);
@@ -208,10 +235,17 @@ fn a_note_is_struck_out_before_the_lease_is_renewed() {
     assert_eq!(tell(&mut clock, 2_010, [noted(7, None)]), [7]);
     assert_eq!(clock.standing(7), Standing::Running);
     clock.renew(at(2_010), 7);
-    assert_eq!(clock.time(at(2_010), 7).map(|time| time.remaining_seconds), Some(1_000));
+    assert_eq!(
+        clock.time(at(2_010), 7).map(|time| time.remaining_seconds),
+        Some(1_000)
+    );
     clock.forget();
     clock.begin(at(3_000));
-    assert_eq!(clock.deadline(), Some(at(3_300)), "all its time, to be noted");
+    assert_eq!(
+        clock.deadline(),
+        Some(at(3_300)),
+        "all its time, to be noted"
+    );
 }
 
 #[test]

@@ -23,7 +23,8 @@ pub(crate) fn run_until_settled(world: &mut World) {
     world.run_until("a leader and a cluster version", SOON, |world| {
         (0..world.members.len()).all(|node| {
             let consensus = &world.process(node).consensus;
-            consensus.leadership().leader.is_some() && consensus.status().cluster_version == HIGHEST_PROTOCOL_VERSION
+            consensus.leadership().leader.is_some()
+                && consensus.status().cluster_version == HIGHEST_PROTOCOL_VERSION
         })
     });
 }

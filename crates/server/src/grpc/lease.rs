@@ -109,7 +109,10 @@ impl LeaseService {
                 }
             }
         }
-        response.header = Some(header(&self.core, self.readable(quorate_kv::Store::revision)?));
+        response.header = Some(header(
+            &self.core,
+            self.readable(quorate_kv::Store::revision)?,
+        ));
         Ok(response)
     }
 
@@ -170,7 +173,11 @@ impl LeaseService {
         Ok(read(&store))
     }
 
-    async fn write(&self, kind: CommandKind, message: &impl Message) -> Result<Reply, RequestError> {
+    async fn write(
+        &self,
+        kind: CommandKind,
+        message: &impl Message,
+    ) -> Result<Reply, RequestError> {
         let body = Bytes::from(message.encode_to_vec());
         self.core.write(kind, body).await
     }
@@ -198,7 +205,9 @@ impl LeaseService {
 fn min_ttl_seconds(heartbeat_interval: Duration, election_timeout: Duration) -> i64 {
     let ticks = election_timeout.as_millis() / heartbeat_interval.as_millis().max(1);
     let least_ms = (3 * ticks / 2) * heartbeat_interval.as_millis();
-    i64::try_from(least_ms.div_ceil(1_000)).unwrap_or(i64::MAX).max(1)
+    i64::try_from(least_ms.div_ceil(1_000))
+        .unwrap_or(i64::MAX)
+        .max(1)
 }
 
 /// A positive one. Each hasher has other keys, and the first ones are the operating system's.

@@ -88,7 +88,11 @@ impl LeaseMetrics {
 
     /// What consensus has counted.
     pub(super) fn count_of_leader(&self, renewed: u64, expired: u64) {
-        self.renewed.inner().store(renewed, std::sync::atomic::Ordering::Relaxed);
-        self.expired.inner().store(expired, std::sync::atomic::Ordering::Relaxed);
+        self.renewed
+            .inner()
+            .store(renewed, std::sync::atomic::Ordering::Relaxed);
+        self.expired
+            .inner()
+            .store(expired, std::sync::atomic::Ordering::Relaxed);
     }
 }

@@ -174,7 +174,9 @@ impl World {
             let status = process.consensus.status();
             let whole = status.raft.damaged_entries == 0;
             let whole = whole && status.raft.standing == Standing::Sound;
-            whole && process.applied.index == first && status.cluster_version == HIGHEST_PROTOCOL_VERSION
+            whole
+                && process.applied.index == first
+                && status.cluster_version == HIGHEST_PROTOCOL_VERSION
         });
         let ids = present.iter().map(|node| self.members[*node].id.0);
         let members = self.table(present[0]).iter().map(|(id, _)| id);

@@ -12,6 +12,7 @@ use quorate_raft::{
     Entry, Fetch, InstallWanted, Instant, LogIndex, NodeId, ReadGrant, ReadId, Record,
     SnapshotMeta, WriteId,
 };
+use quorate_replica::LeaseNews;
 use quorate_replica::{
     Applier, Consensus, LogWriter, MemberTable, Node, NodeSettings, OpenError, PeerMessage,
     Proposal, RecordsFile, Repaired, WriteRequest,

@@ -70,9 +70,9 @@ pub(super) const FLAGS: &[Flag] = &[
         "experimental-enable-lease-checkpoint",
         Kind::Bool,
         "false",
-        "Keep what is left of a lease across leaders.",
-    )
-    .accepted(NO_LEASES),
+        "Note every five minutes in the log how much of each lease is left, so that a new leader goes on \
+         from there and does not give it all its time again.",
+    ),
     flag(
         "experimental-enable-lease-checkpoint-persist",
         Kind::Bool,
