@@ -122,6 +122,11 @@ mod answers {
     pub fn within<R>(_chaos: &mut Chaos, run: impl FnOnce() -> R) -> R {
         run()
     }
+
+    /// Runs: there are no sites in this build.
+    pub fn without<R>(run: impl FnOnce() -> R) -> R {
+        run()
+    }
 }
 
 #[cfg(feature = "sites")]
@@ -178,9 +183,25 @@ mod answers {
         let _within = Within(chaos);
         run()
     }
+
+    /// Opens the sites again that were open before, also after a panic.
+    struct Without(u32);
+
+    impl Drop for Without {
+        fn drop(&mut self) {
+            OPEN.set(self.0);
+        }
+    }
+
+    /// Runs with all sites closed, inside of a world: for whoever looks at the core and must not change
+    /// what it does next.
+    pub fn without<R>(run: impl FnOnce() -> R) -> R {
+        let _without = Without(OPEN.replace(0));
+        run()
+    }
 }
 
-pub use answers::{takes, within};
+pub use answers::{takes, within, without};
 
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,22 @@ mod with_sites {
     }
 
     #[test]
+    fn who_only_looks_takes_no_path_and_no_chance() {
+        let answers = |looks: bool| {
+            let mut chaos = Chaos::new(7, OPEN);
+            within(&mut chaos, || {
+                if looks {
+                    let seen = without(|| chaos!("append-of-one-entry", 100));
+                    assert!(!seen);
+                }
+                let ask = |_| chaos!("append-of-one-entry", 50);
+                (0..64).map(ask).collect::<Vec<bool>>()
+            })
+        };
+        assert_eq!(answers(true), answers(false));
+    }
+
+    #[test]
     fn equal_seeds_answer_alike() {
         let answers = |seed| {
             let mut chaos = Chaos::new(seed, OPEN);

@@ -17,18 +17,6 @@ pub const BUGS: &[Bug] = &[
         rule: "no vote by a member that forgot (pitfall 22)",
     },
     Bug {
-        name: "refilling-node-is-counted",
-        crate_name: "raft",
-        what: "what a node that forgot promises has got back so far counts for commits, and for its own recovery",
-        rule: "no acknowledgement by a member that forgot (pitfall 22)",
-    },
-    Bug {
-        name: "rewound-is-not-durable-after-a-snapshot",
-        crate_name: "raft",
-        what: "that a disk went back in time is forgotten in a crash, once the log begins after a snapshot, and the new term on it hides it",
-        rule: "rewound until healed (pitfall 22)",
-    },
-    Bug {
         name: "damage-counts-as-durable-after-a-snapshot",
         crate_name: "raft",
         what: "entries that cannot be read back are acknowledged like all others, once the log begins after a snapshot",
@@ -123,12 +111,6 @@ pub const BUGS: &[Bug] = &[
         crate_name: "raft",
         what: "a leader that told another to campaign goes on serving reads on its lease, once its log begins after a snapshot",
         rule: "no lease once leadership was offered (pitfall 15)",
-    },
-    Bug {
-        name: "no-promise-after-a-snapshot",
-        crate_name: "raft",
-        what: "a voter that heard a leader gives its vote to another at once, once its log begins after a snapshot",
-        rule: "thesis 6.4.1: a voter waits an election timeout (pitfall 14)",
     },
     Bug {
         name: "one-sync-in-sixty-four-skipped",

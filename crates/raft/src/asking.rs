@@ -20,18 +20,20 @@
 //! is older than the record. A disk in a later term is newer (a leader of that term may have cut
 //! the log). What is damaged on it counts as had: `doubt.rs` sees to that.
 //!
-//! **Whom it suffices to ask.** A promise that matters was one of a quorum's, and so another
-//! member of that quorum is in any quorum that this node will help to make. If each of those has
-//! heard of it, none is made with a node that forgot. What only the leader of the last interval
-//! knew, and it does not answer, is not seen: so the *vote* of the term in which asking ends is
-//! spent, for it may have been given.
+//! **Whom it suffices to ask.** Everyone is asked. When all have answered, everything is seen that
+//! anyone knows. But a member must be able to start while another is down, so a quorum's answers, its
+//! own included, suffice after an election timeout; then only what one of *those* knows is seen. Two
+//! majorities may meet in this node alone: what it promised together with a member that is down, while
+//! the one that answers was cut off, is not seen. (To wait for so many others that no majority can do
+//! without them, as a refill does, would stop a cluster of three at the first restart while one is
+//! down.) Nor is a vote that it gave, but that the *vote* of the term in which asking ends is spent.
 //!
 //! **Who the others are** may have changed, and a node that knows no members (it joins, or was
 //! emptied and joins again) has nobody to ask. So whoever sends entries, or asks for a vote, is
 //! asked too, and each answer tells the membership that the speaker goes by: of those, and its own,
 //! the newest says who is to be asked and what a quorum is. Nothing else is done by it.
 //!
-//! A cluster's only voter has nobody to ask, and goes on at once.
+//! A cluster's only voter, by its own disk, has nobody to ask, and goes on at once.
 
 use std::collections::BTreeMap;
 

@@ -55,6 +55,13 @@ pub struct Config {
     /// timeout.
     pub lease_reads: bool,
 
+    /// Takes the disk for what it is: at this start nobody is asked what this node once
+    /// acknowledged, and if it was being refilled, it is not any more; its term moves on far, past those
+    /// that it may have forgotten. For clusters of which every
+    /// member was restored from a copy, where nobody is left to refill from; elsewhere it gives up
+    /// what `record_interval` guards.
+    pub accepts_old_disk: bool,
+
     /// Whether a new leader appends an empty entry, which lets it commit what came before
     /// without waiting for a proposal (Raft §8). Off, log indexes hold commands only, for
     /// embedders that need them dense; but then earlier entries stay uncommitted, and
@@ -116,6 +123,7 @@ impl Config {
             check_quorum: true,
             doubt_leader_on_lost_link: true,
             lease_reads: false,
+            accepts_old_disk: false,
             empty_entry_on_election: true,
             max_append_bytes: limits::DEFAULT_MAX_APPEND_BYTES,
             max_inflight_bytes: limits::DEFAULT_MAX_INFLIGHT_BYTES,

@@ -119,8 +119,7 @@ impl Raft {
 
     /// This node heard a leader, or has just started and may have heard one before.
     pub(crate) fn promise_no_vote(&mut self) {
-        let forgets = self.log.begins_late() && planted::bug("no-promise-after-a-snapshot");
-        if self.config.lease_reads && !forgets {
+        if self.config.lease_reads {
             self.no_vote_before = self.now + self.config.election_timeout;
         }
     }

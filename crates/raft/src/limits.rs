@@ -106,3 +106,7 @@ pub const DEFAULT_RECORD_INTERVAL: Duration = Duration::from_secs(1);
 /// Messages kept back until the term or vote that they assert is durable. Beyond it they are
 /// dropped, as a network may; whoever asked will ask again.
 pub const MAX_HELD_MESSAGES: usize = 1024;
+
+/// How far a node that takes an old disk as it is moves its term on: further than elections can have
+/// come since the disk was copied, one a second for twelve days. Terms are of 64 bits.
+pub(crate) const ACCEPTED_TERM_JUMP: u64 = 1 << 20;

@@ -8,7 +8,7 @@ use crate::raft::Raft;
 use crate::ready::{Fetch, LeadershipState, Ready, Write};
 use crate::refilling::Standing;
 use crate::role::RoleState;
-use crate::types::{Entry, HardState, LogIndex};
+use crate::types::{Entry, LogIndex};
 
 /// What was handed out and is not applied, so that it can be bounded.
 #[derive(Debug)]
@@ -128,13 +128,7 @@ impl Raft {
         let entries = self.log.unwritten();
         let (id, truncate_after) = self.log.disk.begin_write(self.log.last_index());
         self.write_times.began(id, self.now);
-        let mut hard_state = self.persistent.take_change(id);
-        if self.log.begins_late() && planted::bug("rewound-is-not-durable-after-a-snapshot") {
-            hard_state = hard_state.map(|state| HardState {
-                refilling: false,
-                ..state
-            });
-        }
+        let hard_state = self.persistent.take_change(id);
         Some(Write {
             id,
             hard_state,

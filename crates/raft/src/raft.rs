@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::disk_stall::WriteTimes;
 use crate::doubt::Doubt;
 use crate::error::{ConfigError, MessageError, ProposeError};
-use crate::limits::ENTRY_OVERHEAD_BYTES;
+use crate::limits::{ACCEPTED_TERM_JUMP, ENTRY_OVERHEAD_BYTES};
 use crate::log::Log;
 use crate::membership::{Membership, Memberships};
 use crate::message::Message;
@@ -105,10 +105,11 @@ impl Raft {
         let first_sequence = random.next();
         let alone = configuration.is_quorum(|id| id == config.id);
         let keeps_records = !config.record_interval.is_zero();
-        let asks = keeps_records && !alone && !hard_state.refilling;
+        let refilling = hard_state.refilling && !config.accepts_old_disk;
+        let asks = keeps_records && !alone && !refilling && !config.accepts_old_disk;
         let late = snapshot.is_some();
         let asks = asks && !(late && planted::bug("no-question-after-a-start-from-a-snapshot"));
-        let needs_life = keeps_records || hard_state.refilling;
+        let needs_life = keeps_records || refilling;
         let life = if needs_life { random.next().max(1) } else { 0 };
         let mut raft = Raft {
             log: Log::restore(terms, gaps, config.max_memory_log_bytes),
@@ -143,6 +144,13 @@ impl Raft {
             now,
             no_vote_before: Instant::ZERO,
         };
+        if raft.config.accepts_old_disk {
+            // In the terms that this disk forgot there were leaders; one of now must not be taken for
+            // one of those.
+            let term = Term(hard_state.term.0 + ACCEPTED_TERM_JUMP);
+            raft.persistent.enter_term(term);
+            raft.persistent.end_refilling();
+        }
         // Alone by a change, it may have been one of others a moment ago, and have promised.
         let may_have_promised = raft.config.lease_reads
             && (!alone || raft.memberships.in_force_index() > LogIndex::ZERO);

@@ -242,9 +242,8 @@ impl Leader {
 
     /// Through where a member's log counts.
     pub(crate) fn matched(&self, id: NodeId, me: NodeId, durable: LogIndex) -> LogIndex {
-        let counts_all = planted::bug("refilling-node-is-counted");
         match self.peers.get(&id) {
-            Some(progress) if progress.refill.is_some() && !counts_all => LogIndex::ZERO,
+            Some(progress) if progress.refill.is_some() => LogIndex::ZERO,
             Some(progress) => progress.matched,
             None if id == me => durable,
             None => LogIndex::ZERO,

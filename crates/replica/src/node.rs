@@ -48,6 +48,9 @@ pub struct NodeSettings {
     /// Whether a leader serves reads on a lease, which counts on clocks
     /// ([`Config::lease_reads`](quorate_raft::Config::lease_reads)). All members must agree.
     pub lease_reads: bool,
+    /// Whether to start with the disk as it is, whatever others remember of it
+    /// ([`Config::accepts_old_disk`](quorate_raft::Config::accepts_old_disk)).
+    pub accepts_old_disk: bool,
     /// Whether a new leader appends an empty entry at once, so that what earlier leaders left is
     /// committed and reads are served before the first write. Off only where a test wants that.
     pub empty_entry_on_election: bool,
@@ -238,6 +241,7 @@ fn raft_config(settings: &NodeSettings) -> Config {
     config.heartbeat_interval = settings.heartbeat_interval;
     config.pre_vote = settings.pre_vote;
     config.lease_reads = settings.lease_reads;
+    config.accepts_old_disk = settings.accepts_old_disk;
     // A vote for another, because a link was lost, would break the promise that leases count on.
     config.doubt_leader_on_lost_link = !settings.lease_reads;
     config.empty_entry_on_election = settings.empty_entry_on_election;

@@ -276,6 +276,7 @@ fn node_settings(
         pre_vote: settings.pre_vote,
         record_interval: None,
         lease_reads: settings.lease_reads,
+        accepts_old_disk: settings.accepts_old_disk,
         empty_entry_on_election: true,
         memory_log_bytes: None,
         append_bytes: None,

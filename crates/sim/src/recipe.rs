@@ -105,6 +105,7 @@ impl Without {
             Without::Changes => {
                 plan.change_every_ms = quiet.change_every_ms;
                 plan.newcomers = quiet.newcomers;
+                plan.transfer_percent = quiet.transfer_percent;
             }
             Without::Sites => plan.open_sites = quiet.open_sites,
         }

@@ -245,7 +245,7 @@ impl Replay {
                 Step::Lost(lost) => self.lost(segment, lost)?,
                 Step::Batch(batch) => {
                     uncovered.push_back((batch.header.number, batch.header.offset()));
-                    self.batch(segment, batch)?;
+                    self.batch(segment, &batch)?;
                 }
             }
             self.next_batch = walk.next;
@@ -283,7 +283,7 @@ impl Replay {
         Ok(())
     }
 
-    fn batch<F>(&mut self, segment: &Segment<F>, batch: Walked) -> Result<(), WalError> {
+    fn batch<F>(&mut self, segment: &Segment<F>, batch: &Walked) -> Result<(), WalError> {
         let header = &batch.header;
         if batch.from_echo {
             self.notes.push(Note::SecondCopyUsed {
@@ -294,24 +294,25 @@ impl Replay {
         self.log
             .apply(header, segment.sequence, &batch.terms)
             .map_err(|what| self.damaged(segment, header.offset(), what))?;
-        for fault in batch.faults {
+        for fault in &batch.faults {
             let place = DamagedPlace {
                 file: segment.name.clone(),
                 offset: header.offset() + fault.offset,
                 batch: header.number,
-                what: fault.what,
+                what: fault.what.clone(),
             };
             self.note_place(&place)?;
-            let ends_batch = fault.last_index == header.last_index;
             // A mark in the same batch may have voided them already.
-            if fault.last_index <= self.log.last_index && fault.first_index >= self.log.first_index
-            {
+            if fault.last_index > self.log.last_index || fault.first_index < self.log.first_index {
+                continue;
+            }
+            for (first, last, term_limit) in batch.bounded_parts(fault) {
                 self.log.note_gap(Gap {
-                    first: fault.first_index,
-                    last: fault.last_index,
-                    term_limit: ends_batch.then_some(header.last_term),
+                    first,
+                    last,
+                    term_limit: Some(term_limit),
                     segment: segment.sequence,
-                    place,
+                    place: place.clone(),
                 });
             }
         }

@@ -45,6 +45,36 @@ pub(crate) struct Walked {
     pub(crate) faults: Vec<EntryFault>,
 }
 
+impl Walked {
+    /// The parts of a fault that its batch says different things about: (first, last, their term at
+    /// most). Its first and its last entry's terms are in the header. What the entry after the
+    /// fault says has to be noted now: a later batch may cut the log between the two.
+    pub(crate) fn bounded_parts(&self, fault: &EntryFault) -> Vec<(u64, u64, u64)> {
+        let header = &self.header;
+        let (mut first, mut last) = (fault.first_index, fault.last_index);
+        let mut parts = Vec::new();
+        let one_term = header.first_term == header.last_term;
+        if !one_term && first == header.first_index {
+            parts.push((first, first, header.first_term));
+            first += 1;
+        }
+        let ends = last == header.last_index;
+        if !one_term && ends {
+            last -= 1;
+        }
+        let begun_by_next = self.terms.partition_point(|run| run.0 <= last + 1);
+        let next = begun_by_next.checked_sub(1).map(|at| self.terms[at].1);
+        if first <= last {
+            let greatest = next.filter(|_| last < header.last_index);
+            parts.push((first, last, greatest.unwrap_or(header.last_term)));
+        }
+        if !one_term && ends {
+            parts.push((fault.last_index, fault.last_index, header.last_term));
+        }
+        parts
+    }
+}
+
 /// Batches that are gone.
 pub(crate) struct Lost {
     /// The first of them.

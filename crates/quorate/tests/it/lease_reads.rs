@@ -74,7 +74,7 @@ fn a_leader_that_stood_still_serves_no_stale_read_when_it_goes_on() {
     let runtime = runtime();
     for round in 0..ROUNDS {
         let old = cluster.wait_for_leader();
-        let client = kv(&cluster.endpoint(old));
+        let client = runtime.block_on(async { kv(&cluster.endpoint(old)) });
         let (before, after) = (2 * round, 2 * round + 1);
         runtime.block_on(put(&cluster.endpoint(old), before));
         let found = runtime.block_on(read(client.clone()));

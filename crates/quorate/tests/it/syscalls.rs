@@ -127,7 +127,7 @@ fn a_node_whose_fdatasync_fails_answers_the_put_with_an_error_stops_with_one_lin
         for part in [
             "cannot sync",
             cluster.nodes[0].directory.to_str().expect("UTF-8"),
-            ".wal",
+            "/wal/",
             "Input/output error",
             "check that disk",
             "start the node again",

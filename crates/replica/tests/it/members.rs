@@ -41,6 +41,17 @@ fn run_until_present(world: &mut World, node: usize) {
     });
 }
 
+/// A learner that has told its name has caught up, too: it was told by its own node.
+fn run_until_its_name_is_known(world: &mut World, node: usize) {
+    let id = world.members[node].id.0;
+    world.run_until("its name is known everywhere", SOON, |world| {
+        world.tables().all(|table| {
+            let member = table.get(id);
+            member.is_some_and(|member| !member.name.is_empty())
+        })
+    });
+}
+
 fn error_of(world: &mut World, op: usize) -> String {
     world.run_until("an answer", Duration::from_secs(8), |world| {
         world.ops[op].outcome.is_some()
@@ -56,10 +67,7 @@ fn a_follower_has_a_learner_added_and_promoted_and_everybody_has_one_table() {
     run_until_changed(&mut world, added);
     run_until_present(&mut world, 3);
     assert!(world.table(3).get(4).unwrap().is_learner);
-    let written = world.ask(other, None, Asked::PutUnique);
-    world.run_until("a write", SOON, |world| {
-        world.ops[written].is_acknowledged()
-    });
+    run_until_its_name_is_known(&mut world, 3);
     let promoted = world.change_members(other, Change::Promote(4));
     run_until_changed(&mut world, promoted);
     assert!(!world.table(other).get(4).unwrap().is_learner);
@@ -203,10 +211,7 @@ fn a_member_that_was_away_finds_those_that_came_meanwhile() {
     let added = world.add_member(follower, 3, true);
     run_until_changed(&mut world, added);
     run_until_present(&mut world, 3);
-    let written = world.ask(3, None, Asked::PutUnique);
-    world.run_until("it is caught up", SOON, |world| {
-        world.ops[written].is_acknowledged()
-    });
+    run_until_its_name_is_known(&mut world, 3);
     let promoted = world.change_members(leader, Change::Promote(4));
     run_until_changed(&mut world, promoted);
     let to = world.members[3].id;

@@ -27,6 +27,7 @@ pub(crate) fn without_threads() -> Arc<Core> {
         election_timeout: Duration::from_secs(1),
         pre_vote: true,
         lease_reads: false,
+        accepts_old_disk: false,
         max_request_bytes: 1 << 20,
         lease_checkpoints: false,
         max_txn_ops: 128,

@@ -44,10 +44,11 @@ impl Signal {
         self.changed.notify_all();
     }
 
-    /// Sleeps until woken; what is to be kept, and whether the thread is to end.
-    fn wait(&self) -> (Option<Vec<Record>>, bool) {
+    /// Sleeps until woken, unless there is more to do; what is to be kept, and whether the thread is
+    /// to end.
+    fn wait_unless(&self, more: bool) -> (Option<Vec<Record>>, bool) {
         let mut state = self.lock();
-        while !state.due && !state.stopped && state.records.is_none() {
+        while !more && !state.due && !state.stopped && state.records.is_none() {
             state = self
                 .changed
                 .wait(state)
@@ -69,22 +70,25 @@ pub(super) fn run<D: Disk>(
     fatal: &Fatal,
 ) {
     loop {
-        match preparer.prepare() {
-            Ok(true) => continue,
-            Ok(false) => {}
+        let more = match preparer.prepare() {
+            Ok(more) => more,
             // The current segment goes on, and room may be made before it is full.
             Err(WalError::Disk(
                 error @ DiskError {
                     kind: ErrorKind::NoSpace,
                     ..
                 },
-            )) => tracing::warn!(
-                "the log's next segment cannot be prepared: {error}; when the current one is full, \
-                 the node has to stop: free some space on that file system"
-            ),
+            )) => {
+                tracing::warn!(
+                    "the log's next segment cannot be prepared: {error}; when the current one is \
+                     full, the node has to stop: free some space on that file system"
+                );
+                false
+            }
             Err(error) => return fatal.report(ServerError::Log(error)),
-        }
-        let (records, stopped) = queues.prepare.wait();
+        };
+        // The table waits for no more than one segment.
+        let (records, stopped) = queues.prepare.wait_unless(more);
         let written = records.map(|records| records_file.write(&records));
         match written {
             None | Some(Ok(())) => {}

@@ -65,8 +65,18 @@ impl StandingNotes {
 
     /// Now and then.
     pub(super) fn look(&mut self, core: &Core, status: &Status, now: Instant) {
-        let asks = status.standing == Standing::Asking && !status.unanswered.is_empty();
-        if !asks || self.has_complained || now < self.asks_since + ASKS_FOR_LONG {
+        if self.has_complained || now < self.asks_since + ASKS_FOR_LONG {
+            return;
+        }
+        if status.standing == Standing::Refilling && status.leader.is_none() {
+            self.has_complained = true;
+            tracing::warn!(
+                "this member cannot be made good while nobody leads, and helps to elect nobody: \
+                 start members that still have all their data. If every member was restored from a \
+                 copy, there is none: start each of them once with --accept-old-disk"
+            );
+        }
+        if status.standing != Standing::Asking || status.unanswered.is_empty() {
             return;
         }
         self.has_complained = true;

@@ -28,7 +28,7 @@ impl World {
             0 | 1 => self.fail_write(node),
             2 => self.fail_sync(node),
             3 => self.fail_read(node),
-            4 => self.fill_disk(node, lasts),
+            4 => self.fill_disk(node, 3 * self.plan.segment_bytes, lasts),
             _ => self.rot_snapshot(node, lasts),
         }
     }
@@ -70,10 +70,10 @@ impl World {
         self.draw_struck(FaultKind::Disk, node, label);
     }
 
-    /// Little or no room is left for a while.
-    fn fill_disk(&mut self, node: usize, lasts: Duration) {
+    /// Less room than this is left for a while.
+    pub(super) fn fill_disk(&mut self, node: usize, room: u64, lasts: Duration) {
         self.inject(Fault::DiskFull, Some(node));
-        let left = self.random.below(3 * self.plan.segment_bytes);
+        let left = self.random.below(room);
         let disk = &self.members[node].disk;
         disk.set_capacity(Some(disk.used_bytes() + left));
         self.draw_struck(FaultKind::Disk, node, "its disk fills up");
@@ -89,6 +89,7 @@ impl World {
         let seed = self.random.next();
         self.crash(node, Crash::Random(seed));
         self.after(lasts, Event::Restart { node });
+        self.look_at_damaged_copies(node);
         let disk = self.members[node].disk.clone();
         let mut files = disk.list().unwrap_or_default();
         files.retain(|file| file.starts_with(SNAPSHOT_PREFIX) && !file.contains('.'));

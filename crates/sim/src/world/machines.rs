@@ -212,6 +212,9 @@ impl World {
             sometimes!(self.tally, Rare::LeaderLostWithReads, with_reads);
             let with_writes = !effects.failed_proposals.is_empty();
             sometimes!(self.tally, Rare::LeaderLostWithWrites, with_writes);
+            let status = self.process(node).consensus.status().raft;
+            let was_removed = !status.membership.contains(status.id);
+            sometimes!(self.tally, Rare::RemovedMemberLed, was_removed);
             let alone = state.leader.is_none() && self.judge.newest_term() == Some(state.term);
             sometimes!(self.tally, Rare::LeaderSteppedDownAlone, alone);
             let paused_until = self.members[node].paused_until;

@@ -16,7 +16,7 @@ use quorate_replica::{Member, MemberTable};
 
 use super::event::Event;
 use super::{Process, World};
-use crate::tally::{Rare, sometimes};
+use crate::tally::Rare;
 
 /// How long a member that was removed goes on, as in the server.
 const REMOVED_GRACE: Duration = Duration::from_secs(1);
@@ -67,6 +67,15 @@ impl World {
     pub fn present(&self) -> Vec<usize> {
         let present = |node: &usize| self.members[*node].presence == Presence::Present;
         (0..self.members.len()).filter(present).collect()
+    }
+
+    /// Who the members are, as each running node has applied it.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<MemberTable>> {
+        let running = self
+            .members
+            .iter()
+            .filter_map(|member| member.process.as_ref());
+        running.map(|process| process.applier.members())
     }
 
     /// Who the members are, as this one has applied it.
@@ -268,11 +277,6 @@ impl World {
 
     pub(super) fn on_leave(&mut self, node: usize) {
         self.note(|_| format!("n{} was removed, and stops", node + 1));
-        let led = self.members[node]
-            .process
-            .as_ref()
-            .is_some_and(|process| process.led);
-        sometimes!(self.tally, Rare::RemovedMemberLed, led);
         self.tally.reached(Rare::MemberRemoved);
         self.members[node].presence = Presence::Left;
         self.kill(node);

@@ -8,8 +8,8 @@
 //! - `network`: links between members; `links` runs them.
 //! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
-//! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest; `swaps`: disks that
-//!   go back in time.
+//! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest; `copies`: worse, on
+//!   copies; `swaps`: disks that go back in time.
 //! - `forged`: what no correct peer says.
 //! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
@@ -18,6 +18,7 @@
 
 mod clients;
 mod clock;
+mod copies;
 mod disks;
 mod event;
 mod faults;
@@ -67,7 +68,7 @@ const MOST_EVENTS: u64 = 20_000_000;
 const COURSE: u64 = 1;
 
 /// What the chance of chaos sites is drawn for.
-const SITES: u64 = 3;
+const SITES: u64 = 4;
 
 /// The true time of day when a world begins, in milliseconds since 1970.
 const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -239,6 +240,7 @@ impl World {
             pre_vote: self.plan.pre_vote,
             record_interval: Some(Duration::from_millis(self.plan.record_every_ms)),
             lease_reads: self.plan.lease_reads,
+            accepts_old_disk: false,
             empty_entry_on_election: self.plan.empty_entry_on_election,
             memory_log_bytes: self.plan.memory_log_bytes,
             append_bytes: self.plan.append_bytes,
@@ -272,6 +274,7 @@ impl World {
             }
         };
         process.applier.witness_requests();
+        let said: Vec<String> = notes.iter().map(Note::to_string).collect();
         if self.plan.bounds_log {
             process.applier.bound_log();
         }
@@ -288,6 +291,9 @@ impl World {
         self.members[node].process = Some(process);
         self.draw_start(node);
         self.note(|_| format!("n{} starts; its log ends at {last_index}", node + 1));
+        for words in said {
+            self.note(|_| format!("n{} notes: {words}", node + 1));
+        }
         self.judge.started(node);
         for to in (0..self.members.len()).filter(|to| *to != node) {
             let delay = self.random.micros(100, 20_000);

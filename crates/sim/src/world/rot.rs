@@ -30,6 +30,7 @@ impl World {
         let seed = self.random.next();
         self.crash(node, Crash::Random(seed));
         self.after(lasts, Event::Restart { node });
+        self.look_at_damaged_copies(node);
         if self.damage_log(node) {
             self.inject(Fault::BitRot, Some(node));
             self.draw_struck(FaultKind::Disk, node, "a bit of its log flips");

@@ -153,6 +153,12 @@ impl World {
         let delay = self.random.micros(100, 5_000);
         let process = self.process_mut(node);
         if let Some(wanted) = process.snapshots.wanted.take() {
+            let fills = self.chaos && self.plan.disk_faults && self.random.percent(10);
+            if fills {
+                let room = 2 * u64::from(self.plan.snapshot_chunk_bytes);
+                self.fill_disk(node, room, Duration::from_millis(500));
+            }
+            let process = self.process_mut(node);
             let files = process.files.clone();
             process.snapshots.puller = Some(SnapshotPuller::new(files, wanted));
             let InstallWanted { from, index, .. } = wanted;

@@ -161,6 +161,10 @@ impl World {
     pub(super) fn judge_standing(&mut self, node: usize, standing: Standing) {
         let mine = |swapped: &&mut Swapped| swapped.node == node;
         let Some(swapped) = self.swapped.as_mut().filter(mine) else {
+            assert!(
+                standing != Standing::Refilling,
+                "member {node} takes a disk for old that nobody changed"
+            );
             return;
         };
         match standing {

@@ -11,7 +11,8 @@ impl World {
     /// Tells whoever listens; `words` are only made if someone does.
     pub(crate) fn note(&mut self, words: impl FnOnce(&World) -> String) {
         if let Some(mut trace) = self.trace.take() {
-            trace(self.now, &words(self));
+            let words = chaos::without(|| words(self));
+            trace(self.now, &words);
             self.trace = Some(trace);
         }
     }

@@ -178,6 +178,57 @@ fn a_cut_below_damage_voids_it_and_a_cut_inside_keeps_the_rest() {
     }
 }
 
+/// Found by a simulated world: a batch said that all of its entries were of one term, the log was cut
+/// behind the damaged one, and the term was open again. Another entry of a leader passed for it, and could
+/// never be written back, since the batch still knew better.
+#[test]
+fn a_cut_behind_damage_takes_nothing_from_what_its_batch_says_of_the_terms() {
+    let terms = [1, 1, 2, 3];
+    for (damaged, after, expected) in [
+        (vec![1], 1, vec![(1, 1, 1, 1)]),
+        (vec![2], 2, vec![(2, 2, 1, 2)]),
+        (vec![1, 2], 2, vec![(1, 1, 1, 1), (2, 2, 1, 2)]),
+        (vec![3, 4], 3, vec![(3, 3, 1, 3)]),
+        (vec![2, 3, 4], 4, vec![(2, 3, 1, 3), (4, 4, 3, 3)]),
+    ] {
+        let disk = SimDisk::new();
+        let mut opened = open(&disk);
+        let entries = (1..)
+            .zip(terms)
+            .map(|(index, term)| entry(index, term, 400));
+        let cut = Batch {
+            truncate_after: Some(after),
+            ..Batch::default()
+        };
+        let batch = Batch {
+            entries: entries.collect(),
+            ..Batch::default()
+        };
+        for batch in [batch, cut] {
+            opened.writer.append(&batch).unwrap();
+            opened.writer.sync().unwrap();
+        }
+        opened.writer.cover().unwrap();
+        drop(opened);
+        let name = disk.list().unwrap()[0].clone();
+        for index in &damaged {
+            assert!(disk.flip_bit(&name, 4096 + 400 * index, 0));
+        }
+        let mut opened = open_tolerant(&disk).unwrap();
+        let found = opened.recovered.damaged.iter().map(|damage| {
+            let greatest = damage.greatest_term.unwrap();
+            let (first, last) = (damage.first_index, damage.last_index);
+            (first, last, damage.least_term, greatest)
+        });
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{damaged:?}");
+        let lost = damaged.iter().filter(|index| **index <= after);
+        let lost: Vec<Entry> = lost
+            .map(|index| entry(*index, terms[*index as usize - 1], 400))
+            .collect();
+        assert_eq!(opened.writer.repair(&lost), Ok(vec![]));
+    }
+}
+
 #[test]
 fn damage_goes_with_its_segment_when_a_snapshot_covers_it() {
     let (disk, all, damaged) = rotten_log();

@@ -117,6 +117,17 @@ pub(super) const FLAGS: &[Flag] = &[
     .known(Quorate)
     .file_key(Nowhere),
     flag(
+        "accept-old-disk",
+        Kind::Bool,
+        "false",
+        "Start with the data as it is, although other members remember that this one had more: for a \
+         cluster of which every member was restored from a copy, and then for each of them, once. What \
+         was acknowledged after the copies were made is lost. Where any member still has everything, \
+         leave it out: the others are made good from that one.",
+    )
+    .known(Quorate)
+    .file_key(Nowhere),
+    flag(
         "exit-with-parent",
         Kind::Unsigned,
         "0",

@@ -64,6 +64,7 @@ fn without_flags_one_node_serves_on_this_machine_alone() {
             pre_vote: true,
             lease_reads: false,
             lease_checkpoints: false,
+            accepts_old_disk: false,
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
             log_outputs: vec![LogOutput::Stderr],
@@ -284,6 +285,7 @@ fn what_is_advertised_must_be_what_is_listed() {
 fn pre_vote_can_be_turned_off_and_existing_is_passed_on() {
     assert!(!settings(&["--pre-vote=false"]).pre_vote);
     assert!(settings(&["--lease-reads"]).lease_reads);
+    assert!(settings(&["--accept-old-disk"]).accepts_old_disk);
     assert!(settings(&["--initial-cluster-state=existing"]).join_existing);
     assert_eq!(
         refusal(&["--initial-cluster-state=old"]),
