@@ -7,6 +7,7 @@
 //! so that everything waiting becomes one batch at every hop.
 
 mod effects;
+mod lease_proposals;
 mod leases;
 mod members;
 mod routing;
@@ -341,6 +342,7 @@ impl Consensus {
             self.refused_by.map(|(_, until)| until),
             self.members.deadline(),
             self.leases.deadline(),
+            self.versions.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -518,6 +520,7 @@ impl Consensus {
             self.refused_by = None;
             self.leadership_moved();
             self.leases_lose_leader();
+            self.versions.lose_leader();
             for sequence in self.proposals.take_forwarded() {
                 self.fail(sequence, RequestError::LeaderLost);
             }

@@ -110,6 +110,10 @@ pub const MAX_MEMBER_URL_BYTES: usize = 256;
 /// Bytes of a member's name.
 pub const MAX_MEMBER_NAME_BYTES: usize = 256;
 
+/// How long the leader of a cluster that has agreed on no version waits for members that it has not
+/// heard: those of a cluster that is being started come within a fraction of it.
+pub const FOUNDING_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Questions about leases that clients of one node have asked and not been answered: several for each
 /// client connection.
 pub const MAX_PENDING_LEASE_QUESTIONS: usize = 65_536;

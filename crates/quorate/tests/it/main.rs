@@ -36,8 +36,6 @@ mod fake_etcd;
 mod garbage_on_ports;
 mod gateway;
 #[cfg(target_os = "linux")]
-mod gateway;
-#[cfg(target_os = "linux")]
 mod gateway_beside_etcd;
 #[cfg(target_os = "linux")]
 mod lease_reads;

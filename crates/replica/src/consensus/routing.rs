@@ -9,7 +9,7 @@ use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
 use quorate_raft::{Instant, NodeId, ProposeError, Role};
 
 use super::Consensus;
-use super::leases::granted_lease;
+use super::lease_proposals::granted_lease;
 use crate::error::RequestError;
 use crate::limits::MAX_COMMAND_BYTES;
 use crate::proposals::{Proposal, Route};
@@ -201,7 +201,7 @@ impl Consensus {
         let Route::Lead(term) = self.route() else {
             return;
         };
-        let Some(version) = self.versions.next_proposal(term) else {
+        let Some(version) = self.versions.next_proposal(now, term) else {
             return;
         };
         let body = bytes::Bytes::copy_from_slice(&version.to_le_bytes());

@@ -107,6 +107,7 @@ fn a_leader_that_was_deposed_forgets_and_counts_anew_when_it_leads_again() {
 fn a_pause_of_the_process_ends_only_what_is_over() {
     let mut clock = leader(&[(7, 10), (8, 3_600)]);
     assert_eq!(expired(&mut clock, at(3_000)), [7]);
+    assert_eq!(clock.take_checkpoints(at(3_000)), [(8, 600)]);
     assert_eq!(
         clock.deadline(),
         Some(at(3_001)),
