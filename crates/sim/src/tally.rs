@@ -119,6 +119,9 @@ counters! {
         CopySaidWhatItLost = "damaged copy of a disk started, and told what it lost",
         FrameRefused = "damaged frame refused, and its link with it",
         ForgedRefused = "forged message refused",
+        LeaseRenewed = "lease renewed",
+        LeaseRanOut = "lease ended because its time was over",
+        LeaseEndedWithKeys = "lease ended, and keys with it",
         OlderSnapshotUsed = "start with an older snapshot than the newest, which had rotted",
     }
 }

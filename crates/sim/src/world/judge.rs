@@ -183,7 +183,7 @@ impl World {
         let settled = !self.process(present[0]).applier.membership().is_joint();
         // All members run, and whoever was removed has stopped.
         let complete = settled && ids.eq(members);
-        present.iter().all(written) && answered && equal && complete
+        present.iter().all(written) && self.leases_are_over() && answered && equal && complete
     }
 
     fn judge_stores(&self) {

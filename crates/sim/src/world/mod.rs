@@ -11,6 +11,7 @@
 //! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest; `copies`: worse, on
 //!   copies; `swaps`: disks that go back in time.
 //! - `forged`: what no correct peer says.
+//! - `leases`: their clients, and what must be true of how long they live.
 //! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
@@ -25,6 +26,7 @@ mod faults;
 mod forged;
 mod history;
 mod judge;
+mod leases;
 mod links;
 mod machines;
 mod members;
@@ -49,6 +51,7 @@ use quorate_wal::Note;
 pub use clients::{Asked, Op, Outcome};
 use clock::NodeClock;
 use event::Event;
+pub use leases::granted_id;
 pub use members::Presence;
 pub use network::Network;
 pub use node::{Input, Member, Process};
@@ -95,6 +98,7 @@ pub struct World {
     /// What was asked so far, and what became of it.
     pub ops: Vec<Op>,
     pub(crate) judge: judge::Judge,
+    pub(crate) leases: leases::LeaseBook,
     /// Whose log was damaged last, until it has everything again.
     pub(crate) rotten: Option<usize>,
     /// Whose disk was swapped last, until it has got back what it promised.
@@ -149,7 +153,16 @@ impl World {
         World::quiet_with(nodes, 0)
     }
 
-    /// The same with so many spare positions, which may become members.
+    /// As [`World::quiet`], of another seed, whose nodes' clocks go wrong by up to so many millionths.
+    pub fn quiet_of(seed: u64, nodes: usize, clock_drift_ppm: u64) -> World {
+        let plan = Plan {
+            clock_drift_ppm,
+            ..Plan::quiet(nodes)
+        };
+        World::new(plan, &Recipe::from(seed), false, None)
+    }
+
+    /// As [`World::quiet`], with so many spare positions, which may become members.
     pub fn quiet_with(nodes: usize, spare: usize) -> World {
         let plan = Plan {
             newcomers: spare,
@@ -199,6 +212,7 @@ impl World {
             network: Network::default(),
             ops: Vec::new(),
             judge: judge::Judge::default(),
+            leases: leases::LeaseBook::new(recipe),
             rotten: None,
             swapped: None,
             chaos,
@@ -217,6 +231,10 @@ impl World {
         }
         for client in 0..world.plan.clients {
             world.after(Duration::from_millis(1), Event::Client { client });
+        }
+        let others = world.plan.clients..world.plan.clients + world.plan.lease_clients;
+        for client in others {
+            world.after(Duration::from_millis(1), Event::LeaseClient { client });
         }
         if (world.plan.newcomers > 0 || world.plan.transfer_percent > 0) && chaos {
             world.after(Duration::from_millis(500), Event::Administrator);
@@ -248,7 +266,7 @@ impl World {
             segment_bytes: Some(self.plan.segment_bytes),
             snapshot_log_bytes: self.plan.snapshot_log_bytes,
             snapshot_chunk_bytes: Some(self.plan.snapshot_chunk_bytes),
-            lease_checkpoints: false,
+            lease_checkpoints: self.plan.lease_checkpoints,
         }
     }
 
@@ -411,6 +429,7 @@ impl World {
             Event::Fault => self.on_fault(),
             Event::FaultEnds { node } => self.on_fault_ends(node),
             Event::Client { client } => self.on_client(client),
+            Event::LeaseClient { client } => self.on_lease_client(client),
             Event::Overdue { op } => self.on_overdue(op),
             Event::Administrator => self.on_administrator(),
             Event::Join { node } => self.on_join(node),

@@ -12,10 +12,9 @@ use quorate_raft::{
     Entry, Fetch, InstallWanted, Instant, LogIndex, NodeId, ReadGrant, ReadId, Record,
     SnapshotMeta, WriteId,
 };
-use quorate_replica::LeaseNews;
 use quorate_replica::{
-    Applier, Consensus, LogWriter, MemberTable, Node, NodeSettings, OpenError, PeerMessage,
-    Proposal, RecordsFile, Repaired, WriteRequest,
+    Applier, Consensus, LeaseNews, LeaseQuestion, LogWriter, MemberTable, Node, NodeSettings,
+    OpenError, PeerMessage, Proposal, RecordsFile, Repaired, WriteRequest,
 };
 use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{Note, Preparer, SnapshotMark};
@@ -30,6 +29,8 @@ pub enum Input {
     Propose(Proposal),
     /// Clients wait to read.
     ReadsWait,
+    /// A client asks about a lease.
+    AskLease(LeaseQuestion),
     /// Messages from this peer.
     Received(NodeId, Vec<PeerMessage>),
     /// The link to this peer is up; the highest protocol version it speaks.
@@ -117,6 +118,8 @@ pub struct Process {
     /// Writes that wait for their answers: operation by sequence.
     pub(crate) answers: BTreeMap<u64, usize>,
     pub(crate) next_sequence: u64,
+    /// Questions about leases that wait for the leader's answers, likewise.
+    pub(crate) lease_questions: BTreeMap<u64, usize>,
     /// Sequences that were forwarded and not refused since.
     pub(crate) forwarded: BTreeMap<u64, bool>,
     /// Whether it led when it was last asked.
@@ -212,6 +215,7 @@ impl Process {
             last_read_id: 0,
             answers: BTreeMap::new(),
             next_sequence: 1,
+            lease_questions: BTreeMap::new(),
             forwarded: BTreeMap::new(),
             led: false,
             durable_members,
