@@ -6,17 +6,21 @@ use std::time::Duration;
 
 use quorate_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
-    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
-    MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
-    MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse, TxnRequest,
-    TxnResponse,
+    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
+    LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, MemberAddRequest, MemberAddResponse,
+    MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse,
+    MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
+    MoveLeaderRequest, MoveLeaderResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
+    StatusRequest, StatusResponse, TxnRequest, TxnResponse,
 };
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
-use tonic::{ConnectError, Response, Status};
+use tonic::{ConnectError, Response, Status, Streaming};
 
 use crate::stubs::cluster_client::ClusterClient;
 use crate::stubs::kv_client::KvClient;
+use crate::stubs::lease_client::LeaseClient;
 use crate::stubs::maintenance_client::MaintenanceClient;
 use crate::{Endpoint, Error, Options};
 
@@ -190,6 +194,68 @@ impl Connection {
         self.answer(stub.move_leader(request)).await
     }
 
+    /// Grants a lease.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn lease_grant(
+        &self,
+        request: LeaseGrantRequest,
+    ) -> Result<LeaseGrantResponse, Error> {
+        self.answer(self.lease().lease_grant(request)).await
+    }
+
+    /// Ends a lease, and its keys.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn lease_revoke(
+        &self,
+        request: LeaseRevokeRequest,
+    ) -> Result<LeaseRevokeResponse, Error> {
+        self.answer(self.lease().lease_revoke(request)).await
+    }
+
+    /// How long a lease lives.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn lease_time_to_live(
+        &self,
+        request: LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse, Error> {
+        self.answer(self.lease().lease_time_to_live(request)).await
+    }
+
+    /// Which leases there are.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn leases(&self) -> Result<LeaseLeasesResponse, Error> {
+        self.answer(self.lease().lease_leases(LeaseLeasesRequest {}))
+            .await
+    }
+
+    /// A stream of renewals at this member.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn keep_alive(&self) -> Result<KeepAlive, Error> {
+        let (ask, questions) = tokio::sync::mpsc::channel(KEEP_ALIVES_ON_THE_WAY);
+        let questions = ReceiverStream::new(questions);
+        let mut stub = self.lease();
+        let answers = stub.lease_keep_alive(questions);
+        Ok(KeepAlive {
+            connection: self.clone(),
+            ask,
+            answers: self.answer(answers).await?,
+        })
+    }
+
+    fn lease(&self) -> LeaseClient<Channel> {
+        LeaseClient::new(self.channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX)
+    }
+
     fn cluster(&self) -> ClusterClient<Channel> {
         ClusterClient::new(self.channel.clone())
     }
@@ -222,6 +288,38 @@ impl Connection {
             Error::Unreachable { endpoint, reason }
         } else {
             Error::Lost { endpoint, reason }
+        }
+    }
+}
+
+/// Renewals that wait in a stream for the connection to take them.
+const KEEP_ALIVES_ON_THE_WAY: usize = 16;
+
+/// A stream of renewals: each question has one answer, in the same order.
+#[derive(Debug)]
+pub struct KeepAlive {
+    connection: Connection,
+    ask: tokio::sync::mpsc::Sender<LeaseKeepAliveRequest>,
+    answers: Streaming<LeaseKeepAliveResponse>,
+}
+
+impl KeepAlive {
+    /// Gives a lease all its time again. An answer whose `ttl` is 0 or less says that there is no such lease.
+    /// There is no timeout: a caller who gives up drops the stream, since its answer may still come.
+    ///
+    /// # Errors
+    /// As for [`Connection::range`]; after one, the stream is of no more use.
+    pub async fn renew(&mut self, id: i64) -> Result<LeaseKeepAliveResponse, Error> {
+        let over = || Error::Lost {
+            endpoint: self.connection.endpoint.to_string(),
+            reason: "the stream of renewals has ended".to_owned(),
+        };
+        // What ended it is in the answers.
+        let _ = self.ask.send(LeaseKeepAliveRequest { id }).await;
+        match self.answers.message().await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(over()),
+            Err(status) => Err(self.connection.error(&status)),
         }
     }
 }

@@ -21,7 +21,7 @@ mod options;
 pub mod stubs;
 
 pub use client::Client;
-pub use connection::Connection;
+pub use connection::{Connection, KeepAlive};
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use options::Options;

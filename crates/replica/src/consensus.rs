@@ -341,7 +341,7 @@ impl Consensus {
             self.read_retry_at,
             self.refused_by.map(|(_, until)| until),
             self.members.deadline(),
-            self.leases.deadline(),
+            self.leases.deadline(matches!(self.route(), Route::Lead(_))),
             self.versions.deadline(),
         ]
         .into_iter()

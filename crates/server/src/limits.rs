@@ -114,9 +114,9 @@ pub(crate) const PEER_KEEPALIVE: Duration = Duration::from_secs(2);
 /// and each takes a round trip to the leader.
 pub(crate) const RENEWALS_PER_STREAM: usize = 256;
 
-/// How long a request about leases waits for the members to agree that all of them know leases: they do as soon
-/// as all have been seen, so a moment after the start.
-pub(crate) const LEASE_VERSION_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a request about leases waits for the members to agree that they know leases: a moment after the
+/// start, or an election and `FOUNDING_PATIENCE` if not all of them are there.
+pub(crate) const LEASE_VERSION_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Leases listed under one hold of the store's lock: a fraction of a millisecond.
 pub(crate) const LEASES_PER_STEP: usize = 4_096;

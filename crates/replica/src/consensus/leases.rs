@@ -76,9 +76,11 @@ impl Leases {
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    /// When there is something to do. While leadership is being handed over, nothing can be proposed, and
+    /// the clock waits.
+    pub(super) fn deadline(&self, may_propose: bool) -> Option<Instant> {
         let deadlines = [
-            self.clock.deadline(),
+            self.clock.deadline().filter(|_| may_propose),
             self.questions.deadline(),
             self.retry_at,
         ];

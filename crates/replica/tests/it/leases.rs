@@ -280,6 +280,26 @@ fn a_thousand_leases_that_end_together_end_at_a_bounded_rate() {
     assert!(took >= Duration::from_millis(900), "in {took:?}");
 }
 
+/// A leader that hands leadership over proposes nothing, and must not spin for want of it.
+#[test]
+fn a_lease_that_ends_while_leadership_is_handed_over_ends_afterwards() {
+    let mut world = cluster(3);
+    let (leader, follower, _) = roles(&world);
+    let (lease, begun) = grant(&mut world, leader, 2);
+    world.run_for(Duration::from_millis(1_900) - world.now.since(begun));
+    let target = world.members[follower].id;
+    // The other one never hears that it is to lead.
+    tap(&mut world, move |_, to, _| to == follower);
+    let now = world.now;
+    let transfer = world.process_mut(leader).consensus.transfer(now, target);
+    transfer.expect("it is begun");
+    let events = world.events;
+    world.run_for(Duration::from_millis(400));
+    assert!(world.events - events < 2_000, "{}", world.events - events);
+    let ended = end_of(&mut world, leader, lease, seconds(2));
+    assert!(ended >= begun + seconds(2));
+}
+
 /// A lease that a client has revoked and granted anew must not be hit by the leader's own revoke of the
 /// one before.
 #[test]

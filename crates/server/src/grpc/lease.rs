@@ -49,7 +49,7 @@ impl LeaseService {
 
     async fn grant(&self, mut request: LeaseGrantRequest) -> Result<LeaseGrantResponse, Status> {
         quorate_kv::check_lease_grant(&request).map_err(|error| status::of_kv(&error))?;
-        self.cluster_must_know_leases().await;
+        cluster_must_know_leases(&self.core).await;
         request.ttl = request.ttl.max(min_ttl_seconds(
             self.core.settings.heartbeat_interval,
             self.core.settings.election_timeout,
@@ -73,7 +73,7 @@ impl LeaseService {
     }
 
     async fn revoke(&self, request: LeaseRevokeRequest) -> Result<LeaseRevokeResponse, Status> {
-        self.cluster_must_know_leases().await;
+        cluster_must_know_leases(&self.core).await;
         match self.write(CommandKind::LeaseRevoke, &request).await {
             Ok(Reply::LeaseRevoke(mut response)) => {
                 self.complete(&mut response.header);
@@ -182,22 +182,23 @@ impl LeaseService {
         self.core.write(kind, body).await
     }
 
-    /// A cluster that has just started agrees on its version in a moment, if all its members are there.
-    async fn cluster_must_know_leases(&self) {
-        let agreed = async {
-            while !self.core.cluster_knows(LEASES_FROM_VERSION) {
-                tokio::time::sleep(VERSION_POLL).await;
-            }
-        };
-        // If it is not agreed in time consensus refuses the command.
-        let _ = tokio::time::timeout(LEASE_VERSION_PATIENCE, agreed).await;
-    }
-
     /// Puts this node's part into the header that the store gave.
     fn complete(&self, of: &mut Option<ResponseHeader>) {
         let revision = of.as_ref().map_or(0, |header| header.revision);
         *of = Some(header(&self.core, revision));
     }
+}
+
+/// A cluster that has just started agrees on its version in a moment: at once if all its members are there,
+/// else when a majority has waited for the others.
+async fn cluster_must_know_leases(core: &Core) {
+    let agreed = async {
+        while !core.cluster_knows(LEASES_FROM_VERSION) {
+            tokio::time::sleep(VERSION_POLL).await;
+        }
+    };
+    // If it is not agreed in time consensus refuses the command.
+    let _ = tokio::time::timeout(LEASE_VERSION_PATIENCE, agreed).await;
 }
 
 /// The least time that a lease may be granted: clients have to renew it in time though a leader falls,
@@ -256,6 +257,7 @@ async fn keep_alive(
 }
 
 async fn renew(core: &Core, id: i64) -> KeepAliveResult {
+    cluster_must_know_leases(core).await;
     let readable = core.readable_store();
     let revision = readable.map(|(store, _)| store.revision());
     let revision = revision.map_err(|error| status::of_request(&error))?;

@@ -40,6 +40,11 @@ pub(super) fn render(answer: &Answer) -> String {
         | Answer::Txn(_)
         | Answer::MemberAdded { .. }
         | Answer::MemberChanged { .. }
+        | Answer::LeaseGranted(_)
+        | Answer::LeaseRevoked { .. }
+        | Answer::LeaseTime { .. }
+        | Answer::Leases(_)
+        | Answer::LeaseRenewed(_)
         | Answer::LeaderMoved { .. } => String::new(),
     }
 }
