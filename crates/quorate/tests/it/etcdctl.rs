@@ -149,7 +149,6 @@ const SCRIPT: &[(&[&str], &str)] = &[
     (&["lease", "grant", "1", "2"], ""),
     (&["lease", "grant", "x"], ""),
     (&["lease", "grant", "9000000001"], ""),
-    (&["lease", "grant", "10", "-w", "table"], ""),
     (&["lease", "grant", "10", "-w", "nope"], ""),
     (&["lease", "list"], ""),
     (&["lease", "list", "-w", "json"], ""),
