@@ -221,7 +221,7 @@ impl Client {
     /// # Errors
     /// As for [`range`](Self::range).
     pub async fn lease_renew(&self, id: i64) -> Result<LeaseKeepAliveResponse, Error> {
-        let once = |to: Connection| async move { to.keep_alive().await?.renew(id).await };
+        let once = |to: Connection| async move { to.keep_alive().renew(id).await };
         self.call(Kind::Read, once).await
     }
 

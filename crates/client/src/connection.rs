@@ -14,6 +14,7 @@ use quorate_proto::etcdserverpb::{
     MoveLeaderRequest, MoveLeaderResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
     StatusRequest, StatusResponse, TxnRequest, TxnResponse,
 };
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{ConnectError, Response, Status, Streaming};
@@ -236,20 +237,15 @@ impl Connection {
             .await
     }
 
-    /// A stream of renewals at this member.
-    ///
-    /// # Errors
-    /// As for [`range`](Self::range).
-    pub async fn keep_alive(&self) -> Result<KeepAlive, Error> {
-        let (ask, questions) = tokio::sync::mpsc::channel(KEEP_ALIVES_ON_THE_WAY);
-        let questions = ReceiverStream::new(questions);
-        let mut stub = self.lease();
-        let answers = stub.lease_keep_alive(questions);
-        Ok(KeepAlive {
+    /// A stream of renewals at this member; it is opened with the first of them.
+    #[must_use]
+    pub fn keep_alive(&self) -> KeepAlive {
+        let (ask, questions) = mpsc::channel(KEEP_ALIVES_ON_THE_WAY);
+        KeepAlive {
             connection: self.clone(),
             ask,
-            answers: self.answer(answers).await?,
-        })
+            answers: Answers::NotAsked(questions),
+        }
     }
 
     fn lease(&self) -> LeaseClient<Channel> {
@@ -299,8 +295,17 @@ const KEEP_ALIVES_ON_THE_WAY: usize = 16;
 #[derive(Debug)]
 pub struct KeepAlive {
     connection: Connection,
-    ask: tokio::sync::mpsc::Sender<LeaseKeepAliveRequest>,
-    answers: Streaming<LeaseKeepAliveResponse>,
+    ask: mpsc::Sender<LeaseKeepAliveRequest>,
+    answers: Answers,
+}
+
+/// A server may say that it takes the stream only with its first answer, so nobody must wait for that before the
+/// first question is on its way.
+#[derive(Debug)]
+enum Answers {
+    NotAsked(mpsc::Receiver<LeaseKeepAliveRequest>),
+    Open(Box<Streaming<LeaseKeepAliveResponse>>),
+    Over,
 }
 
 impl KeepAlive {
@@ -310,16 +315,31 @@ impl KeepAlive {
     /// # Errors
     /// As for [`Connection::range`]; after one, the stream is of no more use.
     pub async fn renew(&mut self, id: i64) -> Result<LeaseKeepAliveResponse, Error> {
-        let over = || Error::Lost {
+        // If it cannot be sent, what ended the stream is in the answers.
+        let _ = self.ask.send(LeaseKeepAliveRequest { id }).await;
+        let mut answers = match std::mem::replace(&mut self.answers, Answers::Over) {
+            Answers::Open(answers) => answers,
+            Answers::NotAsked(questions) => {
+                let mut stub = self.connection.lease();
+                let call = stub.lease_keep_alive(ReceiverStream::new(questions));
+                Box::new(self.connection.answer(call).await?)
+            }
+            Answers::Over => return Err(self.ended()),
+        };
+        match answers.message().await {
+            Ok(Some(answer)) => {
+                self.answers = Answers::Open(answers);
+                Ok(answer)
+            }
+            Ok(None) => Err(self.ended()),
+            Err(status) => Err(self.connection.error(&status)),
+        }
+    }
+
+    fn ended(&self) -> Error {
+        Error::Lost {
             endpoint: self.connection.endpoint.to_string(),
             reason: "the stream of renewals has ended".to_owned(),
-        };
-        // What ended it is in the answers.
-        let _ = self.ask.send(LeaseKeepAliveRequest { id }).await;
-        match self.answers.message().await {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(over()),
-            Err(status) => Err(self.connection.error(&status)),
         }
     }
 }

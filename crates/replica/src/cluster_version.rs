@@ -85,7 +85,8 @@ impl ClusterVersions {
     /// What a leader in `term` should propose now, at most once a term for each version.
     pub(crate) fn next_proposal(&mut self, now: Instant, term: Term) -> Option<u32> {
         let is_complete = self.heard_count() == self.others.len();
-        if !is_complete && !(self.applied == 0 && self.has_been_patient(now, term)) {
+        let is_enough = is_complete || (self.applied == 0 && self.has_been_patient(now, term));
+        if !is_enough {
             return None;
         }
         let heard = self.others.iter().filter_map(|id| self.highest.get(id));

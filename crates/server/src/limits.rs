@@ -118,6 +118,10 @@ pub(crate) const RENEWALS_PER_STREAM: usize = 256;
 /// start, or an election and `FOUNDING_PATIENCE` if not all of them are there.
 pub(crate) const LEASE_VERSION_PATIENCE: Duration = Duration::from_secs(4);
 
+/// Leases of a cluster. Each takes some 300 bytes of memory at the leader; whoever needs more of them means one lease
+/// with many keys. Those who grant at the same moment may exceed it by what is under way.
+pub(crate) const MAX_LEASES: usize = 1_000_000;
+
 /// Leases listed under one hold of the store's lock: a fraction of a millisecond.
 pub(crate) const LEASES_PER_STEP: usize = 4_096;
 

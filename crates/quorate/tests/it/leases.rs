@@ -231,7 +231,7 @@ fn renew_in_trouble(endpoint: &str, lease: i64, limit: Duration, trouble: impl F
     let endpoint = endpoint.parse().expect("an endpoint");
     let mut stream = runtime.block_on(async {
         let connection = Connection::lazy(&endpoint, &Options::default());
-        let mut stream = connection.keep_alive().await.expect("a stream");
+        let mut stream = connection.keep_alive();
         let first = stream.renew(lease).await.expect("an answer");
         assert!(first.ttl > 0);
         stream

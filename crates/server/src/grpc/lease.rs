@@ -27,7 +27,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{counted, header, status};
 use crate::core::Core;
-use crate::limits::{LEASE_VERSION_PATIENCE, LEASES_PER_STEP, RENEWALS_PER_STREAM};
+use crate::limits::{LEASE_VERSION_PATIENCE, LEASES_PER_STEP, MAX_LEASES, RENEWALS_PER_STREAM};
 use crate::stubs::lease_server::Lease;
 
 const SERVICE: &str = "etcdserverpb.Lease";
@@ -49,6 +49,7 @@ impl LeaseService {
 
     async fn grant(&self, mut request: LeaseGrantRequest) -> Result<LeaseGrantResponse, Status> {
         quorate_kv::check_lease_grant(&request).map_err(|error| status::of_kv(&error))?;
+        check_room(self.readable(quorate_kv::Store::lease_count)?)?;
         cluster_must_know_leases(&self.core).await;
         request.ttl = request.ttl.max(min_ttl_seconds(
             self.core.settings.heartbeat_interval,
@@ -199,6 +200,14 @@ async fn cluster_must_know_leases(core: &Core) {
     };
     // If it is not agreed in time consensus refuses the command.
     let _ = tokio::time::timeout(LEASE_VERSION_PATIENCE, agreed).await;
+}
+
+/// Refuses one more lease than there may be.
+fn check_room(leases: usize) -> Result<(), Status> {
+    match leases < MAX_LEASES {
+        true => Ok(()),
+        false => Err(status::of_request(&RequestError::TooManyRequests)),
+    }
 }
 
 /// The least time that a lease may be granted: clients have to renew it in time though a leader falls,
@@ -354,6 +363,14 @@ mod tests {
         assert_eq!(least(10, 100), 1);
         assert_eq!(least(100, 5_000), 8);
         assert_eq!(least(300, 1_000), 2, "3 ticks, so 4 of 300 ms");
+    }
+
+    #[test]
+    fn one_lease_too_many_is_refused_with_etcds_text() {
+        assert!(check_room(MAX_LEASES - 1).is_ok());
+        let refused = check_room(MAX_LEASES).expect_err("it is one too many");
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        assert_eq!(refused.message(), "etcdserver: too many requests");
     }
 
     #[test]
