@@ -334,6 +334,7 @@ impl Consensus {
 
     /// When [`Consensus::tick`] is next due.
     pub fn deadline(&self) -> Option<Instant> {
+        let may_propose = matches!(self.route(), Route::Lead(_));
         [
             self.raft.deadline(),
             self.proposals.deadline(),
@@ -341,8 +342,8 @@ impl Consensus {
             self.read_retry_at,
             self.refused_by.map(|(_, until)| until),
             self.members.deadline(),
-            self.leases.deadline(matches!(self.route(), Route::Lead(_))),
-            self.versions.deadline(),
+            self.leases.deadline(may_propose),
+            self.versions.deadline().filter(|_| may_propose),
         ]
         .into_iter()
         .flatten()
