@@ -85,6 +85,9 @@ impl ClusterVersions {
     /// What a leader in `term` should propose now, at most once a term for each version.
     pub(crate) fn next_proposal(&mut self, now: Instant, term: Term) -> Option<u32> {
         let is_complete = self.heard_count() == self.others.len();
+        if is_complete {
+            self.incomplete = None;
+        }
         let is_enough = is_complete || (self.applied == 0 && self.has_been_patient(now, term));
         if !is_enough {
             return None;
@@ -197,6 +200,16 @@ mod tests {
         let last = later() + FOUNDING_PATIENCE;
         assert_eq!(versions.deadline(), Some(last));
         assert_eq!(versions.next_proposal(last, Term(2)), Some(2));
+    }
+
+    #[test]
+    fn nobody_is_waited_for_once_all_have_come() {
+        let mut versions = ClusterVersions::new();
+        versions.members(vec![NodeId(2)]);
+        assert_eq!(versions.next_proposal(START, Term(1)), None);
+        versions.heard(NodeId(2), 2);
+        assert_eq!(versions.next_proposal(START, Term(1)), Some(2));
+        assert_eq!(versions.deadline(), None, "though it is not in force");
     }
 
     #[test]
