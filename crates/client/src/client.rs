@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use quorate_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
+    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse,
+    LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
     MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
     MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
@@ -161,6 +163,88 @@ impl Client {
     pub async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse, Error> {
         self.call(Kind::Write, |to| async move { to.compact(request).await })
             .await
+    }
+
+    /// Grants a lease; id 0 lets whoever answers draw one.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub async fn lease_grant(
+        &self,
+        request: LeaseGrantRequest,
+    ) -> Result<LeaseGrantResponse, Error> {
+        self.call(
+            Kind::Write,
+            |to| async move { to.lease_grant(request).await },
+        )
+        .await
+    }
+
+    /// Ends a lease, and its keys.
+    ///
+    /// # Errors
+    /// As for [`put`](Self::put).
+    pub async fn lease_revoke(&self, id: i64) -> Result<LeaseRevokeResponse, Error> {
+        let request = LeaseRevokeRequest { id };
+        self.call(
+            Kind::Write,
+            |to| async move { to.lease_revoke(request).await },
+        )
+        .await
+    }
+
+    /// How long a lease lives: `ttl` is -1 if there is none of this id. With `keys`, also which keys hang on it.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn lease_time_to_live(
+        &self,
+        id: i64,
+        keys: bool,
+    ) -> Result<LeaseTimeToLiveResponse, Error> {
+        let request = LeaseTimeToLiveRequest { id, keys };
+        let ask = |to: Connection| async move { to.lease_time_to_live(request).await };
+        self.call(Kind::Read, ask).await
+    }
+
+    /// Which leases there are.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn leases(&self) -> Result<LeaseLeasesResponse, Error> {
+        self.call(Kind::Read, |to| async move { to.leases().await })
+            .await
+    }
+
+    /// Gives a lease all its time again, once; `ttl` is 0 if there is none of this id. It may be tried again
+    /// elsewhere as a read is, since renewing twice does no harm.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn lease_renew(&self, id: i64) -> Result<LeaseKeepAliveResponse, Error> {
+        let once = |to: Connection| async move { to.keep_alive().renew(id).await };
+        self.call(Kind::Read, once).await
+    }
+
+    /// Renews a lease whenever a third of its time is over, as etcd's client does, and tells `heard` of each answer,
+    /// until there is no such lease any more; then that answer was the last. Each renewal may go to another endpoint.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range), when no endpoint renews it in time.
+    pub async fn keep_alive(
+        &self,
+        id: i64,
+        mut heard: impl FnMut(&LeaseKeepAliveResponse),
+    ) -> Result<(), Error> {
+        loop {
+            let asked = Instant::now();
+            let answer = self.lease_renew(id).await?;
+            heard(&answer);
+            let Some(seconds) = u32::try_from(answer.ttl).ok().filter(|ttl| *ttl > 0) else {
+                return Ok(());
+            };
+            sleep_until(asked + Duration::from_secs(seconds.into()) / 3).await;
+        }
     }
 
     /// The cluster's members; `linearizable` asks for the list as of now rather than as of the member that answers.

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use quorate_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
-    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
-    MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
-    MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse, TxnRequest,
-    TxnResponse, WatchRequest, WatchResponse,
+    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
+    LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, MemberAddRequest, MemberAddResponse,
+    MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse,
+    MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
+    MoveLeaderRequest, MoveLeaderResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
+    StatusRequest, StatusResponse, TxnRequest, TxnResponse, WatchRequest, WatchResponse,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,6 +22,7 @@ use tonic::{ConnectError, Request, Response, Status, Streaming};
 
 use crate::stubs::cluster_client::ClusterClient;
 use crate::stubs::kv_client::KvClient;
+use crate::stubs::lease_client::LeaseClient;
 use crate::stubs::maintenance_client::MaintenanceClient;
 use crate::stubs::watch_client::WatchClient;
 use crate::{Endpoint, Error, Options};
@@ -208,6 +211,63 @@ impl Connection {
         self.answer(stub.watch(request)).await
     }
 
+    /// Grants a lease.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn lease_grant(
+        &self,
+        request: LeaseGrantRequest,
+    ) -> Result<LeaseGrantResponse, Error> {
+        self.answer(self.lease().lease_grant(request)).await
+    }
+
+    /// Ends a lease, and its keys.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn lease_revoke(
+        &self,
+        request: LeaseRevokeRequest,
+    ) -> Result<LeaseRevokeResponse, Error> {
+        self.answer(self.lease().lease_revoke(request)).await
+    }
+
+    /// How long a lease lives.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn lease_time_to_live(
+        &self,
+        request: LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse, Error> {
+        self.answer(self.lease().lease_time_to_live(request)).await
+    }
+
+    /// Which leases there are.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn leases(&self) -> Result<LeaseLeasesResponse, Error> {
+        self.answer(self.lease().lease_leases(LeaseLeasesRequest {}))
+            .await
+    }
+
+    /// A stream of renewals at this member; it is opened with the first of them.
+    #[must_use]
+    pub fn keep_alive(&self) -> KeepAlive {
+        let (ask, questions) = mpsc::channel(KEEP_ALIVES_ON_THE_WAY);
+        KeepAlive {
+            connection: self.clone(),
+            ask,
+            answers: Answers::NotAsked(questions),
+        }
+    }
+
+    fn lease(&self) -> LeaseClient<Channel> {
+        LeaseClient::new(self.channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX)
+    }
+
     fn cluster(&self) -> ClusterClient<Channel> {
         ClusterClient::new(self.channel.clone())
     }
@@ -240,6 +300,62 @@ impl Connection {
             Error::Unreachable { endpoint, reason }
         } else {
             Error::Lost { endpoint, reason }
+        }
+    }
+}
+
+/// Renewals that wait in a stream for the connection to take them.
+const KEEP_ALIVES_ON_THE_WAY: usize = 16;
+
+/// A stream of renewals: each question has one answer, in the same order.
+#[derive(Debug)]
+pub struct KeepAlive {
+    connection: Connection,
+    ask: mpsc::Sender<LeaseKeepAliveRequest>,
+    answers: Answers,
+}
+
+/// A server may say that it takes the stream only with its first answer, so nobody must wait for that before the
+/// first question is on its way.
+#[derive(Debug)]
+enum Answers {
+    NotAsked(mpsc::Receiver<LeaseKeepAliveRequest>),
+    Open(Box<Streaming<LeaseKeepAliveResponse>>),
+    Over,
+}
+
+impl KeepAlive {
+    /// Gives a lease all its time again. An answer whose `ttl` is 0 or less says that there is no such lease.
+    /// There is no timeout: a caller who gives up drops the stream, since its answer may still come.
+    ///
+    /// # Errors
+    /// As for [`Connection::range`]; after one, the stream is of no more use.
+    pub async fn renew(&mut self, id: i64) -> Result<LeaseKeepAliveResponse, Error> {
+        // If it cannot be sent, what ended the stream is in the answers.
+        let _ = self.ask.send(LeaseKeepAliveRequest { id }).await;
+        let mut answers = match std::mem::replace(&mut self.answers, Answers::Over) {
+            Answers::Open(answers) => answers,
+            Answers::NotAsked(questions) => {
+                let mut stub = self.connection.lease();
+                let call = stub.lease_keep_alive(ReceiverStream::new(questions));
+                Box::new(self.connection.answer(call).await?)
+            }
+            Answers::Over => return Err(self.ended()),
+        };
+        match answers.message().await {
+            Ok(Some(answer)) => {
+                self.answers = Answers::Open(answers);
+                Ok(answer)
+            }
+            Ok(None) => Err(self.ended()),
+            Err(status) => Err(self.connection.error(&status)),
+        }
+    }
+
+    fn ended(&self) -> Error {
+        Error::Lost {
+            endpoint: self.connection.endpoint.to_string(),
+            reason: "the stream of renewals has ended".to_owned(),
         }
     }
 }

@@ -148,6 +148,7 @@ fn server_settings(settings: &ServeSettings, data_dir: &DataDir) -> ServerSettin
         election_timeout: settings.election_timeout,
         pre_vote: settings.pre_vote,
         lease_reads: settings.lease_reads,
+        lease_checkpoints: settings.lease_checkpoints,
         accepts_old_disk: settings.accepts_old_disk,
         max_request_bytes: settings.max_request_bytes,
         max_txn_ops: settings.max_txn_ops,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chaos::chaos;
 use prost::Message as _;
-use quorate_kv::{Answer as Wanted, Application, Command, Reply, Step, Store};
+use quorate_kv::{Answer as Wanted, Application, Command, LeaseEvents, Reply, Step, Store};
 use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
 use quorate_proto::peer;
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
@@ -21,6 +21,7 @@ use quorate_raft::{Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, Snap
 
 use crate::duplicates::Duplicates;
 use crate::error::{ApplyError, RequestError};
+use crate::lease_clock::LeaseNews;
 use crate::limits::FIRST_KEYS_OF_A_COMMAND;
 use crate::members::MemberTable;
 use crate::snapshot_head::SnapshotHead;
@@ -44,6 +45,9 @@ pub struct Progress {
     pub changes: Vec<(u64, Arc<MemberTable>)>,
     /// Reads that may now be served from the store.
     pub released: Vec<ReadId>,
+    /// What became of leases, for [`Consensus::leases_applied`](crate::Consensus::leases_applied):
+    /// before it hears that anything of this step is applied.
+    pub leases: Option<LeaseNews>,
     /// Whether there is more to apply.
     pub more: bool,
 }
@@ -80,6 +84,8 @@ pub struct Applier {
     /// Our request whose change of the members is half done.
     settling: Option<u64>,
     snapshots: SnapshotPolicy,
+    /// Whether the leases of the store that is applied to were told.
+    leases_told: bool,
     /// Bytes of entries applied since the state that the newest snapshot holds.
     bytes_since_snapshot: u64,
 }
@@ -97,6 +103,7 @@ impl Applier {
             members: Arc::new(founders),
             settling: None,
             snapshots: SnapshotPolicy::new(snapshot_log_bytes),
+            leases_told: false,
             bytes_since_snapshot: 0,
             member,
             boot_nonce,
@@ -167,6 +174,7 @@ impl Applier {
         if !waits {
             self.release_reads(&mut progress);
         }
+        progress.leases = self.news_of_leases(store);
         progress.more = waits || self.current.is_some() || !self.queue.is_empty();
         Ok(progress)
     }
@@ -306,6 +314,7 @@ impl Applier {
             self.membership = head.membership;
             self.members = Arc::new(head.members);
         }
+        self.leases_told = false;
         self.bytes_since_snapshot = 0;
         self.snapshots.loaded(bytes);
         let answer = |sequence| Answer {
@@ -404,6 +413,19 @@ impl Applier {
         Ok(())
     }
 
+    fn news_of_leases(&mut self, store: &mut Store) -> Option<LeaseNews> {
+        if self.leases_told {
+            match store.take_lease_events() {
+                LeaseEvents::All(events) if events.is_empty() => return None,
+                LeaseEvents::All(events) => return Some(LeaseNews::Changes(events)),
+                LeaseEvents::Lost => {}
+            }
+        }
+        self.leases_told = true;
+        store.follow_leases(true);
+        Some(LeaseNews::All(store.leases(i64::MIN).collect()))
+    }
+
     fn skip(&mut self, store: &mut Store, index: LogIndex, term: Term) {
         store.skip(index.0);
         self.applied = index;
@@ -414,7 +436,8 @@ impl Applier {
         let same_boot = request.boot_nonce == self.boot_nonce
             || planted::bug("entry-of-an-earlier-boot-answers");
         let ours = request.member == self.member && same_boot;
-        ours.then_some(request.sequence)
+        // Nobody waits for what a leader proposes of its own.
+        (ours && request.sequence > 0).then_some(request.sequence)
     }
 
     /// The request of this node, if it is one, that an entry is to answer.

@@ -7,6 +7,8 @@
 //! so that everything waiting becomes one batch at every hop.
 
 mod effects;
+mod lease_proposals;
+mod leases;
 mod members;
 mod routing;
 
@@ -18,16 +20,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos::chaos;
-use quorate_proto::envelope::{RequestId, peek_request_id};
+use quorate_proto::envelope::{CommandKind, RequestId, peek_request_id};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{
     Dropped, Entry, Envelope, InstallError, InstallWanted, Instant, LeadershipState, LogIndex,
-    NodeId, Payload, Raft, ReadId, Ready, SnapshotMeta, Status, TransferError, Write, WriteId,
+    NodeId, Payload, Raft, ReadId, Ready, Role, SnapshotMeta, Status, TransferError, Write,
+    WriteId,
 };
 
-use crate::cluster_version::ClusterVersions;
+use crate::cluster_version::{ClusterVersions, LEASES_FROM_VERSION};
 use crate::damage::Repaired;
 use crate::error::RequestError;
+use crate::lease_clock::LeaseClock;
 use crate::limits::{MAX_COMMAND_BYTES, MAX_UNAPPLIED_ENTRIES, MAX_UNWRITTEN_BYTES};
 use crate::log_clock::LogClock;
 use crate::members::MemberTable;
@@ -49,6 +53,9 @@ pub struct ConsensusSettings {
     /// How long to wait before a dropped read is asked for again, and before a write is sent
     /// again to a leader that said it is none.
     pub retry_after: Duration,
+    /// Whether the log is told now and then how much of leases is left, so that a new leader need not
+    /// give them all their time again.
+    pub lease_checkpoints: bool,
 }
 
 /// What a person or a metric may want to know.
@@ -64,6 +71,10 @@ pub struct ConsensusStatus {
     pub refused_messages: u64,
     /// Wall clock readings that were refused as a jump.
     pub refused_clock_readings: u64,
+    /// Renewals of leases that this node granted as leader.
+    pub renewed_leases: u64,
+    /// Leases that this node had the log end because their time was over.
+    pub expired_leases: u64,
 }
 
 /// Raft and the requests that wait for it.
@@ -75,6 +86,7 @@ pub struct Consensus {
     read_retry_at: Option<Instant>,
     versions: ClusterVersions,
     members: members::Members,
+    leases: leases::Leases,
     log_clock: LogClock,
     /// Leadership is being handed over, so writes wait; as last looked at.
     is_transferring: bool,
@@ -119,6 +131,10 @@ impl Consensus {
         Consensus {
             versions,
             members: members::Members::new(table),
+            leases: leases::Leases::new(LeaseClock::new(
+                settings.election_timeout,
+                settings.lease_checkpoints,
+            )),
             settings,
             raft,
             proposals: Proposals::default(),
@@ -146,7 +162,11 @@ impl Consensus {
         let overloaded = self.is_overloaded();
         for proposal in proposals {
             let sequence = proposal.sequence;
-            if proposal.body.len() > MAX_COMMAND_BYTES {
+            if proposal.kind >= CommandKind::LeaseGrant
+                && self.versions.in_force() < LEASES_FROM_VERSION
+            {
+                self.fail(sequence, RequestError::NotCapable);
+            } else if proposal.body.len() > MAX_COMMAND_BYTES {
                 self.fail(sequence, RequestError::TooLarge);
             } else if overloaded || !self.proposals.admit(proposal, deadline) {
                 self.fail(sequence, RequestError::TooManyRequests);
@@ -183,6 +203,18 @@ impl Consensus {
                     self.forward_refused(now, from, reason, &sequences);
                 }
             }
+            PeerMessage::LeaseQuestions {
+                boot_nonce,
+                questions,
+            } => self.take_lease_questions(now, from, boot_nonce, questions),
+            PeerMessage::LeaseAnswers {
+                boot_nonce,
+                answers,
+            } => {
+                if boot_nonce == self.settings.boot_nonce {
+                    self.take_lease_answers(now, from, answers);
+                }
+            }
         }
     }
 
@@ -198,6 +230,7 @@ impl Consensus {
     pub fn link_lost(&mut self, now: Instant, peer: NodeId) {
         self.links.remove(&peer);
         self.raft.link_lost(now, peer);
+        self.leases.questions.wait_all(Some(peer));
         for sequence in self.proposals.take_forwarded_to(peer) {
             self.fail(sequence, RequestError::LeaderLost);
         }
@@ -229,6 +262,7 @@ impl Consensus {
         self.applied = self.applied.max(index);
         self.reads.applied(self.applied);
         self.raft.applied(index);
+        self.leases.clock.applied(self.applied);
         self.log_clock.observe(log_time_ms);
         self.versions.applied(cluster_version);
     }
@@ -295,10 +329,12 @@ impl Consensus {
             self.ask_reads(now);
         }
         self.refused_by = self.refused_by.filter(|(_, until)| *until > now);
+        self.tick_leases(now);
     }
 
     /// When [`Consensus::tick`] is next due.
     pub fn deadline(&self) -> Option<Instant> {
+        let may_propose = matches!(self.route(), Route::Lead(_));
         [
             self.raft.deadline(),
             self.proposals.deadline(),
@@ -306,6 +342,8 @@ impl Consensus {
             self.read_retry_at,
             self.refused_by.map(|(_, until)| until),
             self.members.deadline(),
+            self.leases.deadline(may_propose),
+            self.versions.deadline().filter(|_| may_propose),
         ]
         .into_iter()
         .flatten()
@@ -319,6 +357,7 @@ impl Consensus {
         self.dispatch(now, wall_ms);
         self.begin_waiting_changes(now, wall_ms);
         self.propose_cluster_version(now, wall_ms);
+        self.drive_leases(now, wall_ms);
         let ready = self.raft.ready();
         self.carry_out(now, ready);
         std::mem::take(&mut self.effects)
@@ -329,6 +368,7 @@ impl Consensus {
         self.raft.has_ready()
             || !self.effects.is_empty()
             || (self.proposals.has_waiting() && self.route() != Route::Wait)
+            || self.has_lease_work()
     }
 
     /// For people and metrics.
@@ -339,6 +379,8 @@ impl Consensus {
             cluster_version: self.versions.in_force(),
             refused_messages: self.refused_messages,
             refused_clock_readings: self.log_clock.refused(),
+            renewed_leases: self.leases.renewed,
+            expired_leases: self.leases.expired,
         }
     }
 
@@ -372,7 +414,9 @@ impl Consensus {
         self.effects.standing = ready.standing.or(self.effects.standing);
         self.note_committed(&ready.committed);
         for grant in ready.reads {
-            if self.reads.granted(grant.id, grant.index) {
+            if Consensus::is_round_of_leases(grant.id) {
+                self.lease_round_granted(grant);
+            } else if self.reads.granted(grant.id, grant.index) {
                 self.effects.grant.push(grant);
             }
         }
@@ -412,6 +456,9 @@ impl Consensus {
     fn note_committed(&mut self, entries: &[Entry]) {
         for entry in entries {
             self.committed = entry.index;
+            if self.state.role == Role::Leader && entry.term == self.state.term {
+                self.leases.committed_in_own_term(entry.index);
+            }
             let bytes = match &entry.payload {
                 Payload::Command(bytes) => bytes,
                 Payload::Membership { context, .. } => context,
@@ -473,6 +520,8 @@ impl Consensus {
         if (before.term, before.leader) != (state.term, state.leader) {
             self.refused_by = None;
             self.leadership_moved();
+            self.leases_lose_leader();
+            self.versions.lose_leader();
             for sequence in self.proposals.take_forwarded() {
                 self.fail(sequence, RequestError::LeaderLost);
             }
@@ -489,6 +538,9 @@ impl Consensus {
                         false => self.fail(sequence, RequestError::LeaderLost),
                     }
                 }
+            }
+            Dropped::Read { id, .. } if Consensus::is_round_of_leases(id) => {
+                self.lease_round_dropped(now, id);
             }
             Dropped::Read { id, .. } => {
                 self.reads.dropped(id);

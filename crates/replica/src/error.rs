@@ -36,6 +36,9 @@ pub enum RequestError {
     /// effect.
     #[error("etcdserver: this member has not caught up since its start; ask another, or try again")]
     NotCaughtUp,
+    /// Not every member was seen to speak a version that knows this; it had no effect.
+    #[error("etcdserver: not capable")]
+    NotCapable,
     /// The command passed the checks of the node that took it but cannot be read by the store.
     #[error("etcdserver: the command cannot be decoded")]
     Undecodable,

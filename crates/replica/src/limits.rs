@@ -110,6 +110,37 @@ pub const MAX_MEMBER_URL_BYTES: usize = 256;
 /// Bytes of a member's name.
 pub const MAX_MEMBER_NAME_BYTES: usize = 256;
 
+/// How long the leader of a cluster that has agreed on no version waits for members that it has not
+/// heard: those of a cluster that is being started come within a fraction of it.
+pub const FOUNDING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Questions about leases that clients of one node have asked and not been answered: several for each
+/// client connection.
+pub const MAX_PENDING_LEASE_QUESTIONS: usize = 65_536;
+
+/// Questions about leases that a leader holds unanswered, its followers' included. Beyond it clients
+/// hear "too many requests".
+pub const MAX_HELD_LEASE_QUESTIONS: usize = 4 * MAX_PENDING_LEASE_QUESTIONS;
+
+/// Questions or answers about leases in one message between members: a hundred kilobytes.
+pub const MAX_LEASES_PER_MESSAGE: usize = 4_096;
+
+/// How many leases whose time is over end in one [`LEASE_REVOKE_WINDOW`]: a thousand a second (etcd:
+/// `defaultLeaseRevokeRate`), so that a mass of them leaves the log room for others.
+pub const LEASE_REVOKES_PER_WINDOW: usize = 500;
+
+/// See [`LEASE_REVOKES_PER_WINDOW`].
+pub const LEASE_REVOKE_WINDOW: Duration = Duration::from_millis(500);
+
+/// How long a lease whose end the log or the store refused waits before it is tried again.
+pub const LEASE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How often the log is told how much of a lease is left, if it is (etcd: the same).
+pub const LEASE_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(300);
+
+/// The pause between two entries that tell of a thousand leases each.
+pub const LEASE_CHECKPOINT_PAUSE: Duration = Duration::from_millis(100);
+
 /// How long a change of the members waits for one that the leader has not finished, before its
 /// client hears of it: an answer to one change is often the signal for the next.
 pub const CHANGE_PATIENCE: Duration = Duration::from_secs(2);

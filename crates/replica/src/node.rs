@@ -66,6 +66,9 @@ pub struct NodeSettings {
     pub snapshot_log_bytes: u64,
     /// Bytes of a chunk of a snapshot; the usual if none. All members must agree.
     pub snapshot_chunk_bytes: Option<u32>,
+    /// Whether a leader has the log say now and then how much of leases is left
+    /// (etcd: `--experimental-enable-lease-checkpoint`).
+    pub lease_checkpoints: bool,
 }
 
 /// The machines of one node, and its store.
@@ -173,6 +176,7 @@ impl<D: Disk> Node<D> {
             election_timeout: settings.election_timeout,
             request_timeout,
             retry_after: settings.heartbeat_interval,
+            lease_checkpoints: settings.lease_checkpoints,
         };
         let members = changes.newest_table;
         let members = members.unwrap_or_else(|| (**applier.members()).clone());

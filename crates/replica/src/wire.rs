@@ -4,6 +4,7 @@
 //! sockets and through the simulator. What comes from a peer is input from outside: it is
 //! checked and refused with a reason, never trusted to be well-formed.
 
+mod lease_messages;
 mod raft_messages;
 
 use bytes::Bytes;
@@ -16,10 +17,12 @@ use quorate_raft::Message;
 use quorate_raft::limits::MAX_NUMBER;
 
 use crate::entry_format::EntryError;
+use crate::lease_questions::{LeaseOutcome, LeaseQuestion};
 use crate::limits::{
     MAX_FRAME_BYTES, MAX_HANDSHAKE_BYTES, MAX_INCOMING_FRAME_BYTES, MAX_MESSAGES_PER_FRAME,
 };
 use crate::members::MemberError;
+use lease_messages::{answers_from_wire, answers_to_wire, questions_from_wire, questions_to_wire};
 use raft_messages::{raft_from_wire, raft_to_wire};
 
 /// The Raft group that messages belong to; there is one.
@@ -40,6 +43,20 @@ pub enum PeerMessage {
         boot_nonce: u32,
         /// Which ones.
         sequences: Vec<u64>,
+    },
+    /// What clients of the speaker ask about leases, for the leader.
+    LeaseQuestions {
+        /// The speaker's boot.
+        boot_nonce: u32,
+        /// At most [`MAX_LEASES_PER_MESSAGE`](crate::limits::MAX_LEASES_PER_MESSAGE).
+        questions: Vec<LeaseQuestion>,
+    },
+    /// The leader's answers.
+    LeaseAnswers {
+        /// The boot of the receiver that has asked.
+        boot_nonce: u32,
+        /// By the sequences of the questions; as many at most.
+        answers: Vec<(u64, LeaseOutcome)>,
     },
 }
 
@@ -193,6 +210,14 @@ fn to_wire(message: PeerMessage) -> peer::PeerMessage {
             boot_nonce,
             sequences,
         }),
+        PeerMessage::LeaseQuestions {
+            boot_nonce,
+            questions,
+        } => questions_to_wire(boot_nonce, questions),
+        PeerMessage::LeaseAnswers {
+            boot_nonce,
+            answers,
+        } => answers_to_wire(boot_nonce, answers),
     };
     peer::PeerMessage {
         group_id: GROUP_ID,
@@ -264,6 +289,8 @@ fn from_wire(message: peer::PeerMessage) -> Result<PeerMessage, WireError> {
             boot_nonce: refused.boot_nonce,
             sequences: refused.sequences,
         },
+        Body::LeaseQuestions(questions) => questions_from_wire(questions)?,
+        Body::LeaseAnswers(answers) => answers_from_wire(answers)?,
         body => PeerMessage::Raft(raft_from_wire(body)?),
     })
 }

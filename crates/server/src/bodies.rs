@@ -54,7 +54,10 @@ impl Requests {
 
 /// Whether a request to `path` is a stream that may be quiet for long.
 fn is_stream(path: &str) -> bool {
-    if path == "/etcdserverpb.Watch/Watch" {
+    if matches!(
+        path,
+        "/etcdserverpb.Watch/Watch" | "/etcdserverpb.Lease/LeaseKeepAlive"
+    ) {
         return true;
     }
     let of_gateway = path.strip_prefix("/v3/").or(path.strip_prefix("/v3beta/"));

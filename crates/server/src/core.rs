@@ -7,11 +7,14 @@ use bytes::Bytes;
 use quorate_kv::{Reply, Store};
 use quorate_proto::envelope::CommandKind;
 use quorate_raft::{
-    Entry, InstallWanted, LeadershipState, LogIndex, NodeId, ReadGrant, Role, SnapshotMeta, Term,
-    TransferError, TransferOutcome, WriteId,
+    Entry, InstallWanted, LeadershipState, LogIndex, NodeId, ReadGrant, ReadId, Role, SnapshotMeta,
+    Term, TransferError, TransferOutcome, WriteId,
 };
 use quorate_replica::limits::REQUEST_TIMEOUT_BASE;
-use quorate_replica::{ConsensusStatus, MemberTable, PeerMessage, Proposal, RequestError};
+use quorate_replica::{
+    Consensus, ConsensusStatus, LeaseNews, LeaseQuestion, LeaseTime, MemberTable, PeerMessage,
+    Proposal, RequestError,
+};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::answers::{Answers, Outcome};
@@ -19,6 +22,7 @@ use crate::bodies::Requests;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
+use crate::lease_questions::LeaseQuestions;
 use crate::limits::{ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES};
 use crate::members::Members;
 use crate::metrics::{Counted, Metrics};
@@ -32,6 +36,7 @@ pub(crate) enum ConsensusInput {
     Propose(Proposal),
     /// Reads wait in the read queue.
     ReadsWait,
+    AskLease(LeaseQuestion),
     Received {
         from: NodeId,
         messages: Vec<PeerMessage>,
@@ -103,6 +108,9 @@ pub(crate) struct Core {
     pub(crate) applier: Inbox<ApplyInput>,
     pub(crate) answers: Answers,
     pub(crate) reads: ReadQueue,
+    pub(crate) lease_questions: LeaseQuestions,
+    /// What the applier has told of leases, and consensus has not heard.
+    pub(crate) lease_news: Mutex<Vec<LeaseNews>>,
     pub(crate) peers: Peers,
     pub(crate) members: Members,
     /// Somebody who is no member here has claimed to be one of this cluster.
@@ -157,6 +165,8 @@ impl Core {
             applier: Inbox::new(usize::MAX, usize::MAX),
             answers: Answers::new(),
             reads: ReadQueue::new(),
+            lease_questions: LeaseQuestions::default(),
+            lease_news: Mutex::default(),
             peers: Peers::default(),
             members,
             strangers: Notify::new(),
@@ -254,6 +264,56 @@ impl Core {
         result
     }
 
+    /// Asks the leader for a lease's time, or for a renewal of it: none if there is no such lease.
+    pub(crate) async fn ask_lease(
+        &self,
+        lease: i64,
+        renews: bool,
+    ) -> Result<Option<LeaseTime>, RequestError> {
+        let (sequence, answer) = self.lease_questions.open();
+        let question = LeaseQuestion {
+            sequence,
+            lease,
+            renews,
+        };
+        let input = ConsensusInput::AskLease(question);
+        if self.consensus.offer(input, 0).is_err() {
+            self.lease_questions
+                .answer(sequence, Err(RequestError::TooManyRequests));
+        }
+        if self.is_stopping() {
+            self.lease_questions
+                .answer(sequence, Err(RequestError::Stopped));
+        }
+        answer.await.unwrap_or(Err(RequestError::Stopped))
+    }
+
+    /// Consensus is to hear of a read that the applier released, or that it may serve itself.
+    pub(crate) fn release_read(&self, id: ReadId, result: &Result<(), RequestError>) {
+        if Consensus::is_round_of_leases(id) {
+            self.consensus.wake();
+        } else {
+            self.reads.release(id, result);
+        }
+    }
+
+    /// The applier has news of leases: consensus hears them before it hears how far that is.
+    pub(crate) fn tell_of_leases(&self, news: LeaseNews) {
+        let queue = self.lease_news.lock();
+        queue.unwrap_or_else(PoisonError::into_inner).push(news);
+    }
+
+    /// All that was told since.
+    pub(crate) fn take_lease_news(&self) -> Vec<LeaseNews> {
+        let queue = self.lease_news.lock();
+        std::mem::take(&mut queue.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether all members agree that they speak at least this version.
+    pub(crate) fn cluster_knows(&self, version: u32) -> bool {
+        self.applied.cluster_version.load(Ordering::Acquire) >= u64::from(version)
+    }
+
     /// Waits until this member has caught up since its start. Until then its store may lack
     /// what it had before: it would show a past that its clients have already left behind.
     pub(crate) async fn catch_up(&self) {
@@ -272,6 +332,7 @@ impl Core {
     pub(crate) fn fail_waiting(&self) {
         self.answers.fail_all(&RequestError::Stopped);
         self.reads.fail_all(&RequestError::Stopped);
+        self.lease_questions.fail_all(&RequestError::Stopped);
     }
 
     pub(crate) fn store(&self) -> RwLockReadGuard<'_, Store> {

@@ -29,6 +29,7 @@ mod grpc;
 mod http;
 mod inbox;
 mod join;
+mod lease_questions;
 mod limits;
 mod listen;
 mod members;

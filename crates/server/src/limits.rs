@@ -110,6 +110,21 @@ pub(crate) const PEER_RETRY_LONGEST: Duration = Duration::from_secs(1);
 /// A quiet link is probed this often, so that a peer that vanished without a word is noticed.
 pub(crate) const PEER_KEEPALIVE: Duration = Duration::from_secs(2);
 
+/// Renewals of one stream of keep-alives that are under way: a client puts those of all its leases on one,
+/// and each takes a round trip to the leader.
+pub(crate) const RENEWALS_PER_STREAM: usize = 256;
+
+/// How long a request about leases waits for the members to agree that they know leases: a moment after the
+/// start, or an election and `FOUNDING_PATIENCE` if not all of them are there.
+pub(crate) const LEASE_VERSION_PATIENCE: Duration = Duration::from_secs(4);
+
+/// Leases of a cluster. Each takes some 300 bytes of memory at the leader; whoever needs more of them means one lease
+/// with many keys. Those who grant at the same moment may exceed it by what is under way.
+pub(crate) const MAX_LEASES: usize = 1_000_000;
+
+/// Leases listed under one hold of the store's lock: a fraction of a millisecond.
+pub(crate) const LEASES_PER_STEP: usize = 4_096;
+
 /// How long shutting down waits for requests in flight.
 pub(crate) const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 

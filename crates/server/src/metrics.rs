@@ -3,11 +3,13 @@
 //! Counters are counted where things happen; what can be read off the node's state (who leads,
 //! how far the log is) is set when somebody asks.
 
+mod leases;
 mod snapshots;
 mod watches;
 
 use std::sync::atomic::AtomicU64;
 
+pub(crate) use leases::LeaseMetrics;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -81,6 +83,7 @@ pub(crate) struct Metrics {
     pub(crate) peer_received_bytes: Bytes,
     pub(crate) snapshots: SnapshotMetrics,
     pub(crate) watches: WatchMetrics,
+    pub(crate) leases: LeaseMetrics,
     has_leader: Gauge,
     is_leader: Gauge,
     applied_index: Gauge,
@@ -122,6 +125,7 @@ impl Metrics {
             peer_received_bytes: Bytes::default(),
             snapshots: SnapshotMetrics::new(),
             watches: WatchMetrics::new(),
+            leases: LeaseMetrics::new(),
             has_leader: Gauge::default(),
             is_leader: Gauge::default(),
             applied_index: Gauge::default(),
@@ -145,6 +149,7 @@ impl Metrics {
         metrics.register_peers();
         metrics.snapshots.register(&mut metrics.registry);
         metrics.watches.register(&mut metrics.registry);
+        metrics.leases.register(&mut metrics.registry);
         metrics
     }
 
@@ -344,6 +349,7 @@ impl Metrics {
         self.store_bytes.set(number(store.memory_bytes() as u64));
         self.store_bytes_in_use
             .set(number(store.memory_bytes() as u64));
+        self.leases.set_count(store.lease_count());
         drop(store);
         self.watches.read(&core.watches);
         self.resident_bytes.set(number(resident_bytes()));
@@ -357,6 +363,8 @@ impl Metrics {
             self.asking.set(i64::from(standing == Standing::Asking));
             self.refilling
                 .set(i64::from(standing == Standing::Refilling));
+            self.leases
+                .count_of_leader(status.renewed_leases, status.expired_leases);
             self.clock_readings_refused
                 .set(number(status.refused_clock_readings));
         }

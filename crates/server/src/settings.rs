@@ -51,6 +51,9 @@ pub struct ServerSettings {
     pub pre_vote: bool,
     /// Whether a leader serves reads on a lease; counts on clocks, and all members must agree.
     pub lease_reads: bool,
+    /// Whether a leader has the log say now and then how much of leases is left, so that its successor
+    /// need not give them all their time again.
+    pub lease_checkpoints: bool,
     /// Whether to start with the data as it is, whatever other members remember of it.
     pub accepts_old_disk: bool,
     /// The largest request, in bytes.

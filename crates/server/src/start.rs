@@ -285,6 +285,7 @@ fn node_settings(
         segment_bytes: None,
         snapshot_log_bytes: settings.snapshot_log_bytes,
         snapshot_chunk_bytes: None,
+        lease_checkpoints: settings.lease_checkpoints,
     }
 }
 

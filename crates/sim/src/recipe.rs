@@ -58,11 +58,13 @@ pub enum Without {
     Changes,
     /// Chaos sites of the core.
     Sites,
+    /// Clients that have to do with leases.
+    Leases,
 }
 
 impl Without {
     /// All of them.
-    pub const ALL: [Without; 9] = [
+    pub const ALL: [Without; 10] = [
         Without::Loss,
         Without::Duplication,
         Without::Reordering,
@@ -72,6 +74,7 @@ impl Without {
         Without::Steps,
         Without::Changes,
         Without::Sites,
+        Without::Leases,
     ];
 
     /// Its word in a recipe.
@@ -86,6 +89,7 @@ impl Without {
             Without::Steps => "no-steps",
             Without::Changes => "no-changes",
             Without::Sites => "no-sites",
+            Without::Leases => "no-leases",
         }
     }
 
@@ -107,6 +111,7 @@ impl Without {
                 plan.newcomers = quiet.newcomers;
                 plan.transfer_percent = quiet.transfer_percent;
             }
+            Without::Leases => plan.lease_clients = quiet.lease_clients,
             Without::Sites => plan.open_sites = quiet.open_sites,
         }
     }

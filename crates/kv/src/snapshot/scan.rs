@@ -141,7 +141,7 @@ impl SnapshotScan {
             return None;
         }
         self.output.begin(bytes_max);
-        // Counted in changes; a version costs many.
+        // Counted in changes; a version costs many, so the last one may cost more than is left.
         let mut budget = KEYS_PER_STEP * SNAPSHOT_CHANGES_PER_VERSION;
         while !self.output.is_full() {
             let next = match self.section {
@@ -247,12 +247,12 @@ impl SnapshotScan {
             if *budget == 0 || self.output.is_full() {
                 return false;
             }
-            *budget -= SNAPSHOT_CHANGES_PER_VERSION;
+            *budget = budget.saturating_sub(SNAPSHOT_CHANGES_PER_VERSION);
             self.write_version(&entry.key, version);
         }
         if *budget == budget_before {
             // Nothing of it, or nothing more: it was looked at all the same.
-            *budget -= SNAPSHOT_CHANGES_PER_VERSION;
+            *budget = budget.saturating_sub(SNAPSHOT_CHANGES_PER_VERSION);
         }
         self.written = None;
         true

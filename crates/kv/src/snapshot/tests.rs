@@ -68,6 +68,20 @@ fn leases_are_kept() {
 
 /// One transaction may change a key twice, in the order of its operations, and change its keys in any
 /// order: the list of changes keeps both.
+/// A lease costs a step less than a key does, so that what is left of a step is no whole number of keys.
+#[test]
+fn a_step_that_begins_with_leases_ends_among_keys() {
+    let mut store = Store::new();
+    grant(&mut store, 1, 7, 60);
+    for index in 0..450 {
+        write(&mut store, 2 + index, &format!("k{index}"), "", 0);
+    }
+    let bytes = snapshot(&mut store, 1 << 20);
+    let loaded = load(&bytes).expect("it is whole");
+    assert_eq!(loaded.state_hash(), store.state_hash());
+    assert_eq!(loaded.key_count(), 450);
+}
+
 #[test]
 fn the_order_of_changes_within_a_revision_is_kept() {
     let mut store = Store::new();

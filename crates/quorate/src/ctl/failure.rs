@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 /// The request failed.
 const ERROR: u8 = 1;
+/// The connection, or a stream on it, came to nothing.
+const BAD_CONNECTION: u8 = 2;
 /// The text of a transaction cannot be understood.
 const INVALID_INPUT: u8 = 3;
 /// An output form or a feature that is not there.
@@ -25,6 +27,13 @@ impl Failure {
     pub(super) fn error(message: impl Into<String>) -> Self {
         Self {
             code: ERROR,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn bad_connection(message: impl Into<String>) -> Self {
+        Self {
+            code: BAD_CONNECTION,
             message: message.into(),
         }
     }

@@ -14,6 +14,7 @@ mod duration;
 mod failure;
 mod get;
 mod keys;
+mod lease;
 mod member_changes;
 mod members;
 mod move_leader;
@@ -48,7 +49,7 @@ The global options also come from the environment, as etcdctl's:
 Exit codes (etcdctl's):
   0    done
   1    the request failed, or a member could not be asked
-  2    unknown command or flag
+  2    unknown command or flag; a lease that is to be kept alive is not there
   3    the text of a transaction cannot be understood
   4    an output form or feature that the command does not have
   5    a watch was ended by the server
@@ -79,6 +80,8 @@ enum Command {
     /// Forgets versions older than a revision
     #[command(visible_alias = "compaction")]
     Compact(compact::CompactArgs),
+    /// Grants, keeps alive, revokes and lists leases
+    Lease(lease::LeaseArgs),
     /// Asks each endpoint for its state
     Status(status::StatusArgs),
     /// Lists the members of the cluster
@@ -165,6 +168,7 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
         Command::Txn(args) => txn::run(&args, &connect).await,
         Command::Watch(args) => watch::run(&args, &connect).await,
         Command::Compact(args) => compact::run(&args, &connect).await,
+        Command::Lease(args) => lease::run(&args, &connect).await,
         Command::Status(args)
         | Command::Endpoint(EndpointArgs {
             command: EndpointCommand::Status(args),

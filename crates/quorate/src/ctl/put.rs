@@ -25,7 +25,7 @@ Examples:
   quorate ctl put name -- -5             a value that begins with a dash
   quorate ctl put name value --prev-kv
   quorate ctl put name value --lease 694d81417acd4754
-                                         on a server that has leases; Quorate's come later";
+                                         it goes with the lease (see `quorate ctl lease`)";
 
 #[derive(Args, Debug, Default)]
 #[command(after_help = AFTER_HELP, args_override_self = true,

@@ -117,6 +117,8 @@ pub(crate) struct ServeSettings {
     pub(crate) pre_vote: bool,
     /// Whether a leader serves reads on a lease.
     pub(crate) lease_reads: bool,
+    /// Whether a leader has the log say now and then how much of leases is left.
+    pub(crate) lease_checkpoints: bool,
     /// Whether to start with the data as it is, whatever other members remember of it.
     pub(crate) accepts_old_disk: bool,
     /// How much to log.
@@ -172,6 +174,7 @@ impl ServeSettings {
             )?,
             pre_vote: reader.boolean("pre-vote"),
             lease_reads: reader.boolean("lease-reads"),
+            lease_checkpoints: reader.boolean("experimental-enable-lease-checkpoint"),
             accepts_old_disk: reader.boolean("accept-old-disk"),
             log_level: log_level(&reader),
             log_format: log_format(&reader),

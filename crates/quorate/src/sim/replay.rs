@@ -21,7 +21,7 @@ Examples:
 
 What can be set or left out, with commas between:
   nodes=N, clients=N, chaos-ms=N, faults=N+N+…, salt=N, no-loss, no-duplication, no-reordering,
-  no-slow-disks, no-slow-appliers, no-snapshots, no-steps, no-changes, no-sites
+  no-slow-disks, no-slow-appliers, no-snapshots, no-steps, no-changes, no-sites, no-leases
 
 Exit codes: 0 all was well as far as it was played; 1 the world failed; 2 wrong arguments.";
 

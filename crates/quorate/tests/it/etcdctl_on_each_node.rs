@@ -414,9 +414,6 @@ fn what_is_not_served_yet_is_refused_in_a_plain_sentence() {
         let backup = directory.path().join("backup.db");
         let backup = backup.to_str().expect("a path in UTF-8");
         let calls: &[&[&str]] = &[
-            &["lease", "grant", "60"],
-            &["lease", "list"],
-            &["lease", "revoke", "12ab"],
             &["snapshot", "save", backup],
             &["auth", "enable"],
             &["user", "list"],

@@ -40,6 +40,8 @@ mod gateway_beside_etcd;
 #[cfg(target_os = "linux")]
 mod lease_reads;
 #[cfg(target_os = "linux")]
+mod leases;
+#[cfg(target_os = "linux")]
 mod membership;
 #[cfg(target_os = "linux")]
 mod old_disks;

@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, PATIENCE, Plan, wait_for};
 use crate::gateway::{Answer, Stream, ask, post};
 
 /// Lease is served.
-const LEASES: bool = false;
+const LEASES: bool = true;
 /// Watch is served.
 const WATCHES: bool = true;
 /// Auth is served.

@@ -9,6 +9,7 @@ use quorate_raft::{
 
 #[cfg(doc)]
 use super::Consensus;
+use super::leases::LeaseResult;
 use crate::error::RequestError;
 use crate::members::MemberTable;
 use crate::wire::PeerMessage;
@@ -53,6 +54,9 @@ pub struct Effects {
     pub failed_proposals: Vec<(u64, RequestError)>,
     /// Reads that end without the applier.
     pub failed_reads: Vec<(ReadId, RequestError)>,
+    /// Answers to [`Consensus::ask_leases`]: how long the lease lives, or none if there is none of its
+    /// id.
+    pub lease_answers: Vec<(u64, LeaseResult)>,
     /// Role, term or leader, when they changed.
     pub state: Option<LeadershipState>,
     /// What the node takes its disk for, when that changed.
@@ -84,6 +88,7 @@ impl Effects {
             && self.changes.is_empty()
             && self.failed_proposals.is_empty()
             && self.failed_reads.is_empty()
+            && self.lease_answers.is_empty()
             && self.state.is_none()
             && self.members.is_none()
             && self.durable_members.is_none()

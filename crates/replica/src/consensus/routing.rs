@@ -9,6 +9,7 @@ use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
 use quorate_raft::{Instant, NodeId, ProposeError, Role};
 
 use super::Consensus;
+use super::lease_proposals::granted_lease;
 use crate::error::RequestError;
 use crate::limits::MAX_COMMAND_BYTES;
 use crate::proposals::{Proposal, Route};
@@ -70,6 +71,9 @@ impl Consensus {
         match self.raft.propose(now, commands.collect()) {
             Ok(accepted) => {
                 self.proposals.appended(&batch, accepted.first);
+                let grants = batch.iter().filter_map(|p| granted_lease(p.kind, &p.body));
+                let grants: Vec<i64> = grants.collect();
+                self.note_lease_grants(&grants, accepted.last);
                 if batch.iter().any(|p| p.kind == CommandKind::MemberUpdate) {
                     self.note_updates(accepted.last);
                 }
@@ -124,6 +128,10 @@ impl Consensus {
         let updates = proposals
             .iter()
             .any(|proposal| proposal.kind == CommandKind::MemberUpdate);
+        let grants = proposals
+            .iter()
+            .filter_map(|p| granted_lease(p.kind, &p.body));
+        let grants: Vec<i64> = grants.collect();
         let sequences: Vec<u64> = proposals.iter().map(|proposal| proposal.sequence).collect();
         let log_time_ms = self.log_clock.stamp(now, wall_ms);
         let too_large = proposals
@@ -148,10 +156,11 @@ impl Consensus {
                     _ => RefusalReason::Overloaded,
                 })
         };
-        if let Ok(accepted) = &outcome
-            && updates
-        {
-            self.note_updates(accepted.last);
+        if let Ok(accepted) = &outcome {
+            self.note_lease_grants(&grants, accepted.last);
+            if updates {
+                self.note_updates(accepted.last);
+            }
         }
         if let Err(reason) = outcome {
             let refused = PeerMessage::ForwardRefused {
@@ -192,7 +201,7 @@ impl Consensus {
         let Route::Lead(term) = self.route() else {
             return;
         };
-        let Some(version) = self.versions.next_proposal(term) else {
+        let Some(version) = self.versions.next_proposal(now, term) else {
             return;
         };
         let body = bytes::Bytes::copy_from_slice(&version.to_le_bytes());

@@ -288,7 +288,10 @@ pub(super) fn raft_from_wire(body: Body) -> Result<Message, WireError> {
             sequence: m.sequence,
             index: m.index.map(index).transpose()?,
         },
-        Body::Forward(_) | Body::ForwardRefused(_) => return Err(WireError::Illegal),
+        Body::Forward(_)
+        | Body::ForwardRefused(_)
+        | Body::LeaseQuestions(_)
+        | Body::LeaseAnswers(_) => return Err(WireError::Illegal),
     })
 }
 

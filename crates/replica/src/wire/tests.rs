@@ -12,6 +12,76 @@ fn record(member: u64) -> Record {
     }
 }
 
+fn every_kind_of_message_on_leases() -> Vec<PeerMessage> {
+    let lives = LeaseOutcome::Lives(crate::lease_clock::LeaseTime {
+        granted_seconds: 60,
+        remaining_seconds: 0,
+    });
+    let question = |sequence, lease, renews| LeaseQuestion {
+        sequence,
+        lease,
+        renews,
+    };
+    vec![
+        PeerMessage::LeaseQuestions {
+            boot_nonce: 4,
+            questions: vec![question(1, i64::MIN, true), question(2, i64::MAX, false)],
+        },
+        PeerMessage::LeaseAnswers {
+            boot_nonce: u32::MAX,
+            answers: vec![
+                (1, lives),
+                (2, LeaseOutcome::Unknown),
+                (3, LeaseOutcome::NotLeader),
+                (4, LeaseOutcome::Overloaded),
+            ],
+        },
+    ]
+}
+
+#[test]
+fn more_questions_about_leases_than_a_message_may_hold_are_refused() {
+    let question = LeaseQuestion {
+        sequence: 1,
+        lease: 7,
+        renews: true,
+    };
+    for (count, is_legal) in [
+        (crate::limits::MAX_LEASES_PER_MESSAGE, true),
+        (crate::limits::MAX_LEASES_PER_MESSAGE + 1, false),
+    ] {
+        let questions = PeerMessage::LeaseQuestions {
+            boot_nonce: 1,
+            questions: vec![question; count],
+        };
+        let answers = PeerMessage::LeaseAnswers {
+            boot_nonce: 1,
+            answers: vec![(1, LeaseOutcome::Unknown); count],
+        };
+        for message in [questions, answers] {
+            let frames = encode_messages(vec![message]);
+            let refused = (!is_legal).then_some(WireError::TooLarge);
+            assert_eq!(decode_frame(&frames[0]).err(), refused);
+        }
+    }
+}
+
+#[test]
+fn an_answer_with_a_time_that_no_lease_has_is_refused() {
+    for (granted_seconds, remaining_seconds) in [(0, 0), (-1, 0), (5, -1)] {
+        let time = crate::lease_clock::LeaseTime {
+            granted_seconds,
+            remaining_seconds,
+        };
+        let message = PeerMessage::LeaseAnswers {
+            boot_nonce: 1,
+            answers: vec![(1, LeaseOutcome::Lives(time))],
+        };
+        let frames = encode_messages(vec![message]);
+        assert_eq!(decode_frame(&frames[0]).err(), Some(WireError::Illegal));
+    }
+}
+
 fn every_kind_of_message() -> Vec<PeerMessage> {
     let command = Payload::Command(Bytes::from_static(b"put"));
     let raft = [
@@ -178,6 +248,7 @@ fn every_kind_of_message() -> Vec<PeerMessage> {
         boot_nonce: 7,
         sequences: vec![1, 2],
     });
+    messages.extend(every_kind_of_message_on_leases());
     messages
 }
 

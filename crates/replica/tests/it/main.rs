@@ -6,6 +6,7 @@
 mod applying;
 mod damage_matrix;
 mod forwarding;
+mod leases;
 mod limits;
 mod members;
 mod random_worlds;

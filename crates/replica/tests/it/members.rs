@@ -7,8 +7,8 @@ use prost::Message as _;
 use quorate_proto::envelope::CommandKind;
 use quorate_proto::peer;
 use quorate_proto::peer::member_change::Change;
-use quorate_replica::RequestError;
 use quorate_replica::limits::CHANGE_PATIENCE;
+use quorate_replica::{HIGHEST_PROTOCOL_VERSION, RequestError};
 
 use crate::support::{SOON, roles, run_until_settled};
 use quorate_sim::world::{Asked, Outcome, Presence, World};
@@ -19,7 +19,8 @@ fn three_and(spare: usize) -> World {
     world.run_until("a leader and a cluster version", SOON, |world| {
         (0..3).all(|node| {
             let consensus = &world.process(node).consensus;
-            consensus.leadership().leader.is_some() && consensus.status().cluster_version == 1
+            consensus.leadership().leader.is_some()
+                && consensus.status().cluster_version == HIGHEST_PROTOCOL_VERSION
         })
     });
     world
@@ -97,7 +98,8 @@ fn the_second_of_a_cluster_of_one_starts_when_its_addition_was_answered() {
 
 fn run_until_settled_alone(world: &mut World) {
     world.run_until("a leader", SOON, |world| {
-        world.leader().is_some() && world.process(0).consensus.status().cluster_version == 1
+        world.leader().is_some()
+            && world.process(0).consensus.status().cluster_version == HIGHEST_PROTOCOL_VERSION
     });
 }
 

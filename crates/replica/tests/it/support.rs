@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use quorate_kv::Store;
 use quorate_proto::etcdserverpb::RangeRequest;
-use quorate_replica::PeerMessage;
+use quorate_replica::{HIGHEST_PROTOCOL_VERSION, PeerMessage};
 
 use quorate_sim::world::World;
 
@@ -23,7 +23,8 @@ pub(crate) fn run_until_settled(world: &mut World) {
     world.run_until("a leader and a cluster version", SOON, |world| {
         (0..world.members.len()).all(|node| {
             let consensus = &world.process(node).consensus;
-            consensus.leadership().leader.is_some() && consensus.status().cluster_version == 1
+            consensus.leadership().leader.is_some()
+                && consensus.status().cluster_version == HIGHEST_PROTOCOL_VERSION
         })
     });
 }

@@ -29,6 +29,7 @@ pub(crate) fn without_threads() -> Arc<Core> {
         lease_reads: false,
         accepts_old_disk: false,
         max_request_bytes: 1 << 20,
+        lease_checkpoints: false,
         max_txn_ops: 128,
         cors: Vec::new(),
         json_gateway: true,

@@ -7,6 +7,7 @@
 mod cluster;
 mod health;
 mod kv;
+mod lease;
 mod maintenance;
 mod reading;
 mod status;
@@ -29,6 +30,7 @@ use crate::metrics::HandledLabels;
 use crate::settings::QUORATE_VERSION;
 use crate::stubs::cluster_server::ClusterServer;
 use crate::stubs::kv_server::KvServer;
+use crate::stubs::lease_server::LeaseServer;
 use crate::stubs::maintenance_server::MaintenanceServer;
 use crate::stubs::watch_server::WatchServer;
 
@@ -46,7 +48,11 @@ pub(crate) fn routes(core: &Arc<Core>) -> Router {
     let watch = WatchServer::new(watch::WatchService::new(Arc::clone(core)))
         .max_decoding_message_size(receive_limit)
         .max_encoding_message_size(usize::MAX);
+    let lease = LeaseServer::new(lease::LeaseService::new(Arc::clone(core)))
+        .max_decoding_message_size(receive_limit)
+        .max_encoding_message_size(usize::MAX);
     Routes::new(kv)
+        .add_service(lease)
         .add_service(cluster)
         .add_service(maintenance)
         .add_service(watch)

@@ -29,6 +29,7 @@ pub(super) fn of_request(error: &RequestError) -> Status {
         | RequestError::LeaderLost
         | RequestError::Stopped
         | RequestError::NotCaughtUp => Code::Unavailable,
+        RequestError::NotCapable => Code::FailedPrecondition,
         RequestError::Undecodable => Code::Internal,
     };
     Status::new(code, error.to_string())

@@ -163,6 +163,8 @@ impl Stream for Outgoing {
 
 fn size_of_message(message: &PeerMessage) -> usize {
     let payload = match message {
+        PeerMessage::LeaseQuestions { questions, .. } => size_of_val(questions.as_slice()),
+        PeerMessage::LeaseAnswers { answers, .. } => size_of_val(answers.as_slice()),
         PeerMessage::Raft(
             Message::Append { entries, .. } | Message::EntryFound { entries, .. },
         ) => {

@@ -33,6 +33,7 @@ pub(super) fn run<D: Disk>(
         core.applier.take(wait, &mut inputs);
         ApplyInput::keep_newest_restore(&mut inputs);
         let version = applier.cluster_version();
+        let mut told_of_leases = false;
         for input in inputs.drain(..) {
             match input {
                 ApplyInput::Entries(entries) => {
@@ -55,10 +56,15 @@ pub(super) fn run<D: Disk>(
         loop {
             let mut store = core.store_mut();
             store.want_events(core.watches.wants_events());
-            let progress = match applier.step(&mut store, KEYS_PER_STEP) {
+            let mut progress = match applier.step(&mut store, KEYS_PER_STEP) {
                 Ok(progress) => progress,
                 Err(error) => return fatal.report(ServerError::Apply(error)),
             };
+            if let Some(news) = progress.leases.take() {
+                core.metrics.leases.learn(&news);
+                core.tell_of_leases(news);
+                told_of_leases = true;
+            }
             // Under the store's lock, so that whoever holds it sees the index and the state of
             // one moment: members are compared by them.
             publish(core, &applier);
@@ -80,7 +86,8 @@ pub(super) fn run<D: Disk>(
         }
         more_to_free = core.store_mut().free_step(KEYS_PER_STEP);
         // On an idle node without peers nothing else would wake consensus to hear of a version.
-        if unnoticed_bytes >= APPLIED_NOTICE_BYTES || version != applier.cluster_version() {
+        let is_much = unnoticed_bytes >= APPLIED_NOTICE_BYTES;
+        if is_much || told_of_leases || version != applier.cluster_version() {
             unnoticed_bytes = 0;
             core.consensus.wake();
         }
@@ -146,6 +153,6 @@ fn deliver(core: &Core, progress: Progress) {
         core.answers.answer(sequence, Ok(Outcome::Members(table)));
     }
     for id in progress.released {
-        core.reads.release(id, &Ok(()));
+        core.release_read(id, &Ok(()));
     }
 }

@@ -44,14 +44,16 @@ pub(super) fn run<D: Disk>(
         }
         let now = core.clock.now();
         let wall_ms = core.clock.wall_ms();
-        note_applied(core, &mut consensus);
+        note_applied(core, &mut consensus, now);
         status_stale |= !inputs.is_empty();
         let mut proposals = Vec::new();
+        let mut questions = Vec::new();
         let mut reads_wait = false;
         for input in inputs.drain(..) {
             match input {
                 ConsensusInput::Propose(proposal) => proposals.push(proposal),
                 ConsensusInput::ReadsWait => reads_wait = true,
+                ConsensusInput::AskLease(question) => questions.push(question),
                 ConsensusInput::Stop => return stop(core, queues),
                 ConsensusInput::Installed(meta) => {
                     if let Err(error) = install(snapshots, &mut consensus, now, meta) {
@@ -68,6 +70,9 @@ pub(super) fn run<D: Disk>(
         }
         if !proposals.is_empty() {
             consensus.propose(now, proposals);
+        }
+        if !questions.is_empty() {
+            consensus.ask_leases(now, questions);
         }
         let mut now = now;
         if reads_wait && let Some(id) = core.reads.take_batch() {
@@ -100,10 +105,15 @@ pub(super) fn run<D: Disk>(
     }
 }
 
-fn note_applied(core: &Core, consensus: &mut Consensus) {
+fn note_applied(core: &Core, consensus: &mut Consensus, now: Instant) {
     let applied = &core.applied;
+    let index = LogIndex(applied.index.load(Ordering::Acquire));
+    // After the index was looked at, so that none of what led there is missing.
+    for news in core.take_lease_news() {
+        consensus.leases_applied(now, news);
+    }
     consensus.applied(
-        LogIndex(applied.index.load(Ordering::Acquire)),
+        index,
         applied.log_time_ms.load(Ordering::Acquire),
         u32::try_from(applied.cluster_version.load(Ordering::Acquire)).unwrap_or(u32::MAX),
     );
@@ -134,6 +144,7 @@ fn feed(core: &Core, consensus: &mut Consensus, input: ConsensusInput) {
         ConsensusInput::InstallFailed(wanted) => consensus.install_failed(now, wanted),
         ConsensusInput::Propose(_)
         | ConsensusInput::ReadsWait
+        | ConsensusInput::AskLease(_)
         | ConsensusInput::Installed(_)
         | ConsensusInput::Transfer { .. }
         | ConsensusInput::Stop => {
@@ -193,7 +204,7 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
     }
     for grant in effects.grant {
         if core.applied_index() >= grant.index.0 {
-            core.reads.release(grant.id, &Ok(()));
+            core.release_read(grant.id, &Ok(()));
         } else {
             core.applier.push(ApplyInput::Granted(grant));
         }
@@ -209,6 +220,9 @@ fn carry_out(core: &Core, queues: &Queues, effects: Effects) {
     }
     for (id, error) in effects.failed_reads {
         core.reads.release(id, &Err(error));
+    }
+    for (sequence, answer) in effects.lease_answers {
+        core.lease_questions.answer(sequence, answer);
     }
     if let Some(state) = effects.state {
         leadership_changed(core, state);

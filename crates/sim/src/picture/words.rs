@@ -30,6 +30,14 @@ pub(super) fn of_message(message: &PeerMessage) -> (&'static str, Option<u64>, S
             let words = format!("{reason:?}: {}", count(sequences.len(), "write"));
             ("ForwardRefused", None, words)
         }
+        PeerMessage::LeaseQuestions { questions, .. } => {
+            let words = count(questions.len(), "question");
+            ("LeaseQuestions", None, words)
+        }
+        PeerMessage::LeaseAnswers { answers, .. } => {
+            let words = count(answers.len(), "answer");
+            ("LeaseAnswers", None, words)
+        }
     }
 }
 

@@ -21,7 +21,7 @@ fn run(recipe: &Recipe) -> Option<Failing> {
 fn only_what_the_failure_needs_is_left() {
     let shrunk = shrink(Recipe::from(9), 10_000, run).unwrap();
     let expected = "9:nodes=1,clients=2,chaos-ms=2001,faults=3+17,no-duplication,no-reordering,\
-                    no-slow-disks,no-slow-appliers,no-snapshots,no-steps,no-changes,no-sites";
+                    no-slow-disks,no-slow-appliers,no-snapshots,no-steps,no-changes,no-sites,no-leases";
     assert_eq!(shrunk.recipe.to_string(), expected);
     assert_eq!(shrunk.failing, run(&shrunk.recipe).unwrap());
 }

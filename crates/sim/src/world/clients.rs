@@ -12,7 +12,7 @@ use quorate_proto::etcdserverpb::{
     CompactionRequest, Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
 };
 use quorate_raft::{Instant, ReadId};
-use quorate_replica::{MemberTable, Proposal, RequestError};
+use quorate_replica::{Consensus, LeaseTime, MemberTable, Proposal, RequestError};
 
 use super::event::Event;
 use super::history::{Found, read_shared};
@@ -37,6 +37,16 @@ pub enum Asked {
     Compact(i64),
     /// A linearizable read.
     Read,
+    /// A lease of so many seconds, with an id of its own ([`granted_id`](super::granted_id)).
+    GrantLease(i64),
+    /// A key that nobody else ever writes, on this lease.
+    PutOnLease(i64),
+    /// All its time for this lease again.
+    RenewLease(i64),
+    /// How long this lease lives.
+    TimeOfLease(i64),
+    /// The end of this lease.
+    RevokeLease(i64),
     /// A test's own body.
     Raw,
 }
@@ -50,6 +60,8 @@ pub enum Outcome {
     Changed(Arc<MemberTable>),
     /// A linearizable read was allowed at this revision.
     ReadAt(i64),
+    /// How long a lease lives, if there is one.
+    Lives(Option<LeaseTime>),
     /// The client heard this instead.
     Failed(RequestError),
     /// Its node died.
@@ -62,6 +74,8 @@ impl Outcome {
             Outcome::Acknowledged(_) => "took effect".to_owned(),
             Outcome::Changed(table) => format!("changed the members to {table:?}"),
             Outcome::ReadAt(revision) => format!("read at revision {revision}"),
+            Outcome::Lives(Some(time)) => format!("{} s left", time.remaining_seconds),
+            Outcome::Lives(None) => "no such lease".to_owned(),
             Outcome::Failed(error) => format!("failed: {error}"),
             Outcome::Unknown => "lost its node".to_owned(),
         }
@@ -162,6 +176,9 @@ impl World {
     /// A client asks; gives the number of the operation.
     pub fn ask(&mut self, node: usize, client: Option<usize>, asked: Asked) -> usize {
         let op = self.begin(node, client, asked);
+        if self.ask_of_leases(op) {
+            return op;
+        }
         let body = self.body_of(op, &asked);
         match body {
             None => self.line_up(op),
@@ -241,6 +258,11 @@ impl World {
                 (CommandKind::Compact, request.encode_to_vec())
             }
             Asked::Read => return None,
+            Asked::GrantLease(_)
+            | Asked::PutOnLease(_)
+            | Asked::RenewLease(_)
+            | Asked::TimeOfLease(_)
+            | Asked::RevokeLease(_) => unreachable!("is asked elsewhere"),
             Asked::Raw => unreachable!("has a body of its own"),
         })
     }
@@ -255,7 +277,7 @@ impl World {
     }
 
     /// The server's `Core::write`.
-    fn propose(&mut self, op: usize, kind: CommandKind, body: Vec<u8>) {
+    pub(super) fn propose(&mut self, op: usize, kind: CommandKind, body: Vec<u8>) {
         let node = self.ops[op].node;
         let process = self.process_mut(node);
         let sequence = process.next_sequence;
@@ -302,6 +324,9 @@ impl World {
 
     /// A batch of reads may read, or hears why not.
     pub(super) fn release(&mut self, node: usize, id: ReadId, error: Option<&RequestError>) {
+        if Consensus::is_round_of_leases(id) {
+            return self.wake(node);
+        }
         let batch = self.process_mut(node).read_batches.remove(&id);
         for op in batch.unwrap_or_default() {
             let outcome = match error {
@@ -359,7 +384,10 @@ impl World {
         }
         self.draw_ended(op);
         self.absorb(op as u64);
-        if let Some(client) = self.ops[op].client {
+        self.lease_op_ended(op);
+        if let Some(client) = self.ops[op].client
+            && client < self.plan.clients
+        {
             let pause = self.random.micros(100, 2_000 * self.plan.think_ms);
             self.after(pause, Event::Client { client });
         }

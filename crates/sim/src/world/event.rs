@@ -118,6 +118,10 @@ pub(crate) enum Event {
     Client {
         client: usize,
     },
+    /// One who has to do with leases.
+    LeaseClient {
+        client: usize,
+    },
     Overdue {
         op: usize,
     },

@@ -12,6 +12,7 @@ use quorate_proto::etcdserverpb::{RangeRequest, ResponseHeader};
 
 use super::World;
 use super::clients::{Asked, Op, Outcome, unique_key};
+use super::leases::key_on_lease;
 
 /// The keys that everybody writes, and the first key after them.
 const SHARED: (&str, &str) = ("s/", "s0");
@@ -66,7 +67,7 @@ impl World {
         let mut history = History::new();
         let mut moments = Vec::new();
         for (number, op) in self.ops.iter().enumerate() {
-            if matches!(op.asked, Asked::Raw) {
+            if is_left_out(&op.asked) {
                 continue;
             }
             moments.push((op.begun.as_nanos(), false, number));
@@ -116,6 +117,18 @@ impl World {
     }
 }
 
+/// Whether the checker does not know it. What a lease takes away, it takes as the lease's end.
+fn is_left_out(asked: &Asked) -> bool {
+    matches!(
+        asked,
+        Asked::Raw
+            | Asked::GrantLease(_)
+            | Asked::RenewLease(_)
+            | Asked::TimeOfLease(_)
+            | Asked::RevokeLease(_)
+    )
+}
+
 fn call(number: usize, op: &Op) -> StoreCall {
     let put = |key: String| StoreOp::Put {
         key: key.into(),
@@ -125,6 +138,11 @@ fn call(number: usize, op: &Op) -> StoreCall {
     let shared = |key: u64| format!("{}{key}", SHARED.0);
     match op.asked {
         Asked::PutUnique => StoreCall::One(put(unique_key(number))),
+        Asked::PutOnLease(lease) => StoreCall::One(StoreOp::Put {
+            key: key_on_lease(lease, number).into(),
+            value: number.to_string().into(),
+            lease,
+        }),
         Asked::PutShared(key) => StoreCall::One(put(shared(key))),
         Asked::DeleteShared(key) => StoreCall::One(StoreOp::Delete {
             key: shared(key).into(),
@@ -147,7 +165,11 @@ fn call(number: usize, op: &Op) -> StoreCall {
             limit: 0,
             serializable: false,
         }),
-        Asked::Raw => unreachable!("is left out"),
+        Asked::Raw
+        | Asked::GrantLease(_)
+        | Asked::RenewLease(_)
+        | Asked::TimeOfLease(_)
+        | Asked::RevokeLease(_) => unreachable!("is left out"),
     }
 }
 

@@ -8,7 +8,7 @@ use quorate_kv::KvError;
 use quorate_proto::envelope::RequestId;
 use quorate_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use quorate_raft::{LogIndex, Standing, Term};
-use quorate_replica::MemberTable;
+use quorate_replica::{HIGHEST_PROTOCOL_VERSION, MemberTable};
 
 use super::World;
 use super::clients::{Asked, unique_key};
@@ -175,14 +175,16 @@ impl World {
             let status = process.consensus.status();
             let whole = status.raft.damaged_entries == 0;
             let whole = whole && status.raft.standing == Standing::Sound;
-            whole && process.applied.index == first && status.cluster_version == 1
+            whole
+                && process.applied.index == first
+                && status.cluster_version == HIGHEST_PROTOCOL_VERSION
         });
         let ids = present.iter().map(|node| self.members[*node].id.0);
         let members = self.table(present[0]).iter().map(|(id, _)| id);
         let settled = !self.process(present[0]).applier.membership().is_joint();
         // All members run, and whoever was removed has stopped.
         let complete = settled && ids.eq(members);
-        present.iter().all(written) && answered && equal && complete
+        present.iter().all(written) && self.leases_are_over() && answered && equal && complete
     }
 
     fn judge_stores(&self) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quorate_disk::Crash;
 use quorate_raft::{LeadershipState, LogIndex, Role};
-use quorate_replica::{Effects, PeerMessage, RequestError};
+use quorate_replica::{Effects, LeaseNews, PeerMessage, RequestError};
 use quorate_wal::SnapshotMark;
 
 use super::disks::is_full;
@@ -64,6 +64,9 @@ impl World {
         }
         let applied = process.applied;
         let consensus = &mut process.consensus;
+        for news in std::mem::take(&mut process.lease_news) {
+            consensus.leases_applied(now, news);
+        }
         consensus.applied(
             LogIndex(applied.index),
             applied.log_time_ms,
@@ -71,11 +74,13 @@ impl World {
         );
         consensus.members_applied(Arc::clone(process.applier.members()));
         let mut proposals = Vec::new();
+        let mut questions = Vec::new();
         let (mut reads_wait, mut on_lease) = (false, false);
         for input in std::mem::take(&mut process.inbox) {
             match input {
                 Input::Propose(proposal) => proposals.push(proposal),
                 Input::ReadsWait => reads_wait = true,
+                Input::AskLease(question) => questions.push(question),
                 Input::Received(from, messages) => {
                     for message in messages {
                         if let PeerMessage::ForwardRefused { sequences, .. } = &message {
@@ -101,6 +106,9 @@ impl World {
         }
         if !proposals.is_empty() {
             consensus.propose(now, proposals);
+        }
+        if !questions.is_empty() {
+            consensus.ask_leases(now, questions);
         }
         if reads_wait && let Some(id) = process.take_reads() {
             process.consensus.read(now, id);
@@ -184,6 +192,9 @@ impl World {
                 && self.process(node).forwarded.get(&sequence) == Some(&true);
             sometimes!(self.tally, Rare::ForwardInDoubt, in_doubt);
             self.answer(node, sequence, Err(error));
+        }
+        for (sequence, answer) in effects.lease_answers {
+            self.answer_of_lease(node, sequence, answer);
         }
         for (id, error) in effects.failed_reads {
             let timed_out = error == RequestError::TimedOut;
@@ -408,7 +419,9 @@ impl World {
         if !progress.more {
             process.store.free_step(keys);
         }
-        let notice = version != process.applied.cluster_version;
+        let is_news = matches!(&progress.leases, Some(LeaseNews::Changes(_)));
+        let notice = is_news || version != process.applied.cluster_version;
+        process.lease_news.extend(progress.leases.clone());
         if notice || process.unnoticed_bytes >= APPLIED_NOTICE_BYTES {
             process.unnoticed_bytes = 0;
             self.wake(node);
@@ -419,6 +432,7 @@ impl World {
         self.judge_applied(node);
         self.judge_requests(node);
         self.feed_watchers(node);
+        self.judge_leases(node, progress.leases.as_ref());
         self.take_snapshot_if_due(node, life);
         if self.alive(node, life).is_none() {
             return;
@@ -473,6 +487,7 @@ impl World {
         let cut_off: Vec<usize> = process
             .answers
             .into_values()
+            .chain(process.lease_questions.into_values())
             .chain(process.reads_waiting)
             .chain(reads)
             .collect();

@@ -11,6 +11,7 @@
 //! - `faults`: what goes wrong; `disks`: on disks in use; `rot`: on disks at rest; `copies`: worse, on
 //!   copies; `swaps`: disks that go back in time.
 //! - `forged`: what no correct peer says.
+//! - `leases`: their clients, and what must be true of how long they live.
 //! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
 //! - `watchers`: clients that are told what happens, and what must be true of that.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
@@ -26,6 +27,7 @@ mod faults;
 mod forged;
 mod history;
 mod judge;
+mod leases;
 mod links;
 mod machines;
 mod members;
@@ -51,6 +53,7 @@ use quorate_wal::Note;
 pub use clients::{Asked, Op, Outcome};
 use clock::NodeClock;
 use event::Event;
+pub use leases::granted_id;
 pub use members::Presence;
 pub use network::Network;
 pub use node::{Input, Member, Process};
@@ -98,6 +101,7 @@ pub struct World {
     pub ops: Vec<Op>,
     pub(crate) judge: judge::Judge,
     watchers: watchers::Watchers,
+    pub(crate) leases: leases::LeaseBook,
     /// Whose log was damaged last, until it has everything again.
     pub(crate) rotten: Option<usize>,
     /// Whose disk was swapped last, until it has got back what it promised.
@@ -152,7 +156,16 @@ impl World {
         World::quiet_with(nodes, 0)
     }
 
-    /// The same with so many spare positions, which may become members.
+    /// As [`World::quiet`], of another seed, whose nodes' clocks go wrong by up to so many millionths.
+    pub fn quiet_of(seed: u64, nodes: usize, clock_drift_ppm: u64) -> World {
+        let plan = Plan {
+            clock_drift_ppm,
+            ..Plan::quiet(nodes)
+        };
+        World::new(plan, &Recipe::from(seed), false, None)
+    }
+
+    /// As [`World::quiet`], with so many spare positions, which may become members.
     pub fn quiet_with(nodes: usize, spare: usize) -> World {
         let plan = Plan {
             newcomers: spare,
@@ -203,6 +216,7 @@ impl World {
             ops: Vec::new(),
             judge: judge::Judge::default(),
             watchers: watchers::Watchers::of(recipe),
+            leases: leases::LeaseBook::new(recipe),
             rotten: None,
             swapped: None,
             chaos,
@@ -221,6 +235,10 @@ impl World {
         }
         for client in 0..world.plan.clients {
             world.after(Duration::from_millis(1), Event::Client { client });
+        }
+        let others = world.plan.clients..world.plan.clients + world.plan.lease_clients;
+        for client in others {
+            world.after(Duration::from_millis(1), Event::LeaseClient { client });
         }
         if (world.plan.newcomers > 0 || world.plan.transfer_percent > 0) && chaos {
             world.after(Duration::from_millis(500), Event::Administrator);
@@ -252,6 +270,7 @@ impl World {
             segment_bytes: Some(self.plan.segment_bytes),
             snapshot_log_bytes: self.plan.snapshot_log_bytes,
             snapshot_chunk_bytes: Some(self.plan.snapshot_chunk_bytes),
+            lease_checkpoints: self.plan.lease_checkpoints,
         }
     }
 
@@ -414,6 +433,7 @@ impl World {
             Event::Fault => self.on_fault(),
             Event::FaultEnds { node } => self.on_fault_ends(node),
             Event::Client { client } => self.on_client(client),
+            Event::LeaseClient { client } => self.on_lease_client(client),
             Event::Overdue { op } => self.on_overdue(op),
             Event::Administrator => self.on_administrator(),
             Event::Join { node } => self.on_join(node),

@@ -13,8 +13,8 @@ use quorate_raft::{
     SnapshotMeta, WriteId,
 };
 use quorate_replica::{
-    Applier, Consensus, LogWriter, MemberTable, Node, NodeSettings, OpenError, PeerMessage,
-    Proposal, RecordsFile, Repaired, WriteRequest,
+    Applier, Consensus, LeaseNews, LeaseQuestion, LogWriter, MemberTable, Node, NodeSettings,
+    OpenError, PeerMessage, Proposal, RecordsFile, Repaired, WriteRequest,
 };
 use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{Note, Preparer, SnapshotMark};
@@ -29,6 +29,8 @@ pub enum Input {
     Propose(Proposal),
     /// Clients wait to read.
     ReadsWait,
+    /// A client asks about a lease.
+    AskLease(LeaseQuestion),
     /// Messages from this peer.
     Received(NodeId, Vec<PeerMessage>),
     /// The link to this peer is up; the highest protocol version it speaks.
@@ -109,6 +111,8 @@ pub struct Process {
     pub(crate) apply_busy: bool,
     pub(crate) applied: Applied,
     pub(crate) unnoticed_bytes: usize,
+    /// What the applier has told of leases, and consensus has not heard.
+    pub(crate) lease_news: Vec<LeaseNews>,
     /// Reads in line, and the batches that were asked for: numbers of operations.
     pub(crate) reads_waiting: Vec<usize>,
     pub(crate) read_batches: BTreeMap<ReadId, Vec<usize>>,
@@ -116,6 +120,8 @@ pub struct Process {
     /// Writes that wait for their answers: operation by sequence.
     pub(crate) answers: BTreeMap<u64, usize>,
     pub(crate) next_sequence: u64,
+    /// Questions about leases that wait for the leader's answers, likewise.
+    pub(crate) lease_questions: BTreeMap<u64, usize>,
     /// Sequences that were forwarded and not refused since.
     pub(crate) forwarded: BTreeMap<u64, bool>,
     /// Whether it led when it was last asked.
@@ -206,11 +212,13 @@ impl Process {
             apply_busy: false,
             applied,
             unnoticed_bytes: 0,
+            lease_news: Vec::new(),
             reads_waiting: Vec::new(),
             read_batches: BTreeMap::new(),
             last_read_id: 0,
             answers: BTreeMap::new(),
             next_sequence: 1,
+            lease_questions: BTreeMap::new(),
             forwarded: BTreeMap::new(),
             led: false,
             durable_members,

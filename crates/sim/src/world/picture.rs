@@ -243,9 +243,10 @@ impl World {
                 return;
             };
             let kind = match outcome {
-                Outcome::Acknowledged(_) | Outcome::Changed(_) | Outcome::ReadAt(_) => {
-                    quorate_trace::Outcome::Done
-                }
+                Outcome::Acknowledged(_)
+                | Outcome::Changed(_)
+                | Outcome::Lives(_)
+                | Outcome::ReadAt(_) => quorate_trace::Outcome::Done,
                 Outcome::Failed(_) if ended.had_no_effect() => quorate_trace::Outcome::Refused,
                 Outcome::Failed(_) | Outcome::Unknown => quorate_trace::Outcome::Unknown,
             };
@@ -263,6 +264,11 @@ fn words_of_asked(op: usize, asked: &Asked) -> String {
         Asked::Txn(key, version) => format!("put s/{key} if its version is {version}"),
         Asked::Compact(revision) => format!("compact to {revision}"),
         Asked::Read => "read".to_owned(),
+        Asked::GrantLease(seconds) => format!("grant a lease of {seconds} s"),
+        Asked::PutOnLease(lease) => format!("put {}", super::leases::key_on_lease(*lease, op)),
+        Asked::RenewLease(lease) => format!("renew lease {lease}"),
+        Asked::TimeOfLease(lease) => format!("how long does lease {lease} live?"),
+        Asked::RevokeLease(lease) => format!("revoke lease {lease}"),
         Asked::Raw => "a test's own request".to_owned(),
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::{Random, Recipe};
 
+use super::leases::LeaseBook;
+
 mod words;
 
 /// The kind of a world: everything that is drawn before it begins.
@@ -82,6 +84,10 @@ pub struct Plan {
     pub clock_drift_ppm: u64,
     /// Of a hundred requests of whoever administrates the cluster, how many hand leadership over.
     pub transfer_percent: u64,
+    /// Clients that have to do with leases.
+    pub lease_clients: usize,
+    /// Whether the log is told how much of leases is left.
+    pub lease_checkpoints: bool,
 }
 
 /// As wrong as leases allow a clock to be (`LEASE_MARGIN_DIVISOR` of `quorate_raft`).
@@ -126,6 +132,8 @@ impl Plan {
             lease_reads: false,
             clock_drift_ppm: 0,
             transfer_percent: 0,
+            lease_clients: 0,
+            lease_checkpoints: false,
         }
     }
 
@@ -134,6 +142,7 @@ impl Plan {
         let mut plan = Plan::draw(&mut Random::new(recipe.seed));
         // Large stores in tiny chunks over slow links would take longer than anybody waits.
         plan.snapshot_chunk_bytes = plan.snapshot_chunk_bytes.max(2 * plan.value_bytes as u32);
+        plan.lease_clients = LeaseBook::draw_clients(recipe.seed);
         recipe.change(&mut plan);
         plan
     }
@@ -182,6 +191,8 @@ impl Plan {
             lease_reads: random.percent(20),
             clock_drift_ppm: random.pick(&[0, 200, WORST_CLOCK_DRIFT_PPM]),
             transfer_percent: random.pick(&[0, 0, 40, 100]),
+            lease_clients: 0,
+            lease_checkpoints: false,
         }
     }
 }

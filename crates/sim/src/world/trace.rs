@@ -114,6 +114,7 @@ fn words_of_input(input: &Input) -> String {
     match input {
         Input::Propose(proposal) => format!("write {}", proposal.sequence),
         Input::ReadsWait => "reads wait".to_owned(),
+        Input::AskLease(question) => format!("a question about lease {}", question.lease),
         Input::Received(from, messages) => {
             format!("{} from n{from}", count(messages.len(), "message"))
         }

@@ -31,6 +31,30 @@ pub(super) fn render(answer: &Answer) -> String {
                 .for_each(|(endpoint, status)| out.status(endpoint, status));
         }
         Answer::Healths(healths) => healths.iter().for_each(|health| out.health(health)),
+        Answer::LeaseGranted(granted) => {
+            out.header(granted.header.as_ref());
+            out.field("ID", granted.id);
+            out.field("TTL", granted.ttl);
+        }
+        Answer::LeaseRevoked { response, .. } => out.header(response.header.as_ref()),
+        Answer::LeaseTime { response, .. } => {
+            out.header(response.header.as_ref());
+            out.field("ID", response.id);
+            out.field("TTL", response.ttl);
+            out.field("GrantedTTL", response.granted_ttl);
+            let keys = response.keys.iter();
+            keys.for_each(|key| out.field("Key", go_quote(key)));
+        }
+        Answer::Leases(response) => {
+            out.header(response.header.as_ref());
+            let leases = response.leases.iter();
+            leases.for_each(|lease| out.field("ID", lease.id));
+        }
+        Answer::LeaseRenewed(renewed) => {
+            out.header(renewed.header.as_ref());
+            out.field("ID", renewed.id);
+            out.field("TTL", renewed.ttl);
+        }
         Answer::MemberAdded { .. } | Answer::MemberChanged { .. } | Answer::LeaderMoved { .. } => {}
     }
     out.0

@@ -6,8 +6,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use quorate_proto::etcdserverpb::{
-    DeleteRangeResponse, Member, PutResponse, RangeResponse, ResponseHeader, StatusResponse,
-    TxnResponse, WatchResponse, response_op::Response,
+    DeleteRangeResponse, LeaseTimeToLiveResponse, Member, PutResponse, RangeResponse,
+    ResponseHeader, StatusResponse, TxnResponse, WatchResponse, response_op::Response,
 };
 use quorate_proto::mvccpb::{Event, KeyValue};
 
@@ -37,6 +37,29 @@ pub(super) fn render(answer: &Answer) -> String {
         Answer::LeaderMoved { response, .. } => {
             Object::default().header(response.header.as_ref()).finish()
         }
+        Answer::LeaseRevoked { response, .. } => {
+            Object::default().header(response.header.as_ref()).finish()
+        }
+        Answer::LeaseGranted(granted) => header_inside(granted.header.as_ref())
+            .raw("ID", &granted.id.to_string())
+            .raw("TTL", &granted.ttl.to_string())
+            .raw("Error", &string(&granted.error))
+            .finish(),
+        Answer::LeaseTime {
+            response,
+            with_keys,
+        } => lease_time(response, *with_keys),
+        Answer::Leases(response) => {
+            let leases = response.leases.iter();
+            let leases = leases.map(|lease| Object::default().number("id", lease.id).finish());
+            header_inside(response.header.as_ref())
+                .raw("leases", &array(leases))
+                .finish()
+        }
+        Answer::LeaseRenewed(renewed) => header_inside(renewed.header.as_ref())
+            .raw("ID", &renewed.id.to_string())
+            .raw("TTL", &renewed.ttl.to_string())
+            .finish(),
         Answer::Statuses(statuses) => array(statuses.iter().map(|(endpoint, response)| {
             Object::default()
                 .raw("Endpoint", &string(endpoint))
@@ -46,6 +69,31 @@ pub(super) fn render(answer: &Answer) -> String {
         Answer::Healths(healths) => array(healths.iter().map(health)),
     };
     text + "\n"
+}
+
+/// The answers on leases are structs of Go's client, which carry the header's fields among their own.
+fn header_inside(header: Option<&ResponseHeader>) -> Object {
+    let header = header.copied().unwrap_or_default();
+    Object::default()
+        .number("cluster_id", header.cluster_id)
+        .number("member_id", header.member_id)
+        .number("revision", header.revision)
+        .number("raft_term", header.raft_term)
+}
+
+fn lease_time(response: &LeaseTimeToLiveResponse, with_keys: bool) -> String {
+    let keys = response.keys.iter();
+    let keys = keys.map(|key| format!("\"{}\"", STANDARD.encode(key)));
+    let keys = match with_keys && !response.keys.is_empty() {
+        true => array(keys),
+        false => "null".to_owned(),
+    };
+    header_inside(response.header.as_ref())
+        .raw("id", &response.id.to_string())
+        .raw("ttl", &response.ttl.to_string())
+        .raw("granted-ttl", &response.granted_ttl.to_string())
+        .raw("keys", &keys)
+        .finish()
 }
 
 fn range(response: &RangeResponse) -> String {

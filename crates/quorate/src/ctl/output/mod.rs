@@ -14,8 +14,9 @@ use std::str::FromStr;
 
 use prost::Message;
 use quorate_proto::etcdserverpb::{
-    DeleteRangeResponse, MemberAddResponse, MemberListResponse, MoveLeaderResponse, PutResponse,
-    RangeResponse, StatusResponse, TxnResponse, WatchResponse,
+    DeleteRangeResponse, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse,
+    LeaseRevokeResponse, LeaseTimeToLiveResponse, MemberAddResponse, MemberListResponse,
+    MoveLeaderResponse, PutResponse, RangeResponse, StatusResponse, TxnResponse, WatchResponse,
 };
 
 pub(super) use text::{go_quote, go_unquote};
@@ -123,6 +124,18 @@ pub(super) enum Answer {
         to: u64,
         response: MoveLeaderResponse,
     },
+    LeaseGranted(LeaseGrantResponse),
+    LeaseRevoked {
+        id: i64,
+        response: LeaseRevokeResponse,
+    },
+    /// How long a lease lives, with its keys if they were asked for.
+    LeaseTime {
+        response: LeaseTimeToLiveResponse,
+        with_keys: bool,
+    },
+    Leases(LeaseLeasesResponse),
+    LeaseRenewed(LeaseKeepAliveResponse),
     /// Endpoint by endpoint.
     Statuses(Vec<(String, StatusResponse)>),
     Healths(Vec<Health>),
@@ -152,6 +165,17 @@ impl Answer {
             }
             Self::MemberAdded { response, .. } => response.encode_to_vec(),
             Self::LeaderMoved { response, .. } => response.encode_to_vec(),
+            Self::LeaseRevoked { response, .. } => response.encode_to_vec(),
+            // etcdctl's answers on leases have their header inside them, and it is what is encoded.
+            Self::LeaseGranted(LeaseGrantResponse { header, .. })
+            | Self::LeaseTime {
+                response: LeaseTimeToLiveResponse { header, .. },
+                ..
+            }
+            | Self::Leases(LeaseLeasesResponse { header, .. })
+            | Self::LeaseRenewed(LeaseKeepAliveResponse { header, .. }) => {
+                header.unwrap_or_default().encode_to_vec()
+            }
             Self::Statuses(_) | Self::Healths(_) => Vec::new(),
         }
     }

@@ -1,8 +1,9 @@
 //! The form for people and pipes: keys and values a line each, bytes as they are.
 
 use quorate_proto::etcdserverpb::{
-    DeleteRangeResponse, Member, MemberAddResponse, PutResponse, RangeResponse, ResponseHeader,
-    TxnResponse, WatchResponse, response_op::Response,
+    DeleteRangeResponse, LeaseKeepAliveResponse, LeaseTimeToLiveResponse, Member,
+    MemberAddResponse, PutResponse, RangeResponse, ResponseHeader, TxnResponse, WatchResponse,
+    response_op::Response,
 };
 use quorate_proto::mvccpb::KeyValue;
 
@@ -30,6 +31,28 @@ pub(super) fn render(answer: &Answer, style: Style) -> Vec<u8> {
         Answer::LeaderMoved { from, to, .. } => out.extend_from_slice(
             format!("Leadership transferred from {from:x} to {to:x}\n").as_bytes(),
         ),
+        Answer::LeaseGranted(granted) => out.extend_from_slice(
+            format!(
+                "lease {:016x} granted with TTL({}s)\n",
+                granted.id, granted.ttl
+            )
+            .as_bytes(),
+        ),
+        Answer::LeaseRevoked { id, .. } => {
+            out.extend_from_slice(format!("lease {id:016x} revoked\n").as_bytes());
+        }
+        Answer::LeaseTime {
+            response,
+            with_keys,
+        } => lease_time(response, *with_keys, &mut out),
+        Answer::Leases(response) => {
+            out.extend_from_slice(format!("found {} leases\n", response.leases.len()).as_bytes());
+            for lease in &response.leases {
+                out.extend_from_slice(format!("{:016x}\n", lease.id).as_bytes());
+            }
+        }
+        Answer::LeaseRenewed(LeaseKeepAliveResponse { id, ttl, .. }) => out
+            .extend_from_slice(format!("lease {id:016x} keepalived with TTL({ttl})\n").as_bytes()),
         Answer::Statuses(statuses) => {
             table::status_rows(statuses)
                 .iter()
@@ -38,6 +61,27 @@ pub(super) fn render(answer: &Answer, style: Style) -> Vec<u8> {
         Answer::Healths(healths) => healths.iter().for_each(|health| sentence(health, &mut out)),
     }
     out
+}
+
+fn lease_time(response: &LeaseTimeToLiveResponse, with_keys: bool, out: &mut Vec<u8>) {
+    let LeaseTimeToLiveResponse {
+        id,
+        ttl,
+        granted_ttl,
+        keys,
+        ..
+    } = response;
+    if *granted_ttl == 0 && *ttl == -1 {
+        return out.extend_from_slice(format!("lease {id:016x} already expired\n").as_bytes());
+    }
+    let times = format!("lease {id:016x} granted with TTL({granted_ttl}s), remaining({ttl}s)");
+    out.extend_from_slice(times.as_bytes());
+    if with_keys {
+        out.extend_from_slice(b", attached keys([");
+        out.extend_from_slice(&keys.join(&b' '));
+        out.extend_from_slice(b"])");
+    }
+    out.push(b'\n');
 }
 
 fn range(response: &RangeResponse, style: Style, out: &mut Vec<u8>) {

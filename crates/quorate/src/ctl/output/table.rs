@@ -41,6 +41,11 @@ pub(super) fn render(answer: &Answer) -> String {
         | Answer::Watch(_)
         | Answer::MemberAdded { .. }
         | Answer::MemberChanged { .. }
+        | Answer::LeaseGranted(_)
+        | Answer::LeaseRevoked { .. }
+        | Answer::LeaseTime { .. }
+        | Answer::Leases(_)
+        | Answer::LeaseRenewed(_)
         | Answer::LeaderMoved { .. } => String::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! Every form of every answer, as etcdctl 3.4 was seen to print them.
 
 use quorate_proto::etcdserverpb::{
-    DeleteRangeResponse, Member, ResponseHeader, ResponseOp, response_op::Response,
+    DeleteRangeResponse, LeaseStatus, Member, ResponseHeader, ResponseOp, response_op::Response,
 };
 use quorate_proto::mvccpb::KeyValue;
 
@@ -32,6 +32,102 @@ fn range() -> Answer {
         more: false,
         count: 2,
     })
+}
+
+fn in_forms(answer: &Answer) -> [String; 3] {
+    [Format::Simple, Format::Json, Format::Fields].map(|format| {
+        let bytes = answer.render(format, Style::default());
+        String::from_utf8(bytes).expect("text")
+    })
+}
+
+const HEADER_JSON: &str =
+    r#""cluster_id":15875391935852295136,"member_id":7,"revision":4,"raft_term":2"#;
+const HEADER_FIELDS: &str =
+    "\"ClusterID\" : 15875391935852295136\n\"MemberID\" : 7\n\"Revision\" : 4\n\"RaftTerm\" : 2\n";
+
+#[test]
+fn leases_are_told_as_etcdctl_tells_them() {
+    let (header, id) = (Some(HEADER), 0x518d_a20a_5e91_5a0b);
+    let granted = Answer::LeaseGranted(LeaseGrantResponse {
+        header,
+        id,
+        ttl: 100,
+        error: String::new(),
+    });
+    let time = |with_keys| {
+        let keys = vec!["k".into(), "k 2".into()];
+        Answer::LeaseTime {
+            response: LeaseTimeToLiveResponse {
+                header,
+                id,
+                ttl: 99,
+                granted_ttl: 100,
+                keys: if with_keys { keys } else { Vec::new() },
+            },
+            with_keys,
+        }
+    };
+    let leases = Answer::Leases(LeaseLeasesResponse {
+        header,
+        leases: vec![LeaseStatus { id: 5 }, LeaseStatus { id }],
+    });
+    let renewed = Answer::LeaseRenewed(LeaseKeepAliveResponse {
+        header,
+        id,
+        ttl: 100,
+    });
+    let response = LeaseRevokeResponse { header };
+    let revoked = Answer::LeaseRevoked { id, response };
+    let expected = [
+        (
+            granted,
+            "lease 518da20a5e915a0b granted with TTL(100s)\n",
+            r#"{H,"ID":5876531254208322059,"TTL":100,"Error":""}"#,
+            "\"ID\" : 5876531254208322059\n\"TTL\" : 100\n",
+        ),
+        (
+            time(false),
+            "lease 518da20a5e915a0b granted with TTL(100s), remaining(99s)\n",
+            r#"{H,"id":5876531254208322059,"ttl":99,"granted-ttl":100,"keys":null}"#,
+            "\"ID\" : 5876531254208322059\n\"TTL\" : 99\n\"GrantedTTL\" : 100\n",
+        ),
+        (
+            time(true),
+            "lease 518da20a5e915a0b granted with TTL(100s), remaining(99s), attached keys([k k 2])\n",
+            r#"{H,"id":5876531254208322059,"ttl":99,"granted-ttl":100,"keys":["aw==","ayAy"]}"#,
+            "\"ID\" : 5876531254208322059\n\"TTL\" : 99\n\"GrantedTTL\" : 100\n\"Key\" : \"k\"\n\"Key\" : \"k 2\"\n",
+        ),
+        (
+            leases,
+            "found 2 leases\n0000000000000005\n518da20a5e915a0b\n",
+            r#"{H,"leases":[{"id":5},{"id":5876531254208322059}]}"#,
+            "\"ID\" : 5\n\"ID\" : 5876531254208322059\n",
+        ),
+        (
+            renewed,
+            "lease 518da20a5e915a0b keepalived with TTL(100)\n",
+            r#"{H,"ID":5876531254208322059,"TTL":100}"#,
+            "\"ID\" : 5876531254208322059\n\"TTL\" : 100\n",
+        ),
+        (
+            revoked,
+            "lease 518da20a5e915a0b revoked\n",
+            r#"{"header":{H}}"#,
+            "",
+        ),
+    ];
+    for (answer, simple, json, fields) in expected {
+        let json = json.replace('H', HEADER_JSON);
+        assert_eq!(
+            in_forms(&answer),
+            [
+                simple.to_owned(),
+                json + "\n",
+                format!("{HEADER_FIELDS}{fields}")
+            ]
+        );
+    }
 }
 
 fn txn() -> Answer {

@@ -8,7 +8,8 @@ use super::{Flag, Kind};
 const NO_BBOLT: &str =
     "Quorate keeps its state in memory; there is no bbolt file to tune or to defragment";
 const NO_TRACING: &str = "Quorate exports no traces";
-const NO_LEASES: &str = "leases are not there yet";
+const ALWAYS_PERSISTED: &str =
+    "what is noted of leases is in the log and its snapshots in any case";
 const HASHED: &str =
     "every member keeps a running hash of its state; comparing them is not there yet";
 const COMPACTION: &str = "compaction works in bounded steps of its own";
@@ -70,16 +71,16 @@ pub(super) const FLAGS: &[Flag] = &[
         "experimental-enable-lease-checkpoint",
         Kind::Bool,
         "false",
-        "Keep what is left of a lease across leaders.",
-    )
-    .accepted(NO_LEASES),
+        "Note every five minutes in the log how much of each lease is left, so that a new leader goes on \
+         from there and does not give it all its time again.",
+    ),
     flag(
         "experimental-enable-lease-checkpoint-persist",
         Kind::Bool,
         "false",
         "Keep it on disk as well.",
     )
-    .accepted(NO_LEASES),
+    .accepted(ALWAYS_PERSISTED),
     flag(
         "experimental-compaction-batch-limit",
         Kind::Signed,

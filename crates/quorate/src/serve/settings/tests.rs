@@ -64,6 +64,7 @@ fn without_flags_one_node_serves_on_this_machine_alone() {
             snapshot_log_bytes: 64 << 20,
             pre_vote: true,
             lease_reads: false,
+            lease_checkpoints: false,
             accepts_old_disk: false,
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,

@@ -64,7 +64,17 @@ impl Plan {
             lease_reads,
             clock_drift_ppm,
             transfer_percent,
+            lease_clients,
+            lease_checkpoints,
         } = self;
+        let leases = match *lease_clients {
+            0 => "none".to_owned(),
+            clients => counted(clients, "client"),
+        };
+        let noted = match *lease_checkpoints {
+            true => "; the log is told how much of them is left",
+            false => "",
+        };
         let members = match *newcomers {
             0 => String::new(),
             _ => format!(
@@ -178,6 +188,7 @@ impl Plan {
                      administrator's requests hand leadership over"
                 ),
             ),
+            ("leases", format!("{leases}{noted}")),
             ("chaos sites", sites_in_words(*open_sites)),
         ]
     }
