@@ -157,6 +157,10 @@ pub(crate) const WATCH_STREAMS: usize = 16_384;
 /// Watchers of one node, on all streams: a few hundred bytes each.
 pub(crate) const WATCHERS: usize = 1 << 20;
 
+/// Bytes of keys and range ends that the watchers of one node watch: as many watchers as there may be, with 64 bytes
+/// each. A key may be as long as a request, so that their number alone would bound nothing.
+pub(crate) const WATCHED_KEYS_BYTES: usize = 64 << 20;
+
 /// Bytes of messages that a stream takes from its queue at once.
 pub(crate) const WATCH_ANSWERS_BYTES: usize = 64 << 10;
 

@@ -74,6 +74,11 @@ impl WatchHub {
         self.watcher_count
     }
 
+    /// How many bytes the keys and range ends of all watchers hold; what several watch alike is held once.
+    pub fn span_bytes(&self) -> usize {
+        self.groups.span_bytes()
+    }
+
     /// How many of them are behind.
     pub fn behind_count(&self) -> usize {
         self.behind_count

@@ -24,7 +24,7 @@ use super::{header, status};
 use crate::core::Core;
 use crate::limits::{
     CATCH_UP_PAUSE, GRPC_OVERHEAD_BYTES, NO_LEADER_TIMEOUTS, SHUTDOWN_GRACE, WATCH_ANSWERS_BYTES,
-    WATCHERS, WATCHES_FED_WITHIN,
+    WATCHED_KEYS_BYTES, WATCHERS, WATCHES_FED_WITHIN,
 };
 use crate::metrics::HandledLabels;
 use crate::stubs::watch_server::Watch;
@@ -219,7 +219,8 @@ fn create_in(
     create: &WatchCreateRequest,
     revision: i64,
 ) {
-    if hub.watcher_count() >= WATCHERS {
+    let span_bytes = hub.span_bytes() + create.key.len() + create.range_end.len();
+    if hub.watcher_count() >= WATCHERS || span_bytes > WATCHED_KEYS_BYTES {
         return hub.refuse(id, WatchRefusal::TooManyWatchers, revision);
     }
     if hub.watcher_count() == 0 {
@@ -265,3 +266,6 @@ async fn without_leader(core: &Core) -> Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
