@@ -7,8 +7,11 @@
 //!
 //! On the peer port only a handshake may come before the handshake is accepted ([`Handshaken`]).
 //!
-//! A stream of requests lives long, and one that is quiet is in order: of it only the headers are charged here, and
-//! whoever reads it charges what it holds ([`Requests::open`]).
+//! A stream of requests lives long, and one that is quiet is in order. Of one over gRPC each message is charged like a
+//! request, from its first byte until it is decoded and the next one is wanted, and has as long to come to its end. Of
+//! one in JSON only the headers are charged here, and whoever reads it charges what it holds ([`Requests::open`]).
+
+mod frames;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +22,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body as AnyBody, Bytes};
 use axum::http::{Request, Response};
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 use tower::Service;
 
@@ -28,6 +31,8 @@ use crate::limits::{
     LARGE_REQUESTS_BYTES, MAX_HANDSHAKE_BYTES, REQUEST_BODY_TIMEOUT, REQUEST_OVERHEAD_BYTES,
     SMALL_REQUEST_BYTES, SMALL_REQUESTS_BYTES,
 };
+
+use frames::Frames;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -46,17 +51,23 @@ impl Requests {
         }
     }
 
+    fn hold(&self) -> Held {
+        Held {
+            small: self.small.open(),
+            large: self.large.open(),
+        }
+    }
+
     /// A charge of nothing yet, for what is held of a stream of requests.
     pub(crate) fn open(&self) -> Charge {
         self.large.open()
     }
 }
 
-/// Whether a request to `path` is a stream that may be quiet for long.
-fn is_stream(path: &str) -> bool {
-    if path == "/etcdserverpb.Watch/Watch" {
-        return true;
-    }
+const GRPC_STREAM: &str = "/etcdserverpb.Watch/Watch";
+
+/// Whether a request to `path` is a stream of JSON that may be quiet for long.
+fn is_json_stream(path: &str) -> bool {
     let of_gateway = path.strip_prefix("/v3/").or(path.strip_prefix("/v3beta/"));
     matches!(of_gateway, Some("watch" | "lease/keepalive"))
 }
@@ -112,10 +123,7 @@ where
                 Rule::Link(handshaken)
             }
             Rules::Requests(accounts) => {
-                let held = Held {
-                    small: accounts.small.open(),
-                    large: accounts.large.open(),
-                };
+                let held = accounts.hold();
                 let headers = request.headers().iter();
                 let header_bytes: usize = headers
                     .map(|(name, value)| name.as_str().len() + value.len())
@@ -128,15 +136,17 @@ where
                     return Answering::Refused;
                 }
                 let held = Arc::new(held);
-                if is_stream(request.uri().path()) {
-                    Rule::Stream(held)
-                } else {
-                    Rule::Request(held)
+                match request.uri().path() {
+                    GRPC_STREAM => Rule::Stream(held, Messages::new(accounts)),
+                    path if is_json_stream(path) => Rule::JsonStream(held),
+                    _ => Rule::Request(held),
                 }
             }
         };
         let held = match &rule {
-            Rule::Request(held) | Rule::Stream(held) => Some(Arc::clone(held)),
+            Rule::Request(held) | Rule::Stream(held, _) | Rule::JsonStream(held) => {
+                Some(Arc::clone(held))
+            }
             Rule::Link(_) => None,
         };
         let request = request.map(|body| Received {
@@ -176,9 +186,48 @@ where
 
 enum Rule {
     Request(Arc<Held>),
+    /// What its headers hold, and what its messages do.
+    Stream(
+        #[allow(dead_code, reason = "held until the stream ends")] Arc<Held>,
+        Messages,
+    ),
     /// What its headers hold.
-    Stream(#[allow(dead_code, reason = "held until the stream ends")] Arc<Held>),
+    JsonStream(#[allow(dead_code, reason = "held until the stream ends")] Arc<Held>),
     Link(Handshaken),
+}
+
+/// What the messages of a stream hold that have come, in part or whole, and are not decoded.
+struct Messages {
+    frames: Frames,
+    held: Held,
+}
+
+impl Messages {
+    fn new(accounts: &Requests) -> Messages {
+        Messages {
+            frames: Frames::default(),
+            held: accounts.hold(),
+        }
+    }
+
+    fn has_part(&self) -> bool {
+        self.frames.part() != (0, 0)
+    }
+
+    /// Gives back what whole messages held. gRPC asks for more when it has decoded all that was whole.
+    fn are_decoded(&mut self) {
+        let (small, large) = self.frames.part();
+        self.held.small.keep(small);
+        self.held.large.keep(large);
+    }
+
+    /// Charges a piece; whether a message ends in it.
+    fn charge(&mut self, piece: &[u8]) -> Result<bool, Exhausted> {
+        let piece = self.frames.read(piece);
+        self.held.small.add(piece.small_bytes)?;
+        self.held.large.add(piece.large_bytes)?;
+        Ok(piece.has_end)
+    }
 }
 
 /// The body of a request as it comes.
@@ -191,10 +240,11 @@ pub(crate) struct Received<B> {
 }
 
 impl<B> Received<B> {
-    fn charge(&mut self, bytes: usize) -> Result<(), Status> {
+    fn charge(&mut self, data: &[u8]) -> Result<(), Status> {
+        let bytes = data.len();
         let before = self.received_bytes;
         self.received_bytes += bytes;
-        match &self.rule {
+        match &mut self.rule {
             Rule::Request(held) => {
                 let small = bytes.min(SMALL_REQUEST_BYTES.saturating_sub(before));
                 let charged = held.small.add(small).and_then(|()| match bytes - small {
@@ -203,7 +253,16 @@ impl<B> Received<B> {
                 });
                 charged.map_err(|Exhausted| too_many_requests())
             }
-            Rule::Stream(_) => Ok(()),
+            Rule::Stream(_, messages) => {
+                let charged = messages.charge(data);
+                let has_end = charged.map_err(|Exhausted| too_many_requests())?;
+                // If it was over nobody has looked, and the client is not to blame.
+                if has_end || self.time.as_ref().is_some_and(|time| is_over(time)) {
+                    self.time = None;
+                }
+                Ok(())
+            }
+            Rule::JsonStream(_) => Ok(()),
             Rule::Link(handshaken) => {
                 let much = self.received_bytes > MAX_HANDSHAKE_BYTES;
                 if much && !handshaken.0.load(Ordering::Acquire) {
@@ -228,10 +287,17 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Rule::Stream(_, messages) = &mut this.rule {
+            messages.are_decoded();
+        }
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-            // A link has a deadline of its own for its handshake, and none after it; so has a stream for its first
-            // message.
-            if matches!(this.rule, Rule::Link(_) | Rule::Stream(_)) {
+            let may_be_quiet = match &this.rule {
+                Rule::Request(_) => false,
+                Rule::Stream(_, messages) => !messages.has_part(),
+                // They have deadlines of their own, for a handshake and for messages that have begun.
+                Rule::Link(_) | Rule::JsonStream(_) => true,
+            };
+            if may_be_quiet {
                 return Poll::Pending;
             }
             let time = this
@@ -246,7 +312,7 @@ where
         };
         let frame = frame.map_err(Into::into)?;
         if let Some(data) = frame.data_ref() {
-            this.charge(data.len())?;
+            this.charge(data)?;
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -320,6 +386,10 @@ impl Body for Sent {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+fn is_over(time: &Sleep) -> bool {
+    time.deadline() <= Instant::now()
 }
 
 fn too_many_requests() -> Status {

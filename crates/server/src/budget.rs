@@ -78,6 +78,14 @@ impl Charge {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
+
+    /// Gives back all but `bytes`, if there is more.
+    pub(crate) fn keep(&mut self, bytes: usize) {
+        let held = self.bytes.get_mut();
+        let surplus = held.saturating_sub(bytes);
+        *held -= surplus;
+        self.budget.used_bytes.fetch_sub(surplus, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Charge {

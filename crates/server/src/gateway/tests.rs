@@ -344,6 +344,27 @@ async fn an_answer_comes_before_the_next_message_is_sent() {
     assert!(lines.next().await.is_none());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_be_quiet_between_messages_and_ends_when_one_does_not_come_to_its_end() {
+    let (sender, receiver) = mpsc::channel(1);
+    let chunks = ReceiverStream::new(receiver).map(Ok::<&'static str, Infallible>);
+    sender.send(r#"{"ID":"5"}"#).await.expect("taken");
+    let response = post("/v3/lease/keepalive", &[], Body::from_stream(chunks)).await;
+    let mut lines = response.into_body().into_data_stream();
+    for _ in 0..2 {
+        lines.next().await.expect("a line").expect("sound");
+        timeout(REQUEST_BODY_TIMEOUT * 10, lines.next())
+            .await
+            .expect_err("it is quiet");
+        sender.send(r#"{"ID":"5"}"#).await.expect("taken");
+    }
+    lines.next().await.expect("a line").expect("sound");
+    sender.send(r#"{"ID":"#).await.expect("taken");
+    let begun = Instant::now();
+    assert!(lines.next().await.is_none());
+    assert_eq!(begun.elapsed(), REQUEST_BODY_TIMEOUT);
+}
+
 #[tokio::test]
 async fn a_stream_that_fails_before_its_first_answer_has_the_status_of_its_error() {
     let response = post("/v3/lease/keepalive", &[], r#"{"ID":13}"#.into()).await;
