@@ -12,6 +12,7 @@
 //! one in JSON only the headers are charged here, and whoever reads it charges what it holds ([`Requests::open`]).
 
 mod frames;
+mod sent;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,6 +34,7 @@ use crate::limits::{
 };
 
 use frames::Frames;
+pub(crate) use sent::{AnswerCharge, Sent, StreamAnswers, Unsent};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -180,7 +182,7 @@ where
             Answering::Called { future, .. } => ready!(Pin::new(future).poll(context))?,
         };
         let held = response.extensions_mut().remove::<AnswerCharge>();
-        Poll::Ready(Ok(response.map(|body| Sent { body, held })))
+        Poll::Ready(Ok(response.map(|body| Sent::new(body, held))))
     }
 }
 
@@ -315,68 +317,6 @@ where
             this.charge(data)?;
         }
         Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// What a large answer holds; in the extensions of the response on its way from the handler.
-#[derive(Clone)]
-pub(crate) struct AnswerCharge {
-    _charge: Arc<Charge>,
-}
-
-impl AnswerCharge {
-    pub(crate) fn new(charge: Charge) -> AnswerCharge {
-        AnswerCharge {
-            _charge: Arc::new(charge),
-        }
-    }
-}
-
-/// The body of an answer. Its bytes carry the charge with them: HTTP/2 takes them at once, but sends them as its
-/// windows allow, and drops them when they are sent.
-pub(crate) struct Sent {
-    body: AnyBody,
-    held: Option<AnswerCharge>,
-}
-
-struct Carried {
-    bytes: Bytes,
-    _held: AnswerCharge,
-}
-
-impl AsRef<[u8]> for Carried {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Body for Sent {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        let Some(held) = &self.held else {
-            return Poll::Ready(frame);
-        };
-        let carry = |bytes| {
-            Bytes::from_owner(Carried {
-                bytes,
-                _held: held.clone(),
-            })
-        };
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(carry))))
     }
 
     fn is_end_stream(&self) -> bool {

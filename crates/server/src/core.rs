@@ -19,7 +19,9 @@ use crate::bodies::Requests;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
-use crate::limits::{ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES};
+use crate::limits::{
+    ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES, WATCH_UNSENT_BYTES,
+};
 use crate::members::Members;
 use crate::metrics::{Counted, Metrics};
 use crate::peers::Peers;
@@ -112,6 +114,8 @@ pub(crate) struct Core {
     pub(crate) requests: Requests,
     /// Large answers of reads.
     pub(crate) large_answers: Arc<Budget>,
+    /// What watchers are being told.
+    pub(crate) watch_answers: Arc<Budget>,
     pub(crate) metrics: Metrics,
     pub(crate) watches: Watches,
     pub(crate) applied: Applied,
@@ -163,6 +167,7 @@ impl Core {
             removed: watch::Sender::new(false),
             requests: Requests::new(),
             large_answers: Budget::new(ANSWERS_BYTES),
+            watch_answers: Budget::new(WATCH_UNSENT_BYTES),
             metrics: Metrics::new(),
             watches: Watches::new(store.revision()),
             applied: Applied::default(),

@@ -150,8 +150,7 @@ pub(crate) const SNAPSHOT_RETRY_FIRST: Duration = Duration::from_millis(200);
 /// See [`SNAPSHOT_RETRY_FIRST`].
 pub(crate) const SNAPSHOT_RETRY_LONGEST: Duration = Duration::from_secs(5);
 
-/// Open watch streams of one node: a few for each client connection that there may be. A stream may hold one encoded
-/// answer beside its queue, of 4 MiB at most but for a single larger revision.
+/// Open watch streams of one node: a few for each client connection that there may be.
 pub(crate) const WATCH_STREAMS: usize = 16_384;
 
 /// Watchers of one node, on all streams: a few hundred bytes each.
@@ -163,6 +162,12 @@ pub(crate) const WATCHED_KEYS_BYTES: usize = 64 << 20;
 
 /// Bytes of messages that a stream takes from its queue at once.
 pub(crate) const WATCH_ANSWERS_BYTES: usize = 64 << 10;
+
+/// Bytes of answers that were taken from all streams' queues and are not sent, as many as wait in the queues. They have
+/// an account of their own, so that watchers who do not read keep nobody from reading the store. While it is full
+/// answers stay in the queues, but for one of up to [`WATCH_ANSWERS_BYTES`] on each stream of which nothing is unsent:
+/// a gibibyte, if all streams there may be are so.
+pub(crate) const WATCH_UNSENT_BYTES: usize = quorate_kv::WATCH_QUEUES_BYTES_MAX;
 
 /// Revisions that wait to be told to the watchers. When there are more, they are forgotten, and read from the history.
 pub(crate) const WATCH_FEED_REVISIONS: usize = 10_000;

@@ -127,10 +127,8 @@ async fn a_link_says_little_before_its_handshake_is_accepted_and_much_after_it()
 async fn an_answer_is_charged_until_its_bytes_are_gone() {
     let budget = Budget::new(10);
     let charge = budget.charge_or_alone(3).expect("there is room");
-    let mut body = Sent {
-        body: AnyBody::from("abc"),
-        held: Some(AnswerCharge::new(charge)),
-    };
+    let held = Some(AnswerCharge::new(charge));
+    let mut body = Sent::new(AnyBody::from("abc"), held);
     let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
     let frame = frame.expect("a frame").expect("a sound one");
     drop(body);
@@ -204,4 +202,34 @@ async fn a_message_of_a_stream_has_to_come_to_its_end_and_the_stream_may_be_quie
     let error = next(&mut body).await.expect("an error").expect_err("late");
     assert_eq!(Status::from_error(error).code(), Code::DeadlineExceeded);
     assert_eq!(begun.elapsed(), REQUEST_BODY_TIMEOUT);
+}
+
+#[tokio::test]
+async fn each_piece_of_a_stream_of_answers_is_charged_until_its_bytes_are_gone() {
+    let budget = Budget::new(5);
+    let bell = Arc::default();
+    let answers = StreamAnswers::new(&budget, &bell);
+    let pieces = tokio_stream::iter(["abc", "de"].map(Ok::<_, Infallible>));
+    let held = Some(AnswerCharge::Pieces(Arc::clone(&answers)));
+    let mut body = Sent::new(AnyBody::from_stream(pieces), held);
+    let mut unsent = Vec::new();
+    for (text, used_bytes) in [("abc", 3), ("de", 5)] {
+        assert!(answers.may_make(None, || false), "there is room");
+        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let bytes = frame.and_then(Result::ok).map(Frame::into_data);
+        let bytes = bytes.and_then(Result::ok).expect("data");
+        assert_eq!(
+            (&bytes[..], budget.used_bytes()),
+            (text.as_bytes(), used_bytes)
+        );
+        unsent.push(bytes);
+    }
+    assert!(!answers.may_make(None, || true), "nothing of it is sent");
+    let other = StreamAnswers::new(&budget, &Arc::default());
+    assert!(!other.may_make(None, || false), "it is large");
+    assert!(other.may_make(None, || true), "one small piece goes");
+    drop(unsent);
+    assert_eq!(budget.used_bytes(), 0);
+    tokio::sync::Notify::notified(&bell).await;
+    budget.room().await;
 }
