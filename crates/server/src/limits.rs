@@ -96,6 +96,10 @@ pub(crate) const IDLE_PROBE_AFTER: Duration = Duration::from_secs(30);
 /// How long the answer to a probe may take (etcd: `--grpc-keepalive-timeout`).
 pub(crate) const IDLE_PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// A TCP connection on which nothing comes for so long is probed by the system, and again after as long (Go's default,
+/// hence etcd's). It is what ends a stream over HTTP/1.1 whose client has vanished.
+pub(crate) const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
+
 /// Flow-control window of a link between peers: a frame of two mebibytes and its successor.
 pub(crate) const PEER_WINDOW_BYTES: u32 = 8 << 20;
 
