@@ -4,17 +4,13 @@
 //! words are the same here. It takes bytes as they come, because a stream of messages comes in pieces: every byte is
 //! looked at once, whatever the pieces.
 //!
-//! The grammar is RFC 8259's. As in Go, what stands behind the first value is not looked at, and how deep values may be
-//! nested has a limit.
-
-use quorate_kv::TXN_DEPTH_MAX;
+//! The grammar is RFC 8259's. As in Go, what stands behind the first value is not looked at, and values may be nested
+//! ten thousand deep.
 
 use super::go_text::quoted_byte;
 
-/// How deep arrays and objects may be nested: a transaction one level deeper than the store takes, so that it is the
-/// store that refuses it. A level is an object in an array in an object; below the last one is a request with bytes that
-/// are written as an array. Go takes 10,000 (`maxNestingDepth`), of which no request needs more than these.
-const MAX_DEPTH: usize = 3 * (TXN_DEPTH_MAX + 1) + 2;
+/// How deep arrays and objects may be nested (Go: `maxNestingDepth`).
+const MAX_DEPTH: usize = 10_000;
 
 /// What a byte means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

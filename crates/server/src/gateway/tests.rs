@@ -156,10 +156,11 @@ fn messages_nested_too_deep_are_refused_and_brackets_deeper_still() {
     let too_deep = nested(TXN_DEPTH_MAX + 2);
     let error = read::<TxnRequest>("TxnRequest", &too_deep).expect_err("too deep");
     assert_eq!(error, "json: messages are nested too deep");
-    for text in [too_deep, "[".repeat(10_001)] {
-        let refused = scanner::check_whole(text.as_bytes()).expect_err("too deep");
-        assert!(refused.ends_with(" exceeded max depth"), "{refused}");
-    }
+    let refused = scanner::check_whole("[".repeat(10_001).as_bytes());
+    assert_eq!(
+        refused,
+        Err("invalid character '[' exceeded max depth".to_owned())
+    );
 }
 
 /// The shortest of a few times that it takes to translate a transaction with a long value, and the transaction.
