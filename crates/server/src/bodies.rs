@@ -7,8 +7,12 @@
 //!
 //! On the peer port only a handshake may come before the handshake is accepted ([`Handshaken`]).
 //!
-//! A stream of requests lives long, and one that is quiet is in order: of it only the headers are charged here, and
-//! whoever reads it charges what it holds ([`Requests::open`]).
+//! A stream of requests lives long, and one that is quiet is in order. Of one over gRPC each message is charged like a
+//! request, from its first byte until it is decoded and the next one is wanted, and has as long to come to its end. Of
+//! one in JSON only the headers are charged here, and whoever reads it charges what it holds ([`Requests::open`]).
+
+mod frames;
+mod sent;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +23,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body as AnyBody, Bytes};
 use axum::http::{Request, Response};
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 use tower::Service;
 
@@ -28,6 +32,9 @@ use crate::limits::{
     LARGE_REQUESTS_BYTES, MAX_HANDSHAKE_BYTES, REQUEST_BODY_TIMEOUT, REQUEST_OVERHEAD_BYTES,
     SMALL_REQUEST_BYTES, SMALL_REQUESTS_BYTES,
 };
+
+use frames::Frames;
+pub(crate) use sent::{AnswerCharge, Sent, StreamAnswers, Unsent};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -46,20 +53,27 @@ impl Requests {
         }
     }
 
+    fn hold(&self) -> Held {
+        Held {
+            small: self.small.open(),
+            large: self.large.open(),
+        }
+    }
+
     /// A charge of nothing yet, for what is held of a stream of requests.
     pub(crate) fn open(&self) -> Charge {
         self.large.open()
     }
 }
 
-/// Whether a request to `path` is a stream that may be quiet for long.
-fn is_stream(path: &str) -> bool {
-    if matches!(
-        path,
-        "/etcdserverpb.Watch/Watch" | "/etcdserverpb.Lease/LeaseKeepAlive"
-    ) {
-        return true;
-    }
+/// The calls of gRPC whose clients may be quiet for long.
+const GRPC_STREAMS: [&str; 2] = [
+    "/etcdserverpb.Watch/Watch",
+    "/etcdserverpb.Lease/LeaseKeepAlive",
+];
+
+/// Whether a request to `path` is a stream of JSON that may be quiet for long.
+fn is_json_stream(path: &str) -> bool {
     let of_gateway = path.strip_prefix("/v3/").or(path.strip_prefix("/v3beta/"));
     matches!(of_gateway, Some("watch" | "lease/keepalive"))
 }
@@ -115,10 +129,7 @@ where
                 Rule::Link(handshaken)
             }
             Rules::Requests(accounts) => {
-                let held = Held {
-                    small: accounts.small.open(),
-                    large: accounts.large.open(),
-                };
+                let held = accounts.hold();
                 let headers = request.headers().iter();
                 let header_bytes: usize = headers
                     .map(|(name, value)| name.as_str().len() + value.len())
@@ -131,15 +142,19 @@ where
                     return Answering::Refused;
                 }
                 let held = Arc::new(held);
-                if is_stream(request.uri().path()) {
-                    Rule::Stream(held)
-                } else {
-                    Rule::Request(held)
+                match request.uri().path() {
+                    path if GRPC_STREAMS.contains(&path) => {
+                        Rule::Stream(held, Messages::new(accounts))
+                    }
+                    path if is_json_stream(path) => Rule::JsonStream(held),
+                    _ => Rule::Request(held),
                 }
             }
         };
         let held = match &rule {
-            Rule::Request(held) | Rule::Stream(held) => Some(Arc::clone(held)),
+            Rule::Request(held) | Rule::Stream(held, _) | Rule::JsonStream(held) => {
+                Some(Arc::clone(held))
+            }
             Rule::Link(_) => None,
         };
         let request = request.map(|body| Received {
@@ -173,15 +188,54 @@ where
             Answering::Called { future, .. } => ready!(Pin::new(future).poll(context))?,
         };
         let held = response.extensions_mut().remove::<AnswerCharge>();
-        Poll::Ready(Ok(response.map(|body| Sent { body, held })))
+        Poll::Ready(Ok(response.map(|body| Sent::new(body, held))))
     }
 }
 
 enum Rule {
     Request(Arc<Held>),
+    /// What its headers hold, and what its messages do.
+    Stream(
+        #[allow(dead_code, reason = "held until the stream ends")] Arc<Held>,
+        Messages,
+    ),
     /// What its headers hold.
-    Stream(#[allow(dead_code, reason = "held until the stream ends")] Arc<Held>),
+    JsonStream(#[allow(dead_code, reason = "held until the stream ends")] Arc<Held>),
     Link(Handshaken),
+}
+
+/// What the messages of a stream hold that have come, in part or whole, and are not decoded.
+struct Messages {
+    frames: Frames,
+    held: Held,
+}
+
+impl Messages {
+    fn new(accounts: &Requests) -> Messages {
+        Messages {
+            frames: Frames::default(),
+            held: accounts.hold(),
+        }
+    }
+
+    fn has_part(&self) -> bool {
+        self.frames.part() != (0, 0)
+    }
+
+    /// Gives back what whole messages held. gRPC asks for more when it has decoded all that was whole.
+    fn are_decoded(&mut self) {
+        let (small, large) = self.frames.part();
+        self.held.small.keep(small);
+        self.held.large.keep(large);
+    }
+
+    /// Charges a piece; whether a message ends in it.
+    fn charge(&mut self, piece: &[u8]) -> Result<bool, Exhausted> {
+        let piece = self.frames.read(piece);
+        self.held.small.add(piece.small_bytes)?;
+        self.held.large.add(piece.large_bytes)?;
+        Ok(piece.has_end)
+    }
 }
 
 /// The body of a request as it comes.
@@ -194,10 +248,11 @@ pub(crate) struct Received<B> {
 }
 
 impl<B> Received<B> {
-    fn charge(&mut self, bytes: usize) -> Result<(), Status> {
+    fn charge(&mut self, data: &[u8]) -> Result<(), Status> {
+        let bytes = data.len();
         let before = self.received_bytes;
         self.received_bytes += bytes;
-        match &self.rule {
+        match &mut self.rule {
             Rule::Request(held) => {
                 let small = bytes.min(SMALL_REQUEST_BYTES.saturating_sub(before));
                 let charged = held.small.add(small).and_then(|()| match bytes - small {
@@ -206,7 +261,16 @@ impl<B> Received<B> {
                 });
                 charged.map_err(|Exhausted| too_many_requests())
             }
-            Rule::Stream(_) => Ok(()),
+            Rule::Stream(_, messages) => {
+                let charged = messages.charge(data);
+                let has_end = charged.map_err(|Exhausted| too_many_requests())?;
+                // If it was over nobody has looked, and the client is not to blame.
+                if has_end || self.time.as_ref().is_some_and(|time| is_over(time)) {
+                    self.time = None;
+                }
+                Ok(())
+            }
+            Rule::JsonStream(_) => Ok(()),
             Rule::Link(handshaken) => {
                 let much = self.received_bytes > MAX_HANDSHAKE_BYTES;
                 if much && !handshaken.0.load(Ordering::Acquire) {
@@ -231,10 +295,17 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Rule::Stream(_, messages) = &mut this.rule {
+            messages.are_decoded();
+        }
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-            // A link has a deadline of its own for its handshake, and none after it; so has a stream for its first
-            // message.
-            if matches!(this.rule, Rule::Link(_) | Rule::Stream(_)) {
+            let may_be_quiet = match &this.rule {
+                Rule::Request(_) => false,
+                Rule::Stream(_, messages) => !messages.has_part(),
+                // They have deadlines of their own, for a handshake and for messages that have begun.
+                Rule::Link(_) | Rule::JsonStream(_) => true,
+            };
+            if may_be_quiet {
                 return Poll::Pending;
             }
             let time = this
@@ -249,7 +320,7 @@ where
         };
         let frame = frame.map_err(Into::into)?;
         if let Some(data) = frame.data_ref() {
-            this.charge(data.len())?;
+            this.charge(data)?;
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -263,66 +334,8 @@ where
     }
 }
 
-/// What a large answer holds; in the extensions of the response on its way from the handler.
-#[derive(Clone)]
-pub(crate) struct AnswerCharge {
-    _charge: Arc<Charge>,
-}
-
-impl AnswerCharge {
-    pub(crate) fn new(charge: Charge) -> AnswerCharge {
-        AnswerCharge {
-            _charge: Arc::new(charge),
-        }
-    }
-}
-
-/// The body of an answer. Its bytes carry the charge with them: HTTP/2 takes them at once, but sends them as its
-/// windows allow, and drops them when they are sent.
-pub(crate) struct Sent {
-    body: AnyBody,
-    held: Option<AnswerCharge>,
-}
-
-struct Carried {
-    bytes: Bytes,
-    _held: AnswerCharge,
-}
-
-impl AsRef<[u8]> for Carried {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Body for Sent {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        let Some(held) = &self.held else {
-            return Poll::Ready(frame);
-        };
-        let carry = |bytes| {
-            Bytes::from_owner(Carried {
-                bytes,
-                _held: held.clone(),
-            })
-        };
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(carry))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+fn is_over(time: &Sleep) -> bool {
+    time.deadline() <= Instant::now()
 }
 
 fn too_many_requests() -> Status {

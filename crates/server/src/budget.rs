@@ -6,10 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::Notify;
+
 /// An account of bytes.
 pub(crate) struct Budget {
     used_bytes: AtomicUsize,
     limit_bytes: usize,
+    /// Rung when there is room again.
+    room: Notify,
 }
 
 /// There is no room.
@@ -21,6 +25,7 @@ impl Budget {
         Arc::new(Budget {
             used_bytes: AtomicUsize::new(0),
             limit_bytes,
+            room: Notify::new(),
         })
     }
 
@@ -55,6 +60,39 @@ impl Budget {
         charge
     }
 
+    /// Whether there is room for anything.
+    pub(crate) fn has_room(&self) -> bool {
+        self.used_bytes.load(Ordering::SeqCst) < self.limit_bytes
+    }
+
+    /// Whether there would be without what `own` holds.
+    fn has_room_beside(&self, own: &Charge) -> bool {
+        let others = (self.used_bytes.load(Ordering::SeqCst))
+            .saturating_sub(own.bytes.load(Ordering::Relaxed));
+        others < self.limit_bytes
+    }
+
+    /// Waits for room, after there was none. It is told to one who waits, who tells the next one by
+    /// [`Budget::pass_on_room`].
+    pub(crate) async fn room(&self) {
+        self.room.notified().await;
+    }
+
+    /// Tells the next one who waits that there is room, if there is.
+    pub(crate) fn pass_on_room(&self) {
+        if self.has_room() {
+            self.room.notify_one();
+        }
+    }
+
+    fn give_back(&self, bytes: usize) {
+        let before = self.used_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        let is_full = |used: usize| used >= self.limit_bytes;
+        if is_full(before) && !is_full(before - bytes) {
+            self.room.notify_one();
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn used_bytes(&self) -> usize {
         self.used_bytes.load(Ordering::Relaxed)
@@ -72,18 +110,31 @@ impl Charge {
     pub(crate) fn add(&self, bytes: usize) -> Result<(), Exhausted> {
         let used = self.budget.used_bytes.fetch_add(bytes, Ordering::Relaxed);
         if used.saturating_add(bytes) > self.budget.limit_bytes {
-            self.budget.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.budget.give_back(bytes);
             return Err(Exhausted);
         }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether its account has room for more than this.
+    pub(crate) fn leaves_room(&self) -> bool {
+        self.budget.has_room_beside(self)
+    }
+
+    /// Gives back all but `bytes`, if there is more.
+    pub(crate) fn keep(&mut self, bytes: usize) {
+        let held = self.bytes.get_mut();
+        let surplus = held.saturating_sub(bytes);
+        *held -= surplus;
+        self.budget.give_back(surplus);
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
         let bytes = *self.bytes.get_mut();
-        self.budget.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.budget.give_back(bytes);
     }
 }
 

@@ -23,7 +23,9 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::lease_questions::LeaseQuestions;
-use crate::limits::{ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES};
+use crate::limits::{
+    ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES, WATCH_UNSENT_BYTES,
+};
 use crate::members::Members;
 use crate::metrics::{Counted, Metrics};
 use crate::peers::Peers;
@@ -120,6 +122,8 @@ pub(crate) struct Core {
     pub(crate) requests: Requests,
     /// Large answers of reads.
     pub(crate) large_answers: Arc<Budget>,
+    /// What watchers are being told.
+    pub(crate) watch_answers: Arc<Budget>,
     pub(crate) metrics: Metrics,
     pub(crate) watches: Watches,
     pub(crate) applied: Applied,
@@ -173,6 +177,7 @@ impl Core {
             removed: watch::Sender::new(false),
             requests: Requests::new(),
             large_answers: Budget::new(ANSWERS_BYTES),
+            watch_answers: Budget::new(WATCH_UNSENT_BYTES),
             metrics: Metrics::new(),
             watches: Watches::new(store.revision()),
             applied: Applied::default(),

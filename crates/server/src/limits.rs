@@ -96,6 +96,10 @@ pub(crate) const IDLE_PROBE_AFTER: Duration = Duration::from_secs(30);
 /// How long the answer to a probe may take (etcd: `--grpc-keepalive-timeout`).
 pub(crate) const IDLE_PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// A TCP connection on which nothing comes for so long is probed by the system, and again after as long (Go's default,
+/// hence etcd's). It is what ends a stream over HTTP/1.1 whose client has vanished.
+pub(crate) const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
+
 /// Flow-control window of a link between peers: a frame of two mebibytes and its successor.
 pub(crate) const PEER_WINDOW_BYTES: u32 = 8 << 20;
 
@@ -165,15 +169,24 @@ pub(crate) const SNAPSHOT_RETRY_FIRST: Duration = Duration::from_millis(200);
 /// See [`SNAPSHOT_RETRY_FIRST`].
 pub(crate) const SNAPSHOT_RETRY_LONGEST: Duration = Duration::from_secs(5);
 
-/// Open watch streams of one node: a few for each client connection that there may be. A stream may hold one encoded
-/// answer beside its queue, of 4 MiB at most but for a single larger revision.
+/// Open watch streams of one node: a few for each client connection that there may be.
 pub(crate) const WATCH_STREAMS: usize = 16_384;
 
 /// Watchers of one node, on all streams: a few hundred bytes each.
 pub(crate) const WATCHERS: usize = 1 << 20;
 
+/// Bytes of keys and range ends that the watchers of one node watch: as many watchers as there may be, with 64 bytes
+/// each. A key may be as long as a request, so that their number alone would bound nothing.
+pub(crate) const WATCHED_KEYS_BYTES: usize = 64 << 20;
+
 /// Bytes of messages that a stream takes from its queue at once.
 pub(crate) const WATCH_ANSWERS_BYTES: usize = 64 << 10;
+
+/// Bytes of answers that were taken from all streams' queues and are not sent, as many as wait in the queues. They have
+/// an account of their own, so that watchers who do not read keep nobody from reading the store. While it is full
+/// answers stay in the queues, but for one of up to [`WATCH_ANSWERS_BYTES`] on each stream of which nothing is unsent:
+/// a gibibyte, if all streams there may be are so.
+pub(crate) const WATCH_UNSENT_BYTES: usize = quorate_kv::WATCH_QUEUES_BYTES_MAX;
 
 /// Revisions that wait to be told to the watchers. When there are more, they are forgotten, and read from the history.
 pub(crate) const WATCH_FEED_REVISIONS: usize = 10_000;

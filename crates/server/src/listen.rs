@@ -11,6 +11,7 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -21,7 +22,7 @@ use crate::first_words::FirstWords;
 use crate::limits::{
     CLIENT_WINDOW_BYTES, IDLE_PROBE_AFTER, IDLE_PROBE_TIMEOUT, MAX_CLIENT_CONNECTIONS,
     MAX_HEADER_BYTES, MAX_PEER_CONNECTIONS, MAX_STREAMS_PER_CONNECTION,
-    MAX_STREAMS_PER_PEER_CONNECTION, PEER_WINDOW_BYTES,
+    MAX_STREAMS_PER_PEER_CONNECTION, PEER_WINDOW_BYTES, TCP_KEEPALIVE,
 };
 use crate::metrics::Counted;
 
@@ -129,6 +130,9 @@ async fn connection(
 ) {
     // Without it a small answer may wait for the acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
+    if let Err(error) = keep_alive(&stream) {
+        tracing::debug!(%error, "a connection is not probed when it is quiet");
+    }
     let _counted = match port {
         Port::Client => Some(Counted::new(&core.metrics.client_connections)),
         Port::Peer => Some(Counted::new(&core.metrics.peer_connections)),
@@ -166,8 +170,36 @@ async fn connection(
     drop(permit);
 }
 
+/// Has the system find out when the other side is gone.
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, TCP_KEEPALIVE)?;
+    sockopt::set_tcp_keepintvl(stream, TCP_KEEPALIVE)
+}
+
 /// Waits until the server stops.
 pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that the server is gone already.
     let _ = stop.wait_for(|stop| *stop).await.map(|_| ());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_quiet_connection_is_probed() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (_client, (stream, _)) = (client.expect("it listens"), accepted.expect("a client"));
+        assert!(!sockopt::socket_keepalive(&stream).expect("told"));
+        keep_alive(&stream).expect("set");
+        assert!(sockopt::socket_keepalive(&stream).expect("told"));
+        let times = [
+            sockopt::tcp_keepidle(&stream),
+            sockopt::tcp_keepintvl(&stream),
+        ];
+        assert_eq!(times, [Ok(TCP_KEEPALIVE); 2]);
+    }
 }

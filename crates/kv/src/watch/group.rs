@@ -43,6 +43,8 @@ pub(super) struct Groups {
     by_key: BTreeMap<Bytes, u32>,
     by_range: BTreeMap<(Bytes, Bytes), u32>,
     ranges: IntervalIndex,
+    /// What the spans of all groups hold: a span once, however many watch it.
+    span_bytes: usize,
     stack: Vec<u32>,
     /// The groups with pending events, in the order of their first.
     touched: Vec<u32>,
@@ -63,6 +65,7 @@ impl Groups {
         // Copies, so that a few bytes do not keep the whole buffer that they came in.
         let key = Bytes::copy_from_slice(key);
         let range_end = Bytes::copy_from_slice(range_end);
+        self.span_bytes += key.len() + range_end.len();
         let number = self.found(Group {
             key: key.clone(),
             range_end: range_end.clone(),
@@ -93,6 +96,7 @@ impl Groups {
             group.live.is_empty(),
             "a group of nobody is live: {group:?}"
         );
+        self.span_bytes -= group.key.len() + group.range_end.len();
         self.free.push(number);
         let span = Span::new(&group.key, &group.range_end);
         if span.end == End::AtStart {
@@ -101,6 +105,11 @@ impl Groups {
             self.ranges.remove(&group.key, &span.end);
             self.by_range.remove(&(group.key, group.range_end));
         }
+    }
+
+    /// Bytes of the keys and range ends that are kept.
+    pub(super) fn span_bytes(&self) -> usize {
+        self.span_bytes
     }
 
     pub(super) fn get(&self, number: u32) -> &Group {

@@ -74,6 +74,11 @@ impl WatchHub {
         self.watcher_count
     }
 
+    /// How many bytes the keys and range ends of all watchers hold; what several watch alike is held once.
+    pub fn span_bytes(&self) -> usize {
+        self.groups.span_bytes()
+    }
+
     /// How many of them are behind.
     pub fn behind_count(&self) -> usize {
         self.behind_count
@@ -216,8 +221,13 @@ impl WatchHub {
 
     /// Takes what a stream is to be told: messages of up to `bytes_max` bytes, at least one if any waits.
     pub fn take(&mut self, id: StreamId, bytes_max: usize) -> Vec<WatchMessage> {
+        self.take_counted(id, bytes_max).0
+    }
+
+    /// The same, and how many bytes of memory the messages keep alive.
+    pub fn take_counted(&mut self, id: StreamId, bytes_max: usize) -> (Vec<WatchMessage>, usize) {
         let Some(stream) = self.stream_mut(id) else {
-            return Vec::new();
+            return (Vec::new(), 0);
         };
         let (taken, bytes) = stream.queue.take(bytes_max);
         stream.is_woken = !stream.queue.is_empty();
@@ -227,7 +237,12 @@ impl WatchHub {
             self.woken.push(id);
         }
         self.check_ready(id.number);
-        taken
+        (taken, bytes)
+    }
+
+    /// The message that a stream takes next, if any waits.
+    pub fn next_message(&self, id: StreamId) -> Option<&WatchMessage> {
+        self.stream(id)?.queue.first()
     }
 
     /// The streams that have something to take since they were last named here, or still have after a

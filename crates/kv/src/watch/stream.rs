@@ -96,6 +96,10 @@ impl Queue {
         (taken, before - self.bytes)
     }
 
+    pub(super) fn first(&self) -> Option<&WatchMessage> {
+        self.messages.front().map(|(message, _)| message)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }

@@ -42,7 +42,15 @@ fn take(
     body: &mut Received<Chunks>,
     bytes: usize,
 ) -> Result<(), Status> {
-    sender.send(vec![0; bytes].into()).expect("it is read");
+    take_bytes(sender, body, vec![0; bytes])
+}
+
+fn take_bytes(
+    sender: &mpsc::UnboundedSender<Bytes>,
+    body: &mut Received<Chunks>,
+    bytes: Vec<u8>,
+) -> Result<(), Status> {
+    sender.send(bytes.into()).expect("it is read");
     let mut context = Context::from_waker(Waker::noop());
     match Pin::new(body).poll_frame(&mut context) {
         Poll::Ready(Some(Ok(_))) => Ok(()),
@@ -52,10 +60,24 @@ fn take(
 }
 
 fn held(accounts: &Requests) -> Rule {
-    Rule::Request(Arc::new(Held {
-        small: accounts.small.open(),
-        large: accounts.large.open(),
-    }))
+    Rule::Request(Arc::new(accounts.hold()))
+}
+
+fn stream(accounts: &Requests) -> Rule {
+    Rule::Stream(Arc::new(accounts.hold()), Messages::new(accounts))
+}
+
+/// A frame of gRPC but for the last `missing` bytes of its message.
+fn frame(bytes: usize, missing: usize) -> Vec<u8> {
+    let length = u32::try_from(bytes).expect("not so long").to_be_bytes();
+    [&[0][..], &length, &vec![1; bytes - missing]].concat()
+}
+
+/// Asks for more while there is none: that is what gRPC does when it has decoded what came.
+fn ask(body: &mut Received<Chunks>) {
+    let mut context = Context::from_waker(Waker::noop());
+    let poll = Pin::new(body).poll_frame(&mut context);
+    assert!(poll.is_pending(), "{poll:?}");
 }
 
 #[tokio::test]
@@ -105,10 +127,8 @@ async fn a_link_says_little_before_its_handshake_is_accepted_and_much_after_it()
 async fn an_answer_is_charged_until_its_bytes_are_gone() {
     let budget = Budget::new(10);
     let charge = budget.charge_or_alone(3).expect("there is room");
-    let mut body = Sent {
-        body: AnyBody::from("abc"),
-        held: Some(AnswerCharge::new(charge)),
-    };
+    let held = Some(AnswerCharge::new(charge));
+    let mut body = Sent::new(AnyBody::from("abc"), held);
     let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
     let frame = frame.expect("a frame").expect("a sound one");
     drop(body);
@@ -116,4 +136,100 @@ async fn an_answer_is_charged_until_its_bytes_are_gone() {
     assert_eq!((&bytes[..], budget.used_bytes()), (&b"abc"[..], 3));
     drop(bytes);
     assert_eq!(budget.used_bytes(), 0);
+}
+
+#[tokio::test]
+async fn messages_of_streams_that_do_not_come_to_their_end_are_charged_and_ordinary_ones_go_on() {
+    let accounts = Requests::new();
+    let mut unfinished = Vec::new();
+    let refused = loop {
+        let (sender, mut body) = received(stream(&accounts));
+        match take_bytes(&sender, &mut body, frame(2 * CHUNK, 1)) {
+            Ok(()) => unfinished.push((sender, body)),
+            Err(status) => break status,
+        }
+        assert!(unfinished.len() < 1_000, "memory without bound");
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.message(), "etcdserver: too many requests");
+    assert_eq!(unfinished.len(), LARGE_REQUESTS_BYTES / (2 * CHUNK));
+    let (sender, mut body) = received(stream(&accounts));
+    for _ in 0..50 {
+        take_bytes(&sender, &mut body, frame(100, 0)).expect("an ordinary one has room");
+    }
+    let many: Vec<u8> = (0..160).flat_map(|_| frame(100, 0)).collect();
+    take_bytes(&sender, &mut body, many).expect("so have many at once");
+    drop((body, unfinished));
+    assert_eq!(accounts.small.used_bytes() + accounts.large.used_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_message_of_a_stream_is_charged_until_the_next_one_is_wanted() {
+    let accounts = Requests::new();
+    let used = || accounts.small.used_bytes() + accounts.large.used_bytes();
+    let (sender, mut body) = received(stream(&accounts));
+    take_bytes(&sender, &mut body, frame(CHUNK, 1)).expect("room");
+    ask(&mut body);
+    assert_eq!(used(), CHUNK + 4);
+    // Its last byte, and the beginning of the next one.
+    take_bytes(&sender, &mut body, [&[1][..], &frame(10, 3)].concat()).expect("room");
+    assert_eq!(used(), CHUNK + 5 + 12);
+    ask(&mut body);
+    assert_eq!(used(), 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_a_stream_has_to_come_to_its_end_and_the_stream_may_be_quiet_between_messages()
+{
+    let accounts = Requests::new();
+    let (sender, mut body) = received(stream(&accounts));
+    let next = async |body: &mut Received<Chunks>| {
+        std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
+    };
+    let quiet = REQUEST_BODY_TIMEOUT * 10;
+    for _ in 0..2 {
+        take_bytes(&sender, &mut body, frame(10, 0)).expect("room");
+        let more = tokio::time::timeout(quiet, next(&mut body)).await;
+        assert!(more.is_err(), "{more:?}");
+    }
+    // Nobody asks for a while, because the client does not read; then comes what it has sent meanwhile.
+    take_bytes(&sender, &mut body, frame(10, 5)).expect("room");
+    ask(&mut body);
+    sleep(quiet).await;
+    take_bytes(&sender, &mut body, vec![1; 2]).expect("the client is not late");
+    ask(&mut body);
+    let begun = Instant::now();
+    let error = next(&mut body).await.expect("an error").expect_err("late");
+    assert_eq!(Status::from_error(error).code(), Code::DeadlineExceeded);
+    assert_eq!(begun.elapsed(), REQUEST_BODY_TIMEOUT);
+}
+
+#[tokio::test]
+async fn each_piece_of_a_stream_of_answers_is_charged_until_its_bytes_are_gone() {
+    let budget = Budget::new(5);
+    let bell = Arc::default();
+    let answers = StreamAnswers::new(&budget, &bell);
+    let pieces = tokio_stream::iter(["abc", "de"].map(Ok::<_, Infallible>));
+    let held = Some(AnswerCharge::Pieces(Arc::clone(&answers)));
+    let mut body = Sent::new(AnyBody::from_stream(pieces), held);
+    let mut unsent = Vec::new();
+    for (text, used_bytes) in [("abc", 3), ("de", 5)] {
+        assert!(answers.may_make(None, || false), "there is room");
+        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let bytes = frame.and_then(Result::ok).map(Frame::into_data);
+        let bytes = bytes.and_then(Result::ok).expect("data");
+        assert_eq!(
+            (&bytes[..], budget.used_bytes()),
+            (text.as_bytes(), used_bytes)
+        );
+        unsent.push(bytes);
+    }
+    assert!(!answers.may_make(None, || true), "nothing of it is sent");
+    let other = StreamAnswers::new(&budget, &Arc::default());
+    assert!(!other.may_make(None, || false), "it is large");
+    assert!(other.may_make(None, || true), "one small piece goes");
+    drop(unsent);
+    assert_eq!(budget.used_bytes(), 0);
+    tokio::sync::Notify::notified(&bell).await;
+    budget.room().await;
 }

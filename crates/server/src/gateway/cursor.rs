@@ -1,4 +1,9 @@
 //! Walks over JSON that is known to be well formed ([`super::scanner`]).
+//!
+//! An array or object is stepped over without a look at what is in it: where each ends is found beforehand, once for
+//! the whole text. So however deep values are nested, each byte is looked at a few times.
+
+use std::ops::Deref;
 
 /// What a value is, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,88 +41,145 @@ impl Form {
     }
 }
 
+/// Where the arrays and objects of a text begin and end, in the order of their beginnings.
+pub(super) struct Ends(Vec<(usize, usize)>);
+
+impl Ends {
+    pub(super) fn of(text: &[u8]) -> Ends {
+        let mut ends = Vec::new();
+        let mut open = Vec::new();
+        let mut at = 0;
+        while let Some(byte) = text.get(at) {
+            match byte {
+                b'"' => {
+                    at = after_string(text, at);
+                    continue;
+                }
+                b'{' | b'[' => {
+                    open.push(ends.len());
+                    ends.push((at, at));
+                }
+                b'}' | b']' => {
+                    let place: usize = open.pop().expect("the scanner has seen its beginning");
+                    ends[place].1 = at + 1;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        Ends(ends)
+    }
+
+    fn of_value_at(&self, start: usize) -> usize {
+        let place = self.0.binary_search_by_key(&start, |(start, _)| *start);
+        self.0[place.expect("an array or object begins there")].1
+    }
+}
+
+/// A value where it stands in its text.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'a> {
+    text: &'a [u8],
+    ends: &'a Ends,
+    start: usize,
+    end: usize,
+}
+
+impl<'a> Value<'a> {
+    /// All of `text`, whose `ends` are given.
+    pub(super) fn whole(text: &'a [u8], ends: &'a Ends) -> Value<'a> {
+        Value {
+            text,
+            ends,
+            start: 0,
+            end: text.len(),
+        }
+    }
+}
+
+impl Deref for Value<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.text[self.start..self.end]
+    }
+}
+
 /// The members of an object, or the elements of an array, as they are written.
 pub(super) struct Items<'a> {
-    rest: &'a [u8],
+    within: Value<'a>,
+    at: usize,
     has_keys: bool,
 }
 
 impl<'a> Items<'a> {
     /// Of an object: key and value; keys with their quotes.
-    pub(super) fn of_object(value: &'a [u8]) -> Items<'a> {
+    pub(super) fn of_object(value: Value<'a>) -> Items<'a> {
         Items {
-            rest: &value[1..],
+            within: value,
+            at: value.start + 1,
             has_keys: true,
         }
     }
 
-    /// Of an array; keys are empty.
-    pub(super) fn of_array(value: &'a [u8]) -> Items<'a> {
+    /// Of an array; its elements have no keys.
+    pub(super) fn of_array(value: Value<'a>) -> Items<'a> {
         Items {
-            rest: &value[1..],
             has_keys: false,
+            ..Items::of_object(value)
         }
     }
 
-    fn take_value(&mut self) -> &'a [u8] {
-        self.rest = trimmed_start(self.rest);
-        let (value, rest) = self.rest.split_at(length(self.rest));
-        self.rest = trimmed_start(rest);
-        value
+    /// Goes on to what is no space, and tells what it is.
+    fn skip_space(&mut self) -> u8 {
+        let text = self.within.text;
+        while text[self.at].is_ascii_whitespace() {
+            self.at += 1;
+        }
+        text[self.at]
+    }
+
+    fn take_value(&mut self) -> Value<'a> {
+        let first = self.skip_space();
+        let (text, start) = (self.within.text, self.at);
+        self.at = match first {
+            b'"' => after_string(text, start),
+            b'{' | b'[' => self.within.ends.of_value_at(start),
+            _ => after_word(text, start),
+        };
+        Value {
+            start,
+            end: self.at,
+            ..self.within
+        }
     }
 }
 
 impl<'a> Iterator for Items<'a> {
-    type Item = (&'a [u8], &'a [u8]);
+    type Item = (Option<Value<'a>>, Value<'a>);
 
-    fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
-        self.rest = trimmed_start(self.rest);
-        if self.rest[0] == b',' {
-            self.rest = &self.rest[1..];
-        } else if matches!(self.rest[0], b'}' | b']') {
-            return None;
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.skip_space() {
+            b',' => self.at += 1,
+            b'}' | b']' => return None,
+            _ => {}
         }
-        let mut key: &[u8] = &[];
-        if self.has_keys {
-            key = self.take_value();
-            self.rest = &self.rest[1..]; // The colon.
-        }
+        let key = self.has_keys.then(|| {
+            let key = self.take_value();
+            self.skip_space();
+            self.at += 1; // The colon.
+            key
+        });
         Some((key, self.take_value()))
     }
 }
 
-pub(super) fn trimmed_start(text: &[u8]) -> &[u8] {
-    text.trim_ascii_start()
-}
-
-/// The length of the value that `text` begins with.
-fn length(text: &[u8]) -> usize {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    loop {
-        match text[at] {
-            b'"' => at = after_string(text, at),
-            b'{' | b'[' => {
-                depth += 1;
-                at += 1;
-            }
-            b'}' | b']' => {
-                depth -= 1;
-                at += 1;
-            }
-            _ if depth == 0 => {
-                let is_over = |byte: &u8| {
-                    matches!(byte, b',' | b'}' | b']' | b':') || byte.is_ascii_whitespace()
-                };
-                let end = text[at..].iter().position(is_over);
-                return end.map_or(text.len(), |end| at + end);
-            }
-            _ => at += 1,
-        }
-        if depth == 0 {
-            return at;
-        }
-    }
+/// Where the number, or the word, that begins at `at` is over.
+fn after_word(text: &[u8], at: usize) -> usize {
+    let is_over =
+        |byte: &u8| matches!(byte, b',' | b'}' | b']' | b':') || byte.is_ascii_whitespace();
+    let length = text[at..].iter().position(is_over);
+    length.map_or(text.len(), |length| at + length)
 }
 
 /// Where the string that begins at `at` is over.

@@ -13,6 +13,7 @@ use tonic::Status;
 
 use super::reply::Reply;
 use super::{copy_metadata, deadline, errors, json};
+use crate::bodies::{AnswerCharge, Sent};
 
 /// The body of such an answer.
 pub(super) struct Lines {
@@ -35,6 +36,12 @@ impl Lines {
     ) -> Result<Response<Body>, Status> {
         let mut response = Response::new(Body::empty());
         copy_metadata(answer.headers(), response.headers_mut());
+        let held = answer.extensions().get::<AnswerCharge>().cloned();
+        if let Some(held) = held.clone() {
+            response.extensions_mut().insert(held);
+        }
+        // What waits here to become a line is charged like the lines.
+        let answer = answer.map(|body| Body::new(Sent::new(body, held)));
         let mut reply = Reply::new(answer)?;
         let first = reply.message().await;
         if let Some(Err(status)) = &first {

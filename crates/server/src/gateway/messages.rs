@@ -3,12 +3,14 @@
 //! A client may send a message, wait for what comes of it and send the next. So each is handed on when its last byte
 //! has come; and of what has come, never more than one unfinished message is held, charged to the accounts of requests.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes};
 use hyper::body::Body as _;
 use prost_reflect::MessageDescriptor;
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_stream::Stream;
 use tonic::{Code, Status};
 
@@ -16,6 +18,7 @@ use super::scanner::{Scanner, Step};
 use super::to_protobuf::to_protobuf;
 use crate::bodies::Requests;
 use crate::budget::Charge;
+use crate::limits::REQUEST_BODY_TIMEOUT;
 
 /// Of gRPC's frames: a flag that says "not compressed", and the length.
 pub(super) const FRAME_HEADER_BYTES: usize = 5;
@@ -31,7 +34,10 @@ pub(super) struct Messages {
     chunk: Bytes,
     /// The message that has come in part.
     part: Vec<u8>,
+    /// Of that, and then of the message that was handed on, until the next one is wanted.
     part_charge: Charge,
+    /// When the message that has come in part must be whole; none until it has been waited for.
+    time: Option<Pin<Box<Sleep>>>,
     scanner: Scanner,
     /// No more is to be read: the end, or an error that was told.
     is_over: bool,
@@ -59,6 +65,7 @@ impl Messages {
             limits,
             part_charge: requests.open(),
             requests,
+            time: None,
             chunk: Bytes::new(),
             part: Vec::new(),
             scanner: Scanner::new(),
@@ -93,6 +100,11 @@ impl Messages {
         let charged = self.part_charge.add(rest.len());
         charged.map_err(|_| Status::resource_exhausted("etcdserver: too many requests"))?;
         self.part.extend(&rest);
+        // If the time is over nobody has looked, and the client is not to blame.
+        let is_over = |time: &Pin<Box<Sleep>>| time.deadline() <= Instant::now();
+        if self.time.as_ref().is_some_and(is_over) {
+            self.time = None;
+        }
         Ok(None)
     }
 
@@ -108,10 +120,21 @@ impl Messages {
         }
     }
 
+    /// Whether the message that has come in part has had its time.
+    fn poll_time(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.part.is_empty() {
+            return Poll::Pending;
+        }
+        let time = self
+            .time
+            .get_or_insert_with(|| Box::pin(sleep(REQUEST_BODY_TIMEOUT)));
+        time.as_mut().poll(context)
+    }
+
     /// The message as a frame.
     fn finish_message(&mut self) -> Result<Vec<u8>, Status> {
         self.scanner = Scanner::new();
-        self.part_charge = self.requests.open();
+        self.time = None;
         let part = std::mem::take(&mut self.part);
         let wire = to_protobuf(&self.message, &part).map_err(Status::invalid_argument)?;
         drop(part);
@@ -133,13 +156,22 @@ impl Stream for Messages {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Vec<u8>, Status>>> {
+        if self.part.is_empty() {
+            self.part_charge = self.requests.open();
+        }
         while !self.is_over {
             let found = if !self.chunk.is_empty() {
                 self.read_chunk()
             } else if self.has_body_ended {
                 self.read_end()
             } else {
-                match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+                    ready!(self.poll_time(context));
+                    self.is_over = true;
+                    let late = "the request did not come to its end in time";
+                    return Poll::Ready(Some(Err(Status::deadline_exceeded(late))));
+                };
+                match frame {
                     None => self.has_body_ended = true,
                     Some(Ok(frame)) => self.chunk = frame.into_data().unwrap_or_default(),
                     Some(Err(error)) => {

@@ -4,6 +4,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use quorate_kv::TXN_DEPTH_MAX;
 use quorate_proto::etcdserverpb::*;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -148,15 +149,51 @@ fn messages_nested_too_deep_are_refused_and_brackets_deeper_still() {
         let begin = r#"{"success":[{"request_txn":"#.repeat(depth);
         begin + "{}" + &"}]}".repeat(depth)
     };
-    assert!(read::<TxnRequest>("TxnRequest", &nested(45)).is_ok());
-    let error = read::<TxnRequest>("TxnRequest", &nested(60)).expect_err("too deep");
+    // One level more than the store takes.
+    let deepest = nested(TXN_DEPTH_MAX);
+    assert!(read::<TxnRequest>("TxnRequest", &deepest).is_ok());
+    assert_eq!(scanner::check_whole(deepest.as_bytes()), Ok(()));
+    let too_deep = nested(TXN_DEPTH_MAX + 2);
+    let error = read::<TxnRequest>("TxnRequest", &too_deep).expect_err("too deep");
     assert_eq!(error, "json: messages are nested too deep");
-    let brackets = "[".repeat(10_001);
-    let refused = scanner::check_whole(brackets.as_bytes());
+    let refused = scanner::check_whole("[".repeat(10_001).as_bytes());
     assert_eq!(
         refused,
         Err("invalid character '[' exceeded max depth".to_owned())
     );
+}
+
+/// The shortest of a few times that it takes to translate a transaction with a long value, and the transaction.
+fn time_to_read(depth: usize, long_value: &str) -> (Duration, TxnRequest) {
+    let begin = r#"{"success":[{"request_txn":"#.repeat(depth);
+    let put =
+        format!(r#"{{"success":[{{"request_put":{{"key":"aw==","value":"{long_value}"}}}}]}}"#);
+    let json = begin + &put + &"}]}".repeat(depth);
+    let times = (0..3).map(|_| {
+        let begun = std::time::Instant::now();
+        to_protobuf::to_protobuf(&descriptor("TxnRequest"), json.as_bytes()).expect("sound");
+        begun.elapsed()
+    });
+    let shortest = times.min().expect("some");
+    (shortest, read("TxnRequest", &json).expect("sound"))
+}
+
+#[test]
+fn a_long_value_takes_about_as_long_however_deep_it_is_nested() {
+    let long_value = "QUJD".repeat(1 << 20);
+    let (flat, _) = time_to_read(0, &long_value);
+    let (nested, mut txn) = time_to_read(TXN_DEPTH_MAX, &long_value);
+    assert!(nested < flat * 4, "{nested:?} nested, {flat:?} flat");
+    for _ in 0..TXN_DEPTH_MAX {
+        let Some(request_op::Request::RequestTxn(inner)) = txn.success.remove(0).request else {
+            panic!("another level");
+        };
+        txn = inner;
+    }
+    let Some(request_op::Request::RequestPut(put)) = txn.success.remove(0).request else {
+        panic!("a put");
+    };
+    assert_eq!(put.value.len(), 3 << 20);
 }
 
 #[test]
@@ -342,6 +379,27 @@ async fn an_answer_comes_before_the_next_message_is_sent() {
         r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#
     );
     assert!(lines.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_be_quiet_between_messages_and_ends_when_one_does_not_come_to_its_end() {
+    let (sender, receiver) = mpsc::channel(1);
+    let chunks = ReceiverStream::new(receiver).map(Ok::<&'static str, Infallible>);
+    sender.send(r#"{"ID":"5"}"#).await.expect("taken");
+    let response = post("/v3/lease/keepalive", &[], Body::from_stream(chunks)).await;
+    let mut lines = response.into_body().into_data_stream();
+    for _ in 0..2 {
+        lines.next().await.expect("a line").expect("sound");
+        timeout(REQUEST_BODY_TIMEOUT * 10, lines.next())
+            .await
+            .expect_err("it is quiet");
+        sender.send(r#"{"ID":"5"}"#).await.expect("taken");
+    }
+    lines.next().await.expect("a line").expect("sound");
+    sender.send(r#"{"ID":"#).await.expect("taken");
+    let begun = Instant::now();
+    assert!(lines.next().await.is_none());
+    assert_eq!(begun.elapsed(), REQUEST_BODY_TIMEOUT);
 }
 
 #[tokio::test]

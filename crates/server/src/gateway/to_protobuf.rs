@@ -9,32 +9,42 @@
 
 use prost::encoding::{WireType, encode_key, encode_varint};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use quorate_kv::TXN_DEPTH_MAX;
 
 use super::base64_lenient;
-use super::cursor::{Form, Items, text};
+use super::cursor::{Ends, Form, Items, Value, text};
 use super::go_text::quoted;
 use super::scanner::check_whole;
 
-/// How deep messages may be nested: what prost decodes.
-const MAX_MESSAGE_DEPTH: usize = 100;
+/// How deep messages may be nested: a transaction one level deeper than the store takes, so that it is the store that
+/// refuses it. A level is an operation in its transaction, and the last one has a request in it.
+const MAX_MESSAGE_DEPTH: usize = 2 * (TXN_DEPTH_MAX + 1) + 1;
+
+/// Messages whose JSON is as long as this have a length of [`LONG_LENGTH_BYTES`], since what is behind a shorter one
+/// would have to be moved, at each level again.
+const LONG_FROM_BYTES: usize = 4 << 10;
+
+/// More than the least, which is in order (protobuf's encoding, "Base 128 Varints").
+const LONG_LENGTH_BYTES: usize = 5;
 
 /// The wire format of the message that `value`, well-formed JSON, stands for.
 pub(super) fn to_protobuf(message: &MessageDescriptor, value: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
-    put_message(message, value, 0, &mut out)?;
+    let ends = Ends::of(value);
+    put_message(message, Value::whole(value, &ends), 0, &mut out)?;
     Ok(out)
 }
 
 fn put_message(
     message: &MessageDescriptor,
-    value: &[u8],
+    value: Value<'_>,
     depth: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
-    match Form::of(value) {
+    match Form::of(&value) {
         Form::Null => return Ok(()),
         Form::Object => {}
-        _ => return Err(mismatch(value, "map[string]json.RawMessage")),
+        _ => return Err(mismatch(&value, "map[string]json.RawMessage")),
     }
     if depth == MAX_MESSAGE_DEPTH {
         return Err("json: messages are nested too deep".to_owned());
@@ -43,7 +53,7 @@ fn put_message(
     let fields: Vec<FieldDescriptor> = message.fields().collect();
     let mut values: Vec<Given<'_>> = vec![Given::default(); fields.len()];
     for (key, value) in Items::of_object(value) {
-        let name = text(key);
+        let name = key.map(|key| text(&key)).unwrap_or_default();
         let is_it = |field: &FieldDescriptor| field.name() == name || field.json_name() == name;
         if let Some(index) = fields.iter().position(is_it) {
             if fields[index].json_name() == name {
@@ -65,28 +75,28 @@ fn put_message(
 /// The values of one field, which has two names.
 #[derive(Clone, Copy, Default)]
 struct Given<'a> {
-    by_name: Option<&'a [u8]>,
-    by_json_name: Option<&'a [u8]>,
+    by_name: Option<Value<'a>>,
+    by_json_name: Option<Value<'a>>,
 }
 
 fn put_field(
     field: &FieldDescriptor,
-    value: &[u8],
+    value: Value<'_>,
     depth: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
     if !field.is_list() {
         return put_single(field, value, depth, out);
     }
-    if Form::of(value) != Form::Array {
-        return Err(mismatch(value, "[]json.RawMessage"));
+    if Form::of(&value) != Form::Array {
+        return Err(mismatch(&value, "[]json.RawMessage"));
     }
     Items::of_array(value).try_for_each(|(_, element)| put_single(field, element, depth, out))
 }
 
 fn put_single(
     field: &FieldDescriptor,
-    value: &[u8],
+    value: Value<'_>,
     depth: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
@@ -95,26 +105,32 @@ fn put_single(
         Kind::Message(message) => {
             encode_key(number, WireType::LengthDelimited, out);
             let start = out.len();
-            put_message(&message, value, depth + 1, out)?;
-            put_length_at(start, out);
+            if value.len() < LONG_FROM_BYTES {
+                put_message(&message, value, depth + 1, out)?;
+                put_length_at(start, out);
+            } else {
+                out.extend([0; LONG_LENGTH_BYTES]);
+                put_message(&message, value, depth + 1, out)?;
+                fill_length_at(start, out);
+            }
         }
-        Kind::String => put_bytes(number, string(value)?.as_bytes(), out),
+        Kind::String => put_bytes(number, string(&value)?.as_bytes(), out),
         Kind::Bytes => put_bytes(number, &bytes(value)?, out),
-        Kind::Bool => put_varint(number, u64::from(boolean(value)?), out),
-        Kind::Int32 => put_varint(number, signed(value, "int32", 32)?, out),
-        Kind::Int64 => put_varint(number, signed(value, "int64", 64)?, out),
-        Kind::Uint32 => put_varint(number, unsigned(value, "uint32", 32)?, out),
-        Kind::Uint64 => put_varint(number, unsigned(value, "uint64", 64)?, out),
+        Kind::Bool => put_varint(number, u64::from(boolean(&value)?), out),
+        Kind::Int32 => put_varint(number, signed(&value, "int32", 32)?, out),
+        Kind::Int64 => put_varint(number, signed(&value, "int64", 64)?, out),
+        Kind::Uint32 => put_varint(number, unsigned(&value, "uint32", 32)?, out),
+        Kind::Uint64 => put_varint(number, unsigned(&value, "uint64", 64)?, out),
         Kind::Enum(kind) => {
-            let chosen = if Form::of(value) == Form::Text {
+            let chosen = if Form::of(&value) == Form::Text {
                 let name = String::from_utf8_lossy(&value[1..value.len() - 1]);
                 let known = kind.get_value_by_name(&name).ok_or_else(|| {
-                    let shown = quoted(value);
+                    let shown = quoted(&value);
                     format!("unknown value {shown} for enum {}", kind.full_name())
                 })?;
                 i64::from(known.number()) as u64
             } else {
-                number_in(value, "protoreflect.EnumNumber", 32)?
+                number_in(&value, "protoreflect.EnumNumber", 32)?
             };
             put_varint(number, chosen, out);
         }
@@ -130,6 +146,18 @@ fn put_length_at(start: usize, out: &mut Vec<u8>) {
     encode_varint((end - start) as u64, out);
     let length_bytes = out.len() - end;
     out[start..].rotate_right(length_bytes);
+}
+
+/// Puts the length of what stands behind the room for it there.
+fn fill_length_at(start: usize, out: &mut [u8]) {
+    let (length, message) = out[start..].split_at_mut(LONG_LENGTH_BYTES);
+    let mut rest = message.len();
+    for (place, byte) in (1..).zip(length) {
+        let goes_on = if place < LONG_LENGTH_BYTES { 0x80 } else { 0 };
+        *byte = (rest & 0x7f) as u8 | goes_on;
+        rest >>= 7;
+    }
+    assert!(rest == 0, "a message of {} bytes", message.len());
 }
 
 fn put_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
@@ -159,15 +187,15 @@ fn string(value: &[u8]) -> Result<String, String> {
     }
 }
 
-fn bytes(value: &[u8]) -> Result<Vec<u8>, String> {
-    match Form::of(value) {
+fn bytes(value: Value<'_>) -> Result<Vec<u8>, String> {
+    match Form::of(&value) {
         Form::Null => Ok(Vec::new()),
-        Form::Text => base64_lenient::decode(text(value).as_bytes())
+        Form::Text => base64_lenient::decode(text(&value).as_bytes())
             .map_err(|at| format!("illegal base64 data at input byte {at}")),
         Form::Array => Items::of_array(value)
-            .map(|(_, element)| Ok(number_of(element, "uint8", 0, 255)? as u8))
+            .map(|(_, element)| Ok(number_of(&element, "uint8", 0, 255)? as u8))
             .collect(),
-        _ => Err(mismatch(value, "[]uint8")),
+        _ => Err(mismatch(&value, "[]uint8")),
     }
 }
 

@@ -2,29 +2,39 @@
 //!
 //! The client says which keys it wants to be told of; the hub (see [`crate::watches`]) puts what it is to be told into
 //! the stream's queue; here it is encoded and sent, as fast as the client takes it. While the queue is full of answers
-//! the client's next request waits, so that nobody fills memory by asking.
+//! the client's next request waits, so that nobody fills memory by asking. What has been taken from the queue is charged
+//! until it is sent; while clients that do not read hold too much, the rest stays in the queues.
+//!
+//! One task holds the conversation, and waits for no single thing: a request that cannot be done yet is looked at again
+//! while answers go out.
 //!
 //! etcd's forms (`api/v3rpc/watch.go` of 3.5): a watcher that cannot be is refused in an answer, the stream goes on; a
 //! client that ends its side goes on being told; a request that is none is passed over.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use quorate_kv::{StreamId, WatchMessage, WatchRefusal};
 use quorate_proto::etcdserverpb::watch_request::RequestUnion;
-use quorate_proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
+use quorate_proto::etcdserverpb::{
+    WatchCancelRequest, WatchCreateRequest, WatchRequest, WatchResponse,
+};
 use quorate_replica::RequestError;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{sleep, timeout};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{header, status};
+use crate::bodies::{AnswerCharge, StreamAnswers, Unsent};
+use crate::budget::Charge;
 use crate::core::Core;
 use crate::limits::{
     CATCH_UP_PAUSE, GRPC_OVERHEAD_BYTES, NO_LEADER_TIMEOUTS, SHUTDOWN_GRACE, WATCH_ANSWERS_BYTES,
-    WATCHERS, WATCHES_FED_WITHIN,
+    WATCHED_KEYS_BYTES, WATCHERS, WATCHES_FED_WITHIN,
 };
 use crate::metrics::HandledLabels;
 use crate::stubs::watch_server::Watch;
@@ -59,7 +69,7 @@ impl WatchService {
 
 #[tonic::async_trait]
 impl Watch for WatchService {
-    type WatchStream = ReceiverStream<Result<WatchResponse, Status>>;
+    type WatchStream = Told;
 
     async fn watch(
         &self,
@@ -70,13 +80,24 @@ impl Watch for WatchService {
         })?;
         let requires_leader = status::requires_leader(request.metadata());
         let (answers, receiver) = mpsc::channel(1);
-        let conversation = Conversation {
-            opened,
-            requests: Some(request.into_inner()),
-            waiting: VecDeque::new(),
-        };
+        let conversation = Conversation::new(opened, Some(request.into_inner()));
+        let mut response = Response::new(Told(receiver));
+        let pieces = AnswerCharge::Pieces(Arc::clone(&conversation.unsent));
+        response.extensions_mut().insert(pieces);
         tokio::spawn(conversation.hold(answers, requires_leader));
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        Ok(response)
+    }
+}
+
+/// The answers on their way to be encoded. From there on their bytes are charged.
+pub(super) struct Told(mpsc::Receiver<Result<(WatchResponse, Unsent), Status>>);
+
+impl Stream for Told {
+    type Item = Result<WatchResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let answer = ready!(self.0.poll_recv(context));
+        Poll::Ready(answer.map(|answer| answer.map(|(response, _)| response)))
     }
 }
 
@@ -102,17 +123,45 @@ impl Drop for Opened {
     }
 }
 
-type Answers = mpsc::Sender<Result<WatchResponse, Status>>;
+type Answers = mpsc::Sender<Result<(WatchResponse, Unsent), Status>>;
+
+/// What a client has asked for and is not done.
+enum Asked {
+    Create(WatchCreateRequest),
+    Cancel(WatchCancelRequest),
+    /// It waits until what the store had is in the queues.
+    Progress {
+        /// The store's then; none until it is known.
+        revision: Option<i64>,
+        asked_at: Instant,
+    },
+}
 
 struct Conversation {
     opened: Opened,
     /// None when the client has said its last.
     requests: Option<Streaming<WatchRequest>>,
+    /// The client's last request, until it is done.
+    asked: Option<Asked>,
     /// Taken from the hub, and not sent.
     waiting: VecDeque<WatchMessage>,
+    /// What they hold.
+    waiting_charge: Option<Charge>,
+    unsent: Arc<StreamAnswers>,
 }
 
 impl Conversation {
+    fn new(opened: Opened, requests: Option<Streaming<WatchRequest>>) -> Conversation {
+        Conversation {
+            unsent: StreamAnswers::new(&opened.core.watch_answers, &opened.bell),
+            opened,
+            requests,
+            asked: None,
+            waiting: VecDeque::new(),
+            waiting_charge: None,
+        }
+    }
+
     /// Holds it until its client or the server goes.
     async fn hold(mut self, answers: Answers, requires_leader: bool) {
         let core = Arc::clone(&self.opened.core);
@@ -128,89 +177,155 @@ impl Conversation {
     }
 
     async fn serve(&mut self, answers: &Answers) -> Status {
+        let core = Arc::clone(&self.opened.core);
+        let bell = Arc::clone(&self.opened.bell);
         loop {
-            if self.opened.core.watches.is_stopping() {
+            if core.watches.is_stopping() {
                 return status::of_request(&RequestError::Stopped);
             }
-            let may_ask = self.take_waiting();
-            let has_waiting = !self.waiting.is_empty();
+            let look_again = self.go_on_asked();
+            let Turn {
+                may_send,
+                may_ask,
+                is_held_back,
+            } = self.take_waiting();
             tokio::select! {
-                permit = answers.reserve(), if has_waiting => match permit {
+                permit = answers.reserve(), if may_send => match permit {
                     Ok(permit) => if let Some(response) = self.next_response() {
                         permit.send(Ok(response));
                     },
                     Err(_) => return Status::cancelled("etcdserver: watch canceled"),
                 },
                 request = next_request(&mut self.requests), if may_ask => match request {
-                    Ok(Some(request)) => self.handle(request).await,
+                    Ok(Some(request)) => self.asked = asked(request),
                     Ok(None) => self.requests = None,
                     Err(status) => return status,
                 },
-                () = self.opened.bell.notified(), if !has_waiting => {}
+                () = bell.notified() => {}
+                () = core.watch_answers.room(), if is_held_back => {
+                    self.take_waiting();
+                    core.watch_answers.pass_on_room();
+                }
+                () = sleep(look_again.unwrap_or_default()), if look_again.is_some() => {}
             }
         }
     }
 
-    /// Takes from the queue if nothing is left of what was taken before. Tells whether the client may ask for more.
-    fn take_waiting(&mut self) -> bool {
+    /// Takes from the queue if nothing is left of what was taken before, and if it may be held. Tells what may be done
+    /// now.
+    fn take_waiting(&mut self) -> Turn {
         let core = &self.opened.core;
         let id = self.opened.id;
+        let unsent = &self.unsent;
+        let mut is_held_back = false;
+        let mut may_make = |message: &WatchMessage, own: Option<&Charge>| {
+            let may = unsent.may_make(own, || message.response_bytes() <= WATCH_ANSWERS_BYTES);
+            is_held_back = !may;
+            may
+        };
         let takes = self.waiting.is_empty();
         let (taken, has_room, is_any_behind) = core.watches.with(|hub| {
-            let taken = match takes {
-                true => hub.take(id, WATCH_ANSWERS_BYTES),
-                false => Vec::new(),
-            };
+            let next = hub.next_message(id).filter(|_| takes);
+            let may_take = next.is_some_and(|message| may_make(message, None));
+            let taken = may_take.then(|| {
+                // While there is no room, the one message that was looked at.
+                let has_room = core.watch_answers.has_room();
+                let bytes_max = if has_room { WATCH_ANSWERS_BYTES } else { 0 };
+                let (taken, bytes) = hub.take_counted(id, bytes_max);
+                // Under the hub's lock, so that the next one sees it.
+                (taken, core.watch_answers.charge_always(bytes))
+            });
             (taken, hub.has_room(id), hub.behind_count() > 0)
         });
-        if !taken.is_empty() && is_any_behind {
-            // There may be room again for what this stream has yet to read.
-            core.watches.wake();
+        if let Some((taken, charge)) = taken {
+            if is_any_behind {
+                // There may be room again for what this stream has yet to read.
+                core.watches.wake();
+            }
+            let fragment_bytes = core.settings.max_request_bytes + GRPC_OVERHEAD_BYTES;
+            let fragments = taken
+                .into_iter()
+                .flat_map(|message| message.into_fragments(fragment_bytes));
+            self.waiting.extend(fragments);
+            self.waiting_charge = Some(charge);
         }
-        let fragment_bytes = core.settings.max_request_bytes + GRPC_OVERHEAD_BYTES;
-        let fragments = taken
-            .into_iter()
-            .flat_map(|message| message.into_fragments(fragment_bytes));
-        self.waiting.extend(fragments);
-        has_room && self.requests.is_some()
+        let own = self.waiting_charge.as_ref();
+        let next = self.waiting.front();
+        Turn {
+            may_send: next.is_some_and(|message| may_make(message, own)),
+            may_ask: has_room && self.requests.is_some() && self.asked.is_none(),
+            is_held_back,
+        }
     }
 
-    fn next_response(&mut self) -> Option<WatchResponse> {
+    fn next_response(&mut self) -> Option<(WatchResponse, Unsent)> {
         let core = &self.opened.core;
-        let mut response = self.waiting.pop_front()?.to_response();
+        let message = self.waiting.pop_front()?;
+        let unsent = self.unsent.charge(message.response_bytes());
+        if self.waiting.is_empty() {
+            self.waiting_charge = None;
+        }
+        let mut response = message.to_response();
         let revision = response.header.as_ref().map_or(0, |header| header.revision);
         response.header = Some(header(core, revision));
         core.metrics.watches.sent(response.events.len());
-        Some(response)
+        Some((response, unsent))
     }
 
-    async fn handle(&mut self, request: WatchRequest) {
+    /// Does what the client has asked for if it can be done now; else tells when to look again.
+    fn go_on_asked(&mut self) -> Option<Duration> {
         let core = &self.opened.core;
         let id = self.opened.id;
-        match request.request_union {
-            Some(RequestUnion::CreateRequest(create)) => {
-                let revision = store_revision(core).await;
+        let asked = self.asked.take()?;
+        if let Asked::Cancel(cancel) = &asked {
+            core.watches.with(|hub| hub.cancel(id, cancel.watch_id));
+            return None;
+        }
+        let Some(store_revision) = store_revision(core) else {
+            self.asked = Some(asked);
+            return Some(CATCH_UP_PAUSE);
+        };
+        match asked {
+            Asked::Cancel(_) => {}
+            Asked::Create(create) => {
                 core.watches
-                    .with(|hub| create_in(hub, id, &create, revision));
+                    .with(|hub| create_in(hub, id, &create, store_revision));
                 core.watches.wake();
             }
-            Some(RequestUnion::CancelRequest(cancel)) => {
-                core.watches.with(|hub| hub.cancel(id, cancel.watch_id));
-            }
-            Some(RequestUnion::ProgressRequest(_)) => {
-                let revision = store_revision(core).await;
-                let fed = async {
-                    while core.watches.with(|hub| hub.revision()) < revision {
-                        sleep(FED_POLL).await;
-                    }
-                };
+            Asked::Progress { revision, asked_at } => {
+                let revision = revision.unwrap_or(store_revision);
                 // Later than that it is told as of then.
-                let _ = timeout(WATCHES_FED_WITHIN, fed).await;
+                let is_late = asked_at.elapsed() >= WATCHES_FED_WITHIN;
+                if !is_late && core.watches.with(|hub| hub.revision()) < revision {
+                    let revision = Some(revision);
+                    self.asked = Some(Asked::Progress { revision, asked_at });
+                    return Some(FED_POLL);
+                }
                 core.watches.with(|hub| hub.request_progress(id));
             }
-            None => {}
         }
+        None
     }
+}
+
+/// What a conversation may do next.
+struct Turn {
+    may_send: bool,
+    may_ask: bool,
+    /// There is something to tell, and no room for it.
+    is_held_back: bool,
+}
+
+/// None when it asks for nothing.
+fn asked(request: WatchRequest) -> Option<Asked> {
+    Some(match request.request_union? {
+        RequestUnion::CreateRequest(create) => Asked::Create(create),
+        RequestUnion::CancelRequest(cancel) => Asked::Cancel(cancel),
+        RequestUnion::ProgressRequest(_) => Asked::Progress {
+            revision: None,
+            asked_at: Instant::now(),
+        },
+    })
 }
 
 fn create_in(
@@ -219,7 +334,8 @@ fn create_in(
     create: &WatchCreateRequest,
     revision: i64,
 ) {
-    if hub.watcher_count() >= WATCHERS {
+    let span_bytes = hub.span_bytes() + create.key.len() + create.range_end.len();
+    if hub.watcher_count() >= WATCHERS || span_bytes > WATCHED_KEYS_BYTES {
         return hub.refuse(id, WatchRefusal::TooManyWatchers, revision);
     }
     if hub.watcher_count() == 0 {
@@ -239,14 +355,10 @@ async fn next_request(
     }
 }
 
-/// The store's revision; while another store is being loaded, that one's.
-async fn store_revision(core: &Core) -> i64 {
-    loop {
-        if let Ok((store, _)) = core.readable_store() {
-            return store.revision();
-        }
-        sleep(CATCH_UP_PAUSE).await;
-    }
+/// The store's revision; none while another store is being loaded.
+fn store_revision(core: &Core) -> Option<i64> {
+    let (store, _) = core.readable_store().ok()?;
+    Some(store.revision())
 }
 
 /// Waits until there has been no leader for as long as etcd waits.
@@ -265,3 +377,6 @@ async fn without_leader(core: &Core) -> Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
