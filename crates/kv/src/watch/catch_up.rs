@@ -48,7 +48,7 @@ impl WatchHub {
                 return false;
             };
             self.stream_at(number).is_ready = false;
-            let Some(watch_id) = self.stream_at(number).behind.pop_front() else {
+            let Some((_, watch_id)) = self.stream_at(number).behind.pop_first() else {
                 continue;
             };
             let turn = budget.min(CATCH_UP_VERSIONS_PER_TURN);
@@ -83,6 +83,7 @@ impl WatchHub {
             next_revision,
             cursor,
             has_sent,
+            ..
         } = &mut watcher.state
         else {
             unreachable!("watcher {watch_id} waits for a turn and is live")
@@ -134,7 +135,7 @@ impl WatchHub {
         }
         match is_over {
             true => self.make_live(number, watch_id, next_revision),
-            false => self.stream_at(number).behind.push_back(watch_id),
+            false => self.enqueue_behind(number, watch_id),
         }
         cost
     }

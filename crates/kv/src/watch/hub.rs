@@ -96,7 +96,8 @@ impl WatchHub {
             watchers: BTreeMap::new(),
             next_watch_id: 0,
             queue: Queue::default(),
-            behind: VecDeque::new(),
+            behind: BTreeMap::new(),
+            next_turn: 0,
             is_ready: false,
             is_woken: false,
             progress_interval_ms,
@@ -166,6 +167,7 @@ impl WatchHub {
             group,
             options: options(request),
             state: State::Behind {
+                turn: 0,
                 next_revision: from_revision,
                 cursor: None,
                 has_sent: false,
@@ -298,9 +300,18 @@ impl WatchHub {
         self.behind_count -= 1;
     }
 
-    /// Lets a watcher that is behind wait for its turn.
+    /// Lets a watcher that is behind wait for its turn, after those of its stream that wait already.
     pub(super) fn enqueue_behind(&mut self, number: u32, watch_id: i64) {
-        self.stream_at(number).behind.push_back(watch_id);
+        let stream = self.stream_at(number);
+        stream.next_turn += 1;
+        let next_turn = stream.next_turn;
+        let watcher = stream.watchers.get_mut(&watch_id);
+        let watcher = watcher.expect("a watcher that is to wait is there");
+        let State::Behind { turn, .. } = &mut watcher.state else {
+            unreachable!("watcher {watch_id} is to wait and is live")
+        };
+        *turn = next_turn;
+        stream.behind.insert(next_turn, watch_id);
         self.check_ready(number);
     }
 
@@ -320,12 +331,14 @@ impl WatchHub {
         let watcher = stream.watchers.get(&watch_id);
         let watcher = watcher.expect("a watcher that is removed is there");
         let group = watcher.group;
-        match watcher.state {
+        match &watcher.state {
             State::Live { place } => {
+                let place = *place;
                 leave_live(&mut self.streams, &mut self.groups, group, place);
             }
-            State::Behind { .. } => {
-                stream.behind.retain(|behind| *behind != watch_id);
+            State::Behind { turn, .. } => {
+                let turn = *turn;
+                stream.behind.remove(&turn);
                 self.behind_count -= 1;
             }
         }

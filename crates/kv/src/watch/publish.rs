@@ -40,14 +40,11 @@ impl WatchHub {
         self.fall_behind_to(store_revision);
     }
 
-    /// The store was replaced by another, at a revision that is not lower: from here on all that the
-    /// watchers have yet to be told is read from its history.
+    /// The store was replaced by another, which was at `store_revision` then: from here on all that the
+    /// watchers have yet to be told is read from its history. It may have gone on since, and the hub may
+    /// have been told of that first: then the hub's revision stays, and what was read of the old store is
+    /// forgotten all the same.
     pub fn store_replaced(&mut self, store_revision: i64) {
-        assert!(
-            store_revision >= self.revision,
-            "a store at revision {store_revision} cannot take the place of one at {}",
-            self.revision
-        );
         // Places in the old store's list of changes mean nothing in the new one.
         self.last_read = None;
         for stream in self.streams.iter_mut().flatten() {
@@ -100,6 +97,7 @@ impl WatchHub {
         let watcher = stream.watchers.get_mut(&live.watch_id);
         let watcher = watcher.expect("a live watcher is there");
         watcher.state = State::Behind {
+            turn: 0,
             next_revision,
             cursor: None,
             has_sent: live.has_sent,

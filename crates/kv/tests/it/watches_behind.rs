@@ -1,8 +1,10 @@
 //! Watchers that cannot be told as it happens, and go on from history.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use quorate_kv::{StreamId, WATCH_STREAM_QUEUE_BYTES_MAX, WatchMessage};
+use quorate_kv::{StreamId, WATCH_STREAM_QUEUE_BYTES_MAX, WATCHERS_PER_STREAM_MAX, WatchMessage};
+use quorate_proto::etcdserverpb::WatchCreateRequest;
 
 use crate::support::*;
 use crate::watches::{Watched, from, watch};
@@ -180,4 +182,73 @@ fn watchers_that_are_behind_at_one_place_share_what_is_read() {
         "{} copies for nine watchers",
         copies.len()
     );
+}
+
+/// A client that leaves with all its watchers behind, or cancels them one by one, holds up the others no
+/// longer than it did by creating them: what is slow on this machine is slow in both.
+#[test]
+fn watchers_that_are_behind_go_as_cheaply_as_they_came() {
+    let mut watched = Watched::with_keys(&["a"]);
+    let create_all = |watched: &mut Watched| {
+        let stream = watched.open();
+        let began = Instant::now();
+        for _ in 0..WATCHERS_PER_STREAM_MAX {
+            watched.create(stream, &from(1, watch("a", "")));
+        }
+        assert_eq!(watched.hub.behind_count(), WATCHERS_PER_STREAM_MAX);
+        (stream, began.elapsed())
+    };
+    let (stream, coming) = create_all(&mut watched);
+    let began = Instant::now();
+    watched.hub.close_stream(stream);
+    let going = began.elapsed();
+    assert_eq!(watched.hub.behind_count(), 0);
+    assert!(going < coming * 10, "{going:?} after {coming:?}");
+    let (stream, coming) = create_all(&mut watched);
+    let began = Instant::now();
+    // The last one first: who searched for it would search them all.
+    for watch_id in (0..WATCHERS_PER_STREAM_MAX as i64).rev() {
+        watched.hub.cancel(stream, watch_id);
+    }
+    let going = began.elapsed();
+    assert_eq!(watched.hub.watcher_count(), 0);
+    assert!(going < coming * 10, "{going:?} after {coming:?}");
+}
+
+/// A watcher's number can be used again while it was behind; the new one has its own turn.
+#[test]
+fn a_number_that_is_used_again_is_told_once() {
+    let mut watched = Watched::with_keys(&["a", "a"]);
+    let stream = watched.open();
+    let named = |start, key| WatchCreateRequest {
+        watch_id: 7,
+        ..from(start, watch(key, ""))
+    };
+    watched.create(stream, &named(1, "a"));
+    watched.hub.cancel(stream, 7);
+    watched.create(stream, &named(3, "a"));
+    watched.hub.cancel(stream, 7);
+    watched.create(stream, &named(2, "a"));
+    let told = watched.told(stream);
+    assert_eq!(told[4..], ["7@3: created", "7@3: a2 a3"]);
+}
+
+/// The hub may hear of the revisions of the store that took the place of another before it hears that.
+#[test]
+fn a_store_that_was_replaced_may_have_gone_on_before_the_hub_is_told() {
+    let mut watched = Watched::with_keys(&["a", "a"]);
+    let stream = watched.open();
+    watched.create(stream, &from(2, watch("a", "")));
+    watched.hub.cancel(stream, 0);
+    // At revision 3 the store is replaced; then there is another revision, and a watcher comes.
+    watched.put("a", "4");
+    watched.create(stream, &watch("a", ""));
+    watched.create(stream, &from(3, watch("a", "")));
+    watched.hub.store_replaced(3);
+    assert_eq!(watched.hub.revision(), 4);
+    watched.put("a", "5");
+    let mut told = watched.told(stream);
+    told.drain(..4);
+    told.sort();
+    assert_eq!(told, ["1@5: a5", "2@5: a3 a4 a5"]);
 }
