@@ -7,7 +7,7 @@ use quorate_proto::etcdserverpb::WatchCreateRequest;
 use quorate_proto::etcdserverpb::watch_create_request::FilterType;
 
 use crate::limits::WATCHERS_PER_STREAM_MAX;
-use crate::watch::catch_up::LastRead;
+use crate::watch::catch_up::SharedReads;
 use crate::watch::group::{Groups, LiveWatcher};
 use crate::watch::message::{WatchMessage, WatchRefusal};
 use crate::watch::stream::{Options, Queue, State, Stream, Watcher, queue_bytes_max};
@@ -30,8 +30,7 @@ pub struct WatchHub {
     pub(super) groups: Groups,
     /// Streams with watchers that are behind and room for what they read.
     pub(super) ready: VecDeque<u32>,
-    /// What was read last for a watcher that is behind: the next one may be at the same place.
-    pub(super) last_read: Option<LastRead>,
+    pub(super) reads: SharedReads,
     pub(super) woken: Vec<StreamId>,
     /// When the watchers of which stream are to be told of their progress.
     pub(super) progress_due: BTreeSet<(u64, u32)>,
@@ -50,7 +49,7 @@ impl WatchHub {
             opened: 0,
             groups: Groups::default(),
             ready: VecDeque::new(),
-            last_read: None,
+            reads: SharedReads::default(),
             woken: Vec::new(),
             progress_due: BTreeSet::new(),
             queued_bytes: 0,
@@ -79,7 +78,8 @@ impl WatchHub {
         self.behind_count
     }
 
-    /// How many bytes wait in the queues of all streams, as far as each keeps them alive alone.
+    /// How many bytes wait in the queues of all streams, as far as each keeps them alive alone, and what is
+    /// held of a revision that is being read.
     pub fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
@@ -336,8 +336,9 @@ impl WatchHub {
                 let place = *place;
                 leave_live(&mut self.streams, &mut self.groups, group, place);
             }
-            State::Behind { turn, .. } => {
+            State::Behind { turn, cursor, .. } => {
                 let turn = *turn;
+                self.queued_bytes -= cursor.as_ref().map_or(0, |cursor| cursor.held_bytes());
                 stream.behind.remove(&turn);
                 self.behind_count -= 1;
             }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::event::SharedEvent;
 use crate::live::{RevisionContent, RevisionEvents};
+use crate::watch::catch_up::SharedReads;
 use crate::watch::group::LiveWatcher;
 use crate::watch::hub::{WatchHub, leave_live};
 use crate::watch::message::{EventBatch, WatchMessage};
@@ -46,7 +47,7 @@ impl WatchHub {
     /// forgotten all the same.
     pub fn store_replaced(&mut self, store_revision: i64) {
         // Places in the old store's list of changes mean nothing in the new one.
-        self.last_read = None;
+        self.reads = SharedReads::default();
         for stream in self.streams.iter_mut().flatten() {
             for watcher in stream.watchers.values_mut() {
                 if let State::Behind {
@@ -57,6 +58,7 @@ impl WatchHub {
                     && let Some(cursor) = cursor.take()
                 {
                     *next_revision = cursor.next_revision();
+                    self.queued_bytes -= cursor.held_bytes();
                 }
             }
         }

@@ -1,9 +1,12 @@
 //! Watchers that cannot be told as it happens, and go on from history.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use quorate_kv::{StreamId, WATCH_STREAM_QUEUE_BYTES_MAX, WATCHERS_PER_STREAM_MAX, WatchMessage};
+use quorate_kv::{
+    KEYS_PER_STEP, StreamId, WATCH_STREAM_QUEUE_BYTES_MAX, WATCHERS_PER_STREAM_MAX, WatchMessage,
+};
 use quorate_proto::etcdserverpb::WatchCreateRequest;
 
 use crate::support::*;
@@ -251,4 +254,97 @@ fn a_store_that_was_replaced_may_have_gone_on_before_the_hub_is_told() {
     told.drain(..4);
     told.sort();
     assert_eq!(told, ["1@5: a5", "2@5: a3 a4 a5"]);
+}
+
+/// A large revision is read once for all who watch the same, by one reader at a time; what that one holds
+/// is counted; and neither other watchers nor a store that goes on meanwhile change that.
+#[test]
+fn a_large_revision_is_read_once_for_each_span() {
+    const KEYS: usize = 2500;
+    const STREAMS: usize = 30;
+    let mut watched = Watched::with_keys(&[]);
+    let puts = (0..KEYS).map(|n| op(put(&format!("b{n:04}"), "")));
+    watched.member.txn(all(puts)).unwrap();
+    watched.publish();
+    let streams: Vec<StreamId> = (0..STREAMS).map(|_| watched.open()).collect();
+    let previous = WatchCreateRequest {
+        prev_kv: true,
+        ..watch("a", "x")
+    };
+    for stream in &streams {
+        for request in [&watch("a", "x"), &previous, &watch("b", "\0")] {
+            watched.create(*stream, request);
+        }
+        watched.hub.take(*stream, usize::MAX);
+    }
+    watched.delete("b", "c");
+    let large = watched.member.store.revision();
+    assert_eq!(
+        (watched.hub.behind_count(), watched.hub.queued_bytes()),
+        (3 * STREAMS, 0)
+    );
+    let (mut steps, mut held_max, mut copies, mut told) = (0, 0, BTreeSet::new(), Vec::new());
+    while told.len() < 3 * STREAMS {
+        watched.hub.catch_up(&watched.member.store, KEYS_PER_STEP);
+        steps += 1;
+        assert!(steps < 3 * STREAMS, "each watcher reads for itself");
+        if watched.hub.take_woken().is_empty() {
+            held_max = held_max.max(watched.hub.queued_bytes());
+        }
+        watched.put("y", "");
+        for (number, stream) in streams.iter().enumerate() {
+            for message in watched.hub.take(*stream, usize::MAX) {
+                if let WatchMessage::Events {
+                    watch_id, events, ..
+                } = &message
+                    && events[0].revision() == large
+                {
+                    assert_eq!(events.len(), KEYS);
+                    copies.insert(Arc::as_ptr(&events[0]) as usize);
+                    told.push((number, *watch_id, message));
+                }
+            }
+        }
+    }
+    assert_eq!(copies.len(), 3, "copies for three kinds of watchers");
+    let one: usize = match &told[0].2 {
+        WatchMessage::Events { events, .. } => events.iter().map(|e| e.memory_bytes()).sum(),
+        other => panic!("{other:?}"),
+    };
+    assert!(held_max > one / 2, "{held_max} bytes of {one} are counted");
+    assert!(held_max < one * 2, "{held_max} bytes are held of {one}");
+    told.sort_by_key(|(number, watch_id, _)| (*number, *watch_id));
+    told.dedup_by_key(|(number, watch_id, _)| (*number, *watch_id));
+    assert_eq!(told.len(), 3 * STREAMS, "each is told once");
+}
+
+/// Who holds a part of a revision and goes takes that along: nothing stays counted, and the others read on.
+#[test]
+fn a_reader_that_goes_leaves_nothing_behind() {
+    for closes in [true, false] {
+        let mut watched = Watched::with_keys(&[]);
+        let (first, second) = (watched.open(), watched.open());
+        for stream in [first, second] {
+            watched.create(stream, &watch("a", "z"));
+            watched.hub.take(stream, usize::MAX);
+        }
+        let puts = (0..2000).map(|n| op(put(&format!("b{n:04}"), "")));
+        watched.member.txn(all(puts)).unwrap();
+        watched.publish();
+        assert!(watched.hub.catch_up(&watched.member.store, 500));
+        assert!(watched.hub.queued_bytes() > 0, "the first holds a part");
+        match closes {
+            true => watched.hub.close_stream(first),
+            false => watched.hub.cancel(first, 0),
+        }
+        watched.hub.take(first, usize::MAX);
+        assert_eq!(watched.hub.queued_bytes(), 0);
+        watched.catch_up();
+        let told = watched.hub.take(second, usize::MAX);
+        assert!(matches!(&told[..], [WatchMessage::Events { events, .. }] if events.len() == 2000));
+        assert_eq!(
+            (watched.hub.queued_bytes(), watched.hub.behind_count()),
+            (0, 0)
+        );
+    }
 }
