@@ -84,6 +84,10 @@ pub(crate) const SHARED_READS_BYTES_MAX: usize = 16 << 20;
 /// cache takes up to 2 µs, copying or freeing included (`examples/million_keys.rs`).
 pub const KEYS_PER_STEP: usize = 400;
 
+/// How many watchers one step of publishing should tell something, for the same reason: each may be on a
+/// stream that lies in no cache. Whoever shares the hub waits for a step, not for all that was applied.
+pub const DELIVERIES_PER_STEP: usize = 400;
+
 /// Keys in one leaf of the ordered map. A lookup searches one leaf and an insert moves half of one, so
 /// small is good; the map above the leaves and their headers cost memory, so large is good.
 pub(crate) const LEAF_KEYS_MAX: usize = 64;

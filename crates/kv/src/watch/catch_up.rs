@@ -65,10 +65,10 @@ impl WatchHub {
     /// Panics when the store is older than what has been published of it.
     pub fn catch_up(&mut self, store: &Store, versions_max: usize) -> bool {
         assert!(
-            store.revision() >= self.revision,
+            store.revision() >= self.telling_revision(),
             "a store at revision {} is older than the hub at {}",
             store.revision(),
-            self.revision
+            self.telling_revision()
         );
         let mut budget = versions_max.max(1);
         while budget > 0 {

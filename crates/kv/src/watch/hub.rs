@@ -10,6 +10,7 @@ use crate::limits::WATCHERS_PER_STREAM_MAX;
 use crate::watch::catch_up::SharedReads;
 use crate::watch::group::{Groups, LiveWatcher};
 use crate::watch::message::{WatchMessage, WatchRefusal};
+use crate::watch::publish::Backlog;
 use crate::watch::stream::{Options, Queue, State, Stream, Watcher, queue_bytes_max};
 
 /// Names a stream of a hub. One that has been closed names none.
@@ -31,6 +32,7 @@ pub struct WatchHub {
     /// Streams with watchers that are behind and room for what they read.
     pub(super) ready: VecDeque<u32>,
     pub(super) reads: SharedReads,
+    pub(super) backlog: Backlog,
     pub(super) woken: Vec<StreamId>,
     /// When the watchers of which stream are to be told of their progress.
     pub(super) progress_due: BTreeSet<(u64, u32)>,
@@ -50,6 +52,7 @@ impl WatchHub {
             groups: Groups::default(),
             ready: VecDeque::new(),
             reads: SharedReads::default(),
+            backlog: Backlog::default(),
             woken: Vec::new(),
             progress_due: BTreeSet::new(),
             queued_bytes: 0,
@@ -182,7 +185,7 @@ impl WatchHub {
         self.watcher_count += 1;
         self.behind_count += 1;
         self.push(id.number, WatchMessage::Created { watch_id, revision });
-        if from_revision > self.revision {
+        if from_revision > self.telling_revision() {
             self.make_live(id.number, watch_id, from_revision);
         } else {
             self.enqueue_behind(id.number, watch_id);
@@ -349,23 +352,38 @@ impl WatchHub {
     }
 }
 
-/// Takes the watcher at `place` out of those of its group that are live; the last one takes its place.
+/// Takes the watcher at `place` out of those of its group that are live; the last one takes its place. If it
+/// had its turn in what is being published then the last one of those who had takes it, so that these stay
+/// the first ones.
 pub(super) fn leave_live(
     streams: &mut [Option<Stream>],
     groups: &mut Groups,
     group: u32,
     place: u32,
 ) -> LiveWatcher {
-    let live = &mut groups.get_mut(group).live;
-    let left = live.swap_remove(place as usize);
-    if let Some(moved) = live.get(place as usize) {
-        let stream = streams[moved.stream as usize].as_mut();
-        let stream = stream.expect("a live watcher's stream is open");
-        let watcher = stream.watchers.get_mut(&moved.watch_id);
-        let watcher = watcher.expect("a live watcher is there");
-        watcher.state = State::Live { place };
+    let group = groups.get_mut(group);
+    let mut place = place;
+    if place < group.told {
+        group.told -= 1;
+        group.live.swap(place as usize, group.told as usize);
+        set_place(streams, &group.live, place);
+        place = group.told;
+    }
+    let left = group.live.swap_remove(place as usize);
+    if (place as usize) < group.live.len() {
+        set_place(streams, &group.live, place);
     }
     left
+}
+
+/// Tells the watcher that is now at a place where it is.
+fn set_place(streams: &mut [Option<Stream>], live: &[LiveWatcher], place: u32) {
+    let moved = &live[place as usize];
+    let stream = streams[moved.stream as usize].as_mut();
+    let stream = stream.expect("a live watcher's stream is open");
+    let watcher = stream.watchers.get_mut(&moved.watch_id);
+    let watcher = watcher.expect("a live watcher is there");
+    watcher.state = State::Live { place };
 }
 
 fn options(request: &WatchCreateRequest) -> Options {
