@@ -30,8 +30,12 @@ pub struct HistoryCursor {
     next_revision: i64,
     /// Where to go on in the list of changes.
     position: Option<Position>,
+    /// Where the changes of the next revision begin in it, if the cursor has come there from the one before.
+    revision_position: Option<Position>,
     /// What has been read of the next revision.
     partial: Vec<SharedEvent>,
+    /// What that takes in memory.
+    partial_bytes: usize,
     /// How often each key has been read in it that it changed more than once.
     repeated: BTreeMap<Bytes, usize>,
 }
@@ -72,7 +76,9 @@ impl HistoryCursor {
             with_previous,
             next_revision: from_revision,
             position: None,
+            revision_position: None,
             partial: Vec::new(),
+            partial_bytes: 0,
             repeated: BTreeMap::new(),
         }
     }
@@ -92,9 +98,25 @@ impl HistoryCursor {
         place(self) == place(other) && self.span == other.span
     }
 
-    /// How many events it holds of a revision that it has not read to its end.
-    pub(crate) fn held_count(&self) -> usize {
-        self.partial.len()
+    /// Whether it holds events of a revision that it has not read to its end.
+    pub(crate) fn holds_any(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
+    /// What these take in memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.partial_bytes
+    }
+
+    /// Goes back to the beginning of the revision that it has not read to its end. It has given out the
+    /// one before.
+    pub(crate) fn rewind(&mut self) {
+        let position = self.revision_position;
+        assert!(position.is_some(), "nothing was given out: {self:?}");
+        self.position = position;
+        self.partial = Vec::new();
+        self.partial_bytes = 0;
+        self.repeated.clear();
     }
 
     /// The first revision that has not been given out: all that happened before has.
@@ -176,6 +198,7 @@ impl Store {
         {
             if change.revision > cursor.next_revision {
                 cursor.end_revision(change.revision, &mut step);
+                cursor.revision_position = Some(position);
                 if limits.bytes == 0 {
                     break;
                 }
@@ -192,6 +215,7 @@ impl Store {
             {
                 let event = self.event_of_change(cursor, change.key);
                 limits.take(&event);
+                cursor.partial_bytes += event.memory_bytes();
                 cursor.partial.push(event);
             }
         }
@@ -243,6 +267,7 @@ impl HistoryCursor {
     /// All of the next revision has been read, and the one after it that there is anything of is `next`.
     fn end_revision(&mut self, next: i64, step: &mut HistoryStep) {
         step.events.append(&mut self.partial);
+        self.partial_bytes = 0;
         self.repeated.clear();
         self.next_revision = next;
     }

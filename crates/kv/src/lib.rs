@@ -113,9 +113,9 @@ pub use hash_kv::{HashCursor, KvHash};
 pub use history::{HistoryCursor, HistoryError, HistoryStep};
 pub use lease::{LeaseEvent, LeaseEvents, LeaseInfo};
 pub use limits::{
-    ALARMS_MAX, KEYS_PER_STEP, LEASE_CHECKPOINTS_MAX, LEASE_TTL_SECONDS_MAX, Limits,
-    SNAPSHOT_STEP_BYTES_MAX, TXN_DEPTH_MAX, WATCH_QUEUES_BYTES_MAX, WATCH_STREAM_QUEUE_BYTES_MAX,
-    WATCHERS_PER_STREAM_MAX,
+    ALARMS_MAX, DELIVERIES_PER_STEP, KEYS_PER_STEP, LEASE_CHECKPOINTS_MAX, LEASE_TTL_SECONDS_MAX,
+    Limits, SNAPSHOT_STEP_BYTES_MAX, TXN_DEPTH_MAX, WATCH_QUEUES_BYTES_MAX,
+    WATCH_STREAM_QUEUE_BYTES_MAX, WATCHERS_PER_STREAM_MAX,
 };
 pub use live::{RevisionContent, RevisionEvents};
 pub use pin::Pin;

@@ -72,13 +72,21 @@ pub const WATCHERS_PER_STREAM_MAX: usize = 1 << 16;
 /// How many versions one watcher reads before the next one's turn, so that none waits long.
 pub(crate) const CATCH_UP_VERSIONS_PER_TURN: usize = 100;
 
-/// How many events of an unfinished revision a reader of history may hold for what it reads to be shared
-/// with readers at the same place, who copy the list of them.
-pub(crate) const SHARED_READ_EVENTS_MAX: usize = 1000;
+/// How many of the last readings of history are kept for readers at the same place: those of different
+/// spans take turns, and a client watches few spans with a thousand watchers.
+pub(crate) const SHARED_READS_MAX: usize = 16;
+
+/// How many bytes of events these keep alive, but for the last one: a sixteenth of what the streams'
+/// queues may have.
+pub(crate) const SHARED_READS_BYTES_MAX: usize = 16 << 20;
 
 /// How many keys one step should touch so that it stays under a millisecond: a key that lies in no
 /// cache takes up to 2 µs, copying or freeing included (`examples/million_keys.rs`).
 pub const KEYS_PER_STEP: usize = 400;
+
+/// How many watchers one step of publishing should tell something, for the same reason: each may be on a
+/// stream that lies in no cache. Whoever shares the hub waits for a step, not for all that was applied.
+pub const DELIVERIES_PER_STEP: usize = 400;
 
 /// Keys in one leaf of the ordered map. A lookup searches one leaf and an insert moves half of one, so
 /// small is good; the map above the leaves and their headers cost memory, so large is good.

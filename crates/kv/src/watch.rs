@@ -34,7 +34,8 @@
 //! ```text
 //! store.want_events(hub.wants_events());     before applying
 //! … the store applies …
-//! hub.publish(store.take_events(), store.revision());
+//! hub.begin_publish(store.take_events(), store.revision());
+//! while hub.publish_step(DELIVERIES_PER_STEP) {}  in steps too; `publish` is both at once
 //! while hub.catch_up(&store, KEYS_PER_STEP) {}    in steps, as long as it says that there is more
 //! for stream in hub.take_woken() {}          whose queues are no longer empty
 //! hub.take(stream, bytes)                    when its client can be sent something

@@ -4,27 +4,56 @@
 //! as the stream's queue has room. A stream without room has no turn until its client has taken enough.
 //!
 //! When many fall behind at once (the store was replaced, a revision was too large to be handed out) then
-//! those of one span are mostly at one place. So what was read last is kept, and given to the next one too
-//! if it is where the last one was: one reading, one copy.
+//! those of one span are mostly at one place. So what was read last is kept, and given to the others too
+//! that are where the reader was: one reading, one copy.
+//!
+//! A turn ends with whole revisions, since the beginning of one is of use to nobody. Of a revision that is
+//! larger than a turn its reader holds the beginning and goes on before anyone else has a turn, room or
+//! not, until it has all of it. So **at most one reader holds a part of a revision**, however many wait for
+//! the same, and what it holds counts as bytes that wait.
 
-use crate::history::{HistoryCursor, HistoryError};
-use crate::limits::{CATCH_UP_VERSIONS_PER_TURN, SHARED_READ_EVENTS_MAX};
+use std::collections::VecDeque;
+
+use crate::history::{HistoryCursor, HistoryError, HistoryStep};
+use crate::limits::{CATCH_UP_VERSIONS_PER_TURN, SHARED_READS_BYTES_MAX, SHARED_READS_MAX};
 use crate::store::Store;
 use crate::watch::hub::WatchHub;
-use crate::watch::message::WatchMessage;
+use crate::watch::message::{EventBatch, WatchMessage};
 use crate::watch::publish::Variants;
-use crate::watch::stream::{State, queue_bytes_max};
+use crate::watch::stream::{Options, State, queue_bytes_max};
 
-/// One step of reading, with what it depended on.
+/// What has been read for watchers that are behind: the next ones may be at the same places.
+#[derive(Debug, Default)]
+pub(super) struct SharedReads {
+    /// The oldest first.
+    done: VecDeque<Reading>,
+    /// What the events of these keep alive.
+    bytes: usize,
+    /// Where the one reader began that holds a part of a revision.
+    begun: Option<HistoryCursor>,
+}
+
+/// One reading, with what it depended on.
 #[derive(Debug)]
-pub(super) struct LastRead {
-    /// Where the reader was before and after, if both are worth copying.
-    places: Option<(HistoryCursor, HistoryCursor)>,
-    /// The store's current and compacted revision.
-    store: (i64, i64),
+struct Reading {
+    /// Where the reader was before and after.
+    before: HistoryCursor,
+    after: HistoryCursor,
+    compacted_revision: i64,
     found: Variants,
     bytes: usize,
-    versions_read: usize,
+    /// The same without the last revision's: a reader with less room would have ended earlier.
+    bytes_before_last: usize,
+    /// All up to this revision has been read, which was the store's.
+    over_at: Option<i64>,
+}
+
+/// What a turn gave.
+struct Turn {
+    /// In versions.
+    cost: usize,
+    events: Option<(EventBatch, usize)>,
+    last_revision: Option<i64>,
     is_over: bool,
 }
 
@@ -36,24 +65,28 @@ impl WatchHub {
     /// Panics when the store is older than what has been published of it.
     pub fn catch_up(&mut self, store: &Store, versions_max: usize) -> bool {
         assert!(
-            store.revision() >= self.revision,
+            store.revision() >= self.telling_revision(),
             "a store at revision {} is older than the hub at {}",
             store.revision(),
-            self.revision
+            self.telling_revision()
         );
         let mut budget = versions_max.max(1);
         while budget > 0 {
             let Some(number) = self.ready.pop_front() else {
-                self.last_read = None;
+                self.reads = SharedReads::default();
                 return false;
             };
             self.stream_at(number).is_ready = false;
-            let Some(watch_id) = self.stream_at(number).behind.pop_front() else {
+            let Some((_, watch_id)) = self.stream_at(number).behind.pop_first() else {
                 continue;
             };
             let turn = budget.min(CATCH_UP_VERSIONS_PER_TURN);
             budget = budget.saturating_sub(self.read_for(store, number, watch_id, turn));
-            self.check_ready(number);
+            if self.reads.begun.is_none() {
+                self.check_ready(number);
+            } else if !std::mem::replace(&mut self.stream_at(number).is_ready, true) {
+                self.ready.push_front(number);
+            }
         }
         !self.ready.is_empty()
     }
@@ -70,7 +103,7 @@ impl WatchHub {
         let WatchHub {
             streams,
             groups,
-            last_read,
+            reads,
             ..
         } = self;
         let stream = streams[number as usize].as_mut();
@@ -80,6 +113,7 @@ impl WatchHub {
         let watcher = watcher.expect("a watcher that waits for its turn is there");
         let options = watcher.options;
         let State::Behind {
+            turn: place,
             next_revision,
             cursor,
             has_sent,
@@ -87,44 +121,35 @@ impl WatchHub {
         else {
             unreachable!("watcher {watch_id} waits for a turn and is live")
         };
+        let place = *place;
         let cursor = cursor.get_or_insert_with(|| {
             let group = groups.get(watcher.group);
             let (key, range_end) = (&group.key, &group.range_end);
             let cursor = HistoryCursor::new(key, range_end, *next_revision, options.with_previous);
             Box::new(cursor)
         });
-        let last = last_read.take();
-        let last = last.filter(|last| last.is_of(store) && last.fits(versions_max, room));
-        let shared = last.filter(|last| last.lets_follow(cursor));
-        let (mut read, cost) = match shared {
-            Some(read) => (read, 1),
-            None => match LastRead::read(store, cursor, versions_max, room) {
-                Ok(read) => {
-                    let cost = read.versions_read.max(1);
-                    (read, cost)
-                }
-                Err(HistoryError::Compacted { compact_revision }) => {
-                    self.remove_watcher(number, watch_id);
-                    let message = WatchMessage::Compacted {
-                        watch_id,
-                        compact_revision,
-                    };
-                    self.push(number, message);
-                    return 1;
-                }
-            },
+        let held_bytes = cursor.held_bytes();
+        let turn = match reads.turn(store, cursor, options, versions_max, room) {
+            Ok(turn) => turn,
+            Err(HistoryError::Compacted { compact_revision }) => {
+                self.remove_watcher(number, watch_id);
+                let message = WatchMessage::Compacted {
+                    watch_id,
+                    compact_revision,
+                };
+                self.push(number, message);
+                return 1;
+            }
         };
         let next_revision = cursor.next_revision();
-        let is_over = read.is_over;
-        let last = read.found.events().last().map(|event| event.revision());
-        let found = read.found.of(options).cloned();
-        *has_sent |= found.is_some();
-        *last_read = Some(read).filter(|read| read.places.is_some());
-        if let (Some((events, bytes)), Some(last)) = (found, last) {
+        *has_sent |= turn.events.is_some();
+        self.queued_bytes = self.queued_bytes + cursor.held_bytes() - held_bytes;
+        let is_held = cursor.holds_any();
+        if let (Some((events, bytes)), Some(last)) = (turn.events, turn.last_revision) {
             let message = WatchMessage::Events {
                 watch_id,
                 // Not ahead of what it has yet to read.
-                revision: if is_over { store.revision() } else { last },
+                revision: if turn.is_over { store.revision() } else { last },
                 events,
                 with_previous: options.with_previous,
                 may_split: options.may_split,
@@ -132,56 +157,110 @@ impl WatchHub {
             };
             self.push_counted(number, message, bytes);
         }
-        match is_over {
+        match turn.is_over {
             true => self.make_live(number, watch_id, next_revision),
-            false => self.stream_at(number).behind.push_back(watch_id),
+            false if is_held => drop(self.stream_at(number).behind.insert(place, watch_id)),
+            false => self.enqueue_behind(number, watch_id),
         }
-        cost
+        turn.cost
     }
 }
 
-impl LastRead {
-    fn read(
+impl SharedReads {
+    /// Lets a reader read on, or go where another has read before.
+    fn turn(
+        &mut self,
         store: &Store,
         cursor: &mut HistoryCursor,
+        options: Options,
         versions_max: usize,
         bytes_max: usize,
-    ) -> Result<LastRead, HistoryError> {
-        let place = |cursor: &HistoryCursor| {
-            let is_small = cursor.held_count() <= SHARED_READ_EVENTS_MAX;
-            is_small.then(|| cursor.clone())
-        };
-        let before = place(cursor);
-        let step = store.read_history(cursor, versions_max, bytes_max)?;
-        Ok(LastRead {
-            places: before.zip(place(cursor)),
-            store: (store.revision(), store.compacted_revision()),
-            bytes: step.events.iter().map(|event| event.memory_bytes()).sum(),
-            found: Variants::new(step.events),
-            versions_read: step.versions_read,
-            is_over: step.is_over,
-        })
-    }
-
-    /// Whether nothing has happened since to the store that was read.
-    fn is_of(&self, store: &Store) -> bool {
-        self.store == (store.revision(), store.compacted_revision())
-    }
-
-    /// Whether it is no more than may be read at once.
-    fn fits(&self, versions_max: usize, bytes_max: usize) -> bool {
-        self.versions_read <= versions_max && self.bytes <= bytes_max
-    }
-
-    /// Moves a reader as this reading did, if it is where that began.
-    fn lets_follow(&self, cursor: &mut HistoryCursor) -> bool {
-        let Some((before, after)) = &self.places else {
-            return false;
-        };
-        let is_there = before.is_where(cursor);
-        if is_there {
-            *cursor = after.clone();
+    ) -> Result<Turn, HistoryError> {
+        // Whoever began and has no turn now is gone.
+        let begun = self.begun.take();
+        let leads = |read: &&mut Reading| read.leads(cursor, store, bytes_max);
+        if let Some(read) = self.done.iter_mut().rev().find(leads) {
+            *cursor = read.after.clone();
+            return Ok(read.turn(store, options, 1));
         }
-        is_there
+        // Who holds a part of a revision is the one that began; it reads to the end of that.
+        let (before, bytes_max) = match cursor.holds_any() {
+            true => (begun.expect("who holds something has begun"), 0),
+            false => (cursor.clone(), bytes_max),
+        };
+        let step = store.read_history(cursor, versions_max, bytes_max)?;
+        let cost = step.versions_read.max(1);
+        if cursor.holds_any() {
+            if step.events.is_empty() {
+                self.begun = Some(before);
+                return Ok(Turn {
+                    cost,
+                    events: None,
+                    last_revision: None,
+                    is_over: false,
+                });
+            }
+            cursor.rewind();
+        }
+        let mut read = Reading::new(store, before, cursor.clone(), step);
+        let turn = read.turn(store, options, cost);
+        self.keep(read);
+        Ok(turn)
+    }
+
+    fn keep(&mut self, read: Reading) {
+        self.bytes += read.bytes;
+        self.done.push_back(read);
+        while self.done.len() > SHARED_READS_MAX
+            || self.bytes > SHARED_READS_BYTES_MAX && self.done.len() > 1
+        {
+            let oldest = self.done.pop_front().expect("it was just counted");
+            self.bytes -= oldest.bytes;
+        }
+    }
+}
+
+impl Reading {
+    fn new(
+        store: &Store,
+        before: HistoryCursor,
+        after: HistoryCursor,
+        step: HistoryStep,
+    ) -> Reading {
+        let last = step.events.last().map(|event| event.revision());
+        let (mut bytes, mut bytes_before_last) = (0, 0);
+        for event in &step.events {
+            bytes += event.memory_bytes();
+            if Some(event.revision()) != last {
+                bytes_before_last = bytes;
+            }
+        }
+        Reading {
+            before,
+            after,
+            compacted_revision: store.compacted_revision(),
+            found: Variants::new(step.events),
+            bytes,
+            bytes_before_last,
+            over_at: step.is_over.then(|| store.revision()),
+        }
+    }
+
+    /// Whether a reader would read the same: it is where this began, history has not been compacted since,
+    /// and it has room for it. A revision is read whole even so.
+    fn leads(&self, cursor: &HistoryCursor, store: &Store, bytes_max: usize) -> bool {
+        self.before.is_where(cursor)
+            && self.compacted_revision == store.compacted_revision()
+            && (self.bytes_before_last == 0 || self.bytes_before_last < bytes_max)
+    }
+
+    fn turn(&mut self, store: &Store, options: Options, cost: usize) -> Turn {
+        Turn {
+            cost,
+            last_revision: self.found.events().last().map(|event| event.revision()),
+            events: self.found.of(options).cloned(),
+            // What has happened since is read from there on.
+            is_over: self.over_at == Some(store.revision()),
+        }
     }
 }

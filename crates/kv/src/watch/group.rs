@@ -15,6 +15,8 @@ pub(super) struct Group {
     pub(super) key: Bytes,
     pub(super) range_end: Bytes,
     pub(super) live: Vec<LiveWatcher>,
+    /// How many of the live ones, from the first on, have had their turn in what is being published.
+    pub(super) told: u32,
     /// How many there are, live or behind.
     members: usize,
     /// Events of the revision being published.
@@ -70,6 +72,7 @@ impl Groups {
             key: key.clone(),
             range_end: range_end.clone(),
             live: Vec::new(),
+            told: 0,
             members: 1,
             pending: Vec::new(),
         });
@@ -122,15 +125,37 @@ impl Groups {
         group.expect("a watcher's group is there")
     }
 
-    /// The numbers of all groups.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
-        let is_there = |(number, group): (u32, &Option<Group>)| group.is_some().then_some(number);
-        let numbers: Vec<u32> = (0..).zip(&self.groups).filter_map(is_there).collect();
-        numbers.into_iter()
+    /// The group of a number, if there is one.
+    pub(super) fn find(&self, number: u32) -> Option<&Group> {
+        self.groups[number as usize].as_ref()
     }
 
-    /// Notes an event with all groups that it concerns.
-    pub(super) fn note(&mut self, event: &SharedEvent) {
+    pub(super) fn find_mut(&mut self, number: u32) -> Option<&mut Group> {
+        self.groups[number as usize].as_mut()
+    }
+
+    /// All groups have lower numbers.
+    pub(super) fn number_max(&self) -> u32 {
+        u32::try_from(self.groups.len()).expect("watchers are fewer than that")
+    }
+
+    /// What was noted for a group; nothing if it has gone.
+    pub(super) fn take_pending(&mut self, number: u32) -> Vec<SharedEvent> {
+        let group = self.find_mut(number);
+        group.map_or_else(Vec::new, |group| std::mem::take(&mut group.pending))
+    }
+
+    /// Forgets what was noted and not told.
+    pub(super) fn forget_pending(&mut self) {
+        self.touched.clear();
+        for group in self.groups.iter_mut().flatten() {
+            group.pending = Vec::new();
+            group.told = 0;
+        }
+    }
+
+    /// Notes an event with all groups that it concerns, and says how many these are.
+    pub(super) fn note(&mut self, event: &SharedEvent) -> usize {
         let Groups {
             groups,
             by_key,
@@ -139,7 +164,9 @@ impl Groups {
             touched,
             ..
         } = self;
+        let mut noted = 0;
         let mut note = |number: u32| {
+            noted += 1;
             let group = groups[number as usize].as_mut();
             let group = group.expect("what is found is there");
             if !group.live.is_empty() {
@@ -153,6 +180,7 @@ impl Groups {
             note(*number);
         }
         ranges.ranges_with(event.key(), stack, note);
+        noted
     }
 
     /// The groups for which something was noted.
@@ -177,6 +205,11 @@ impl Groups {
 }
 
 impl Group {
+    /// The first live watcher that has not had its turn in what is being published.
+    pub(super) fn next_untold(&self) -> Option<&LiveWatcher> {
+        self.live.get(self.told as usize)
+    }
+
     /// Whether it watches any of the keys from `least` to `greatest`.
     pub(super) fn overlaps(&self, least: &[u8], greatest: &[u8]) -> bool {
         let span = Span::new(&self.key, &self.range_end);

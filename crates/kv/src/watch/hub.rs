@@ -7,9 +7,10 @@ use quorate_proto::etcdserverpb::WatchCreateRequest;
 use quorate_proto::etcdserverpb::watch_create_request::FilterType;
 
 use crate::limits::WATCHERS_PER_STREAM_MAX;
-use crate::watch::catch_up::LastRead;
+use crate::watch::catch_up::SharedReads;
 use crate::watch::group::{Groups, LiveWatcher};
 use crate::watch::message::{WatchMessage, WatchRefusal};
+use crate::watch::publish::Backlog;
 use crate::watch::stream::{Options, Queue, State, Stream, Watcher, queue_bytes_max};
 
 /// Names a stream of a hub. One that has been closed names none.
@@ -30,8 +31,8 @@ pub struct WatchHub {
     pub(super) groups: Groups,
     /// Streams with watchers that are behind and room for what they read.
     pub(super) ready: VecDeque<u32>,
-    /// What was read last for a watcher that is behind: the next one may be at the same place.
-    pub(super) last_read: Option<LastRead>,
+    pub(super) reads: SharedReads,
+    pub(super) backlog: Backlog,
     pub(super) woken: Vec<StreamId>,
     /// When the watchers of which stream are to be told of their progress.
     pub(super) progress_due: BTreeSet<(u64, u32)>,
@@ -50,7 +51,8 @@ impl WatchHub {
             opened: 0,
             groups: Groups::default(),
             ready: VecDeque::new(),
-            last_read: None,
+            reads: SharedReads::default(),
+            backlog: Backlog::default(),
             woken: Vec::new(),
             progress_due: BTreeSet::new(),
             queued_bytes: 0,
@@ -84,7 +86,8 @@ impl WatchHub {
         self.behind_count
     }
 
-    /// How many bytes wait in the queues of all streams, as far as each keeps them alive alone.
+    /// How many bytes wait in the queues of all streams, as far as each keeps them alive alone, and what is
+    /// held of a revision that is being read.
     pub fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }
@@ -101,7 +104,8 @@ impl WatchHub {
             watchers: BTreeMap::new(),
             next_watch_id: 0,
             queue: Queue::default(),
-            behind: VecDeque::new(),
+            behind: BTreeMap::new(),
+            next_turn: 0,
             is_ready: false,
             is_woken: false,
             progress_interval_ms,
@@ -171,6 +175,7 @@ impl WatchHub {
             group,
             options: options(request),
             state: State::Behind {
+                turn: 0,
                 next_revision: from_revision,
                 cursor: None,
                 has_sent: false,
@@ -185,7 +190,7 @@ impl WatchHub {
         self.watcher_count += 1;
         self.behind_count += 1;
         self.push(id.number, WatchMessage::Created { watch_id, revision });
-        if from_revision > self.revision {
+        if from_revision > self.telling_revision() {
             self.make_live(id.number, watch_id, from_revision);
         } else {
             self.enqueue_behind(id.number, watch_id);
@@ -313,9 +318,18 @@ impl WatchHub {
         self.behind_count -= 1;
     }
 
-    /// Lets a watcher that is behind wait for its turn.
+    /// Lets a watcher that is behind wait for its turn, after those of its stream that wait already.
     pub(super) fn enqueue_behind(&mut self, number: u32, watch_id: i64) {
-        self.stream_at(number).behind.push_back(watch_id);
+        let stream = self.stream_at(number);
+        stream.next_turn += 1;
+        let next_turn = stream.next_turn;
+        let watcher = stream.watchers.get_mut(&watch_id);
+        let watcher = watcher.expect("a watcher that is to wait is there");
+        let State::Behind { turn, .. } = &mut watcher.state else {
+            unreachable!("watcher {watch_id} is to wait and is live")
+        };
+        *turn = next_turn;
+        stream.behind.insert(next_turn, watch_id);
         self.check_ready(number);
     }
 
@@ -335,12 +349,15 @@ impl WatchHub {
         let watcher = stream.watchers.get(&watch_id);
         let watcher = watcher.expect("a watcher that is removed is there");
         let group = watcher.group;
-        match watcher.state {
+        match &watcher.state {
             State::Live { place } => {
+                let place = *place;
                 leave_live(&mut self.streams, &mut self.groups, group, place);
             }
-            State::Behind { .. } => {
-                stream.behind.retain(|behind| *behind != watch_id);
+            State::Behind { turn, cursor, .. } => {
+                let turn = *turn;
+                self.queued_bytes -= cursor.as_ref().map_or(0, |cursor| cursor.held_bytes());
+                stream.behind.remove(&turn);
                 self.behind_count -= 1;
             }
         }
@@ -350,23 +367,38 @@ impl WatchHub {
     }
 }
 
-/// Takes the watcher at `place` out of those of its group that are live; the last one takes its place.
+/// Takes the watcher at `place` out of those of its group that are live; the last one takes its place. If it
+/// had its turn in what is being published then the last one of those who had takes it, so that these stay
+/// the first ones.
 pub(super) fn leave_live(
     streams: &mut [Option<Stream>],
     groups: &mut Groups,
     group: u32,
     place: u32,
 ) -> LiveWatcher {
-    let live = &mut groups.get_mut(group).live;
-    let left = live.swap_remove(place as usize);
-    if let Some(moved) = live.get(place as usize) {
-        let stream = streams[moved.stream as usize].as_mut();
-        let stream = stream.expect("a live watcher's stream is open");
-        let watcher = stream.watchers.get_mut(&moved.watch_id);
-        let watcher = watcher.expect("a live watcher is there");
-        watcher.state = State::Live { place };
+    let group = groups.get_mut(group);
+    let mut place = place;
+    if place < group.told {
+        group.told -= 1;
+        group.live.swap(place as usize, group.told as usize);
+        set_place(streams, &group.live, place);
+        place = group.told;
+    }
+    let left = group.live.swap_remove(place as usize);
+    if (place as usize) < group.live.len() {
+        set_place(streams, &group.live, place);
     }
     left
+}
+
+/// Tells the watcher that is now at a place where it is.
+fn set_place(streams: &mut [Option<Stream>], live: &[LiveWatcher], place: u32) {
+    let moved = &live[place as usize];
+    let stream = streams[moved.stream as usize].as_mut();
+    let stream = stream.expect("a live watcher's stream is open");
+    let watcher = stream.watchers.get_mut(&moved.watch_id);
+    let watcher = watcher.expect("a live watcher is there");
+    watcher.state = State::Live { place };
 }
 
 fn options(request: &WatchCreateRequest) -> Options {

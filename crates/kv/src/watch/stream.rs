@@ -17,8 +17,10 @@ pub(super) struct Stream {
     /// The id that the next watcher gets that brings none.
     pub(super) next_watch_id: i64,
     pub(super) queue: Queue,
-    /// Watchers that are behind, in the order of their turns.
-    pub(super) behind: VecDeque<i64>,
+    /// Watchers that are behind, by their turns. A map, so that one that is cancelled is not searched for.
+    pub(super) behind: BTreeMap<u64, i64>,
+    /// The turn of the next one that falls behind.
+    pub(super) next_turn: u64,
     /// Whether it is in the hub's list of streams that may read history.
     pub(super) is_ready: bool,
     /// Whether it is in the hub's list of streams that have something to take.
@@ -54,6 +56,8 @@ pub(super) enum State {
     Live { place: u32 },
     /// Reading history.
     Behind {
+        /// Its place in the stream's map of those that are behind.
+        turn: u64,
         next_revision: i64,
         /// Made when its turn comes.
         cursor: Option<Box<HistoryCursor>>,

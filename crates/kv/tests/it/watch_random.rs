@@ -25,6 +25,8 @@ enum Action {
     Progress(usize),
     CatchUp(usize),
     Publish,
+    /// Tells so many watchers, and leaves the rest for later.
+    PublishSome(usize),
     Want(bool),
     Replace,
 }
@@ -67,7 +69,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0..3_usize).prop_map(Action::Reopen),
         2 => (0..3_usize).prop_map(Action::Progress),
         6 => (1..300_usize).prop_map(Action::CatchUp),
-        12 => Just(Action::Publish),
+        6 => Just(Action::Publish),
+        12 => (1..8_usize).prop_map(Action::PublishSome),
         1 => any::<bool>().prop_map(Action::Want),
         1 => Just(Action::Replace),
     ]
@@ -137,6 +140,12 @@ impl World {
             Action::Publish => {
                 let taken = self.member.store.take_events();
                 self.hub.publish(taken, self.member.store.revision());
+            }
+            Action::PublishSome(deliveries) => {
+                let taken = self.member.store.take_events();
+                let revision = self.member.store.revision();
+                self.hub.begin_publish(taken, revision);
+                self.hub.publish_step(*deliveries);
             }
             Action::Want(wanted) => self.member.store.want_events(*wanted),
             Action::Replace => {

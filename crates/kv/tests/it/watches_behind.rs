@@ -1,8 +1,13 @@
 //! Watchers that cannot be told as it happens, and go on from history.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
-use quorate_kv::{StreamId, WATCH_STREAM_QUEUE_BYTES_MAX, WatchMessage};
+use quorate_kv::{
+    KEYS_PER_STEP, StreamId, WATCH_STREAM_QUEUE_BYTES_MAX, WATCHERS_PER_STREAM_MAX, WatchMessage,
+};
+use quorate_proto::etcdserverpb::WatchCreateRequest;
 
 use crate::support::*;
 use crate::watches::{Watched, from, watch};
@@ -180,4 +185,166 @@ fn watchers_that_are_behind_at_one_place_share_what_is_read() {
         "{} copies for nine watchers",
         copies.len()
     );
+}
+
+/// A client that leaves with all its watchers behind, or cancels them one by one, holds up the others no
+/// longer than it did by creating them: what is slow on this machine is slow in both.
+#[test]
+fn watchers_that_are_behind_go_as_cheaply_as_they_came() {
+    let mut watched = Watched::with_keys(&["a"]);
+    let create_all = |watched: &mut Watched| {
+        let stream = watched.open();
+        let began = Instant::now();
+        for _ in 0..WATCHERS_PER_STREAM_MAX {
+            watched.create(stream, &from(1, watch("a", "")));
+        }
+        assert_eq!(watched.hub.behind_count(), WATCHERS_PER_STREAM_MAX);
+        (stream, began.elapsed())
+    };
+    let (stream, coming) = create_all(&mut watched);
+    let began = Instant::now();
+    watched.hub.close_stream(stream);
+    let going = began.elapsed();
+    assert_eq!(watched.hub.behind_count(), 0);
+    assert!(going < coming * 10, "{going:?} after {coming:?}");
+    let (stream, coming) = create_all(&mut watched);
+    let began = Instant::now();
+    // The last one first: who searched for it would search them all.
+    for watch_id in (0..WATCHERS_PER_STREAM_MAX as i64).rev() {
+        watched.hub.cancel(stream, watch_id);
+    }
+    let going = began.elapsed();
+    assert_eq!(watched.hub.watcher_count(), 0);
+    assert!(going < coming * 10, "{going:?} after {coming:?}");
+}
+
+/// A watcher's number can be used again while it was behind; the new one has its own turn.
+#[test]
+fn a_number_that_is_used_again_is_told_once() {
+    let mut watched = Watched::with_keys(&["a", "a"]);
+    let stream = watched.open();
+    let named = |start, key| WatchCreateRequest {
+        watch_id: 7,
+        ..from(start, watch(key, ""))
+    };
+    watched.create(stream, &named(1, "a"));
+    watched.hub.cancel(stream, 7);
+    watched.create(stream, &named(3, "a"));
+    watched.hub.cancel(stream, 7);
+    watched.create(stream, &named(2, "a"));
+    let told = watched.told(stream);
+    assert_eq!(told[4..], ["7@3: created", "7@3: a2 a3"]);
+}
+
+/// The hub may hear of the revisions of the store that took the place of another before it hears that.
+#[test]
+fn a_store_that_was_replaced_may_have_gone_on_before_the_hub_is_told() {
+    let mut watched = Watched::with_keys(&["a", "a"]);
+    let stream = watched.open();
+    watched.create(stream, &from(2, watch("a", "")));
+    watched.hub.cancel(stream, 0);
+    // At revision 3 the store is replaced; then there is another revision, and a watcher comes.
+    watched.put("a", "4");
+    watched.create(stream, &watch("a", ""));
+    watched.create(stream, &from(3, watch("a", "")));
+    watched.hub.store_replaced(3);
+    assert_eq!(watched.hub.revision(), 4);
+    watched.put("a", "5");
+    let mut told = watched.told(stream);
+    told.drain(..4);
+    told.sort();
+    assert_eq!(told, ["1@5: a5", "2@5: a3 a4 a5"]);
+}
+
+/// A large revision is read once for all who watch the same, by one reader at a time; what that one holds
+/// is counted; and neither other watchers nor a store that goes on meanwhile change that.
+#[test]
+fn a_large_revision_is_read_once_for_each_span() {
+    const KEYS: usize = 2500;
+    const STREAMS: usize = 30;
+    let mut watched = Watched::with_keys(&[]);
+    let puts = (0..KEYS).map(|n| op(put(&format!("b{n:04}"), "")));
+    watched.member.txn(all(puts)).unwrap();
+    watched.publish();
+    let streams: Vec<StreamId> = (0..STREAMS).map(|_| watched.open()).collect();
+    let previous = WatchCreateRequest {
+        prev_kv: true,
+        ..watch("a", "x")
+    };
+    for stream in &streams {
+        for request in [&watch("a", "x"), &previous, &watch("b", "\0")] {
+            watched.create(*stream, request);
+        }
+        watched.hub.take(*stream, usize::MAX);
+    }
+    watched.delete("b", "c");
+    let large = watched.member.store.revision();
+    assert_eq!(
+        (watched.hub.behind_count(), watched.hub.queued_bytes()),
+        (3 * STREAMS, 0)
+    );
+    let (mut steps, mut held_max, mut copies, mut told) = (0, 0, BTreeSet::new(), Vec::new());
+    while told.len() < 3 * STREAMS {
+        watched.hub.catch_up(&watched.member.store, KEYS_PER_STEP);
+        steps += 1;
+        assert!(steps < 3 * STREAMS, "each watcher reads for itself");
+        if watched.hub.take_woken().is_empty() {
+            held_max = held_max.max(watched.hub.queued_bytes());
+        }
+        watched.put("y", "");
+        for (number, stream) in streams.iter().enumerate() {
+            for message in watched.hub.take(*stream, usize::MAX) {
+                if let WatchMessage::Events {
+                    watch_id, events, ..
+                } = &message
+                    && events[0].revision() == large
+                {
+                    assert_eq!(events.len(), KEYS);
+                    copies.insert(Arc::as_ptr(&events[0]) as usize);
+                    told.push((number, *watch_id, message));
+                }
+            }
+        }
+    }
+    assert_eq!(copies.len(), 3, "copies for three kinds of watchers");
+    let one: usize = match &told[0].2 {
+        WatchMessage::Events { events, .. } => events.iter().map(|e| e.memory_bytes()).sum(),
+        other => panic!("{other:?}"),
+    };
+    assert!(held_max > one / 2, "{held_max} bytes of {one} are counted");
+    assert!(held_max < one * 2, "{held_max} bytes are held of {one}");
+    told.sort_by_key(|(number, watch_id, _)| (*number, *watch_id));
+    told.dedup_by_key(|(number, watch_id, _)| (*number, *watch_id));
+    assert_eq!(told.len(), 3 * STREAMS, "each is told once");
+}
+
+/// Who holds a part of a revision and goes takes that along: nothing stays counted, and the others read on.
+#[test]
+fn a_reader_that_goes_leaves_nothing_behind() {
+    for closes in [true, false] {
+        let mut watched = Watched::with_keys(&[]);
+        let (first, second) = (watched.open(), watched.open());
+        for stream in [first, second] {
+            watched.create(stream, &watch("a", "z"));
+            watched.hub.take(stream, usize::MAX);
+        }
+        let puts = (0..2000).map(|n| op(put(&format!("b{n:04}"), "")));
+        watched.member.txn(all(puts)).unwrap();
+        watched.publish();
+        assert!(watched.hub.catch_up(&watched.member.store, 500));
+        assert!(watched.hub.queued_bytes() > 0, "the first holds a part");
+        match closes {
+            true => watched.hub.close_stream(first),
+            false => watched.hub.cancel(first, 0),
+        }
+        watched.hub.take(first, usize::MAX);
+        assert_eq!(watched.hub.queued_bytes(), 0);
+        watched.catch_up();
+        let told = watched.hub.take(second, usize::MAX);
+        assert!(matches!(&told[..], [WatchMessage::Events { events, .. }] if events.len() == 2000));
+        assert_eq!(
+            (watched.hub.queued_bytes(), watched.hub.behind_count()),
+            (0, 0)
+        );
+    }
 }
