@@ -194,10 +194,6 @@ pub(crate) const WATCH_FEED_REVISIONS: usize = 10_000;
 /// Bytes that they keep alive, likewise.
 pub(crate) const WATCH_FEED_BYTES: usize = 64 << 20;
 
-/// Events that are told to the watchers under one hold of the hub's lock, so that a stream waits for it a millisecond
-/// or so, not for all that has been applied.
-pub(crate) const WATCHES_PER_HOLD: usize = 16;
-
 /// How long a request for progress waits until what has been applied is in the streams' queues.
 pub(crate) const WATCHES_FED_WITHIN: Duration = Duration::from_secs(1);
 

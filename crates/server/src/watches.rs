@@ -31,10 +31,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quorate_kv::{KEYS_PER_STEP, RevisionContent, RevisionEvents, Store, StreamId, WatchHub};
+use quorate_kv::{
+    DELIVERIES_PER_STEP, KEYS_PER_STEP, RevisionContent, RevisionEvents, Store, StreamId, WatchHub,
+};
 use tokio::sync::Notify;
 
-use crate::limits::{WATCH_FEED_BYTES, WATCH_FEED_REVISIONS, WATCH_STREAMS, WATCHES_PER_HOLD};
+use crate::limits::{WATCH_FEED_BYTES, WATCH_FEED_REVISIONS, WATCH_STREAMS};
 
 /// The hub, its feed and its streams' bells.
 pub(crate) struct Watches {
@@ -140,21 +142,9 @@ impl Watches {
         if let Some(revision) = fed.replaced {
             self.with(|hub| hub.store_replaced(revision));
         }
-        let mut revisions = fed.revisions;
-        while revisions.len() > 1 {
-            let mut part = VecDeque::new();
-            let mut events = 0;
-            while events < WATCHES_PER_HOLD
-                && let Some(revision) = revisions.pop_front()
-            {
-                events += events_of(&revision).max(1);
-                part.push_back(revision);
-            }
-            let up_to = part.back().map_or(0, |last| last.revision);
-            self.with(|hub| hub.publish(part, up_to));
-        }
         if let Some(revision) = fed.store_revision {
-            self.with(|hub| hub.publish(revisions, revision));
+            self.with(|hub| hub.begin_publish(fed.revisions, revision));
+            while self.with(|hub| hub.publish_step(DELIVERIES_PER_STEP)) {}
         }
     }
 
@@ -240,13 +230,6 @@ fn with_jitter(interval: Duration) -> u64 {
     // The standard library seeds this from the system's randomness.
     let random = RandomState::new().build_hasher().finish();
     interval_ms.saturating_add(random % (interval_ms / 10).max(1))
-}
-
-fn events_of(revision: &RevisionEvents) -> usize {
-    match &revision.content {
-        RevisionContent::Events(events) => events.len(),
-        RevisionContent::InHistory { .. } => 0,
-    }
 }
 
 fn bytes_of(revision: &RevisionEvents) -> usize {

@@ -104,6 +104,21 @@ fn a_watcher_goes_on_in_the_store_that_takes_the_place_of_its_own() {
     assert_eq!(told(&watches, id), [3, 4, 5, 6]);
 }
 
+/// The new store may go on, and a watcher look at it, before the thread hears that the old one was replaced.
+#[test]
+fn a_watcher_may_come_to_a_new_store_before_the_hub_hears_of_it() {
+    let (watches, mut store) = (Watches::new(1), Store::default());
+    put(&watches, &mut store, 1, 1);
+    watches.replaced(&store);
+    put(&watches, &mut store, 2, 1);
+    watches.with(|hub| hub.publish(VecDeque::new(), store.revision()));
+    let (id, _) = watch(&watches, &store, 0);
+    drive(&watches, &store);
+    put(&watches, &mut store, 3, 1);
+    drive(&watches, &store);
+    assert_eq!(told(&watches, id), [4]);
+}
+
 #[tokio::test]
 async fn a_stream_hears_its_bell_when_it_has_something_to_take_and_when_the_server_stops() {
     let (watches, mut store) = (Watches::new(1), Store::default());
