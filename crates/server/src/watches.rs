@@ -22,13 +22,14 @@
 //!
 //! # Order of the locks
 //!
-//! The store's, then the feed's or the hub's; never the store's by one who holds another. The feed and the hub are not
-//! held together.
+//! The store's, then the feed's; never the store's by one who holds another. Who holds the store does not wait for the
+//! hub, since puts wait for the store: it is passed over when somebody is at it. The feed and the hub are not held
+//! together.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use quorate_kv::{
@@ -50,6 +51,18 @@ pub(crate) struct Watches {
 struct Hub {
     hub: WatchHub,
     bells: HashMap<StreamId, Arc<Notify>>,
+}
+
+/// What became of a step of history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CaughtUp {
+    /// Nobody can read on now.
+    Done,
+    /// There is more to read.
+    More,
+    /// Somebody is at the hub, or it has yet to hear of another store: try again, with the store unlocked
+    /// meanwhile.
+    NotNow,
 }
 
 /// What the hub has yet to be told.
@@ -148,12 +161,24 @@ impl Watches {
         }
     }
 
-    /// Lets watchers that are behind read a step of history. `store` is locked, so what has not been fed of it is in
-    /// the feed. Tells whether there is more to read.
-    pub(crate) fn catch_up(&self, store: &Store) -> bool {
+    /// Gives the hub what has been fed by now.
+    pub(crate) fn publish_fed(&self) {
         let fed = std::mem::take(&mut *self.lock_feed());
         self.publish(fed);
-        self.with(|hub| hub.catch_up(store, KEYS_PER_STEP))
+    }
+
+    /// Lets watchers that are behind read a step of history. `store` is locked, and whoever wants to write waits for
+    /// it: so nothing is told here, and nobody waits for the hub. Revisions that have been fed and not been told yet
+    /// are told later to whom they are still news.
+    pub(crate) fn catch_up(&self, store: &Store) -> CaughtUp {
+        if self.lock_feed().replaced.is_some() {
+            return CaughtUp::NotNow; // The hub does not know this store yet.
+        }
+        match self.try_with(|hub| hub.catch_up(store, KEYS_PER_STEP)) {
+            None => CaughtUp::NotNow,
+            Some(true) => CaughtUp::More,
+            Some(false) => CaughtUp::Done,
+        }
     }
 
     /// Opens a stream; none when there are too many. It is closed by [`Watches::close`].
@@ -182,7 +207,20 @@ impl Watches {
 
     /// Does something with the hub, and rings for the streams that have something to take then.
     pub(crate) fn with<T>(&self, what: impl FnOnce(&mut WatchHub) -> T) -> T {
-        let mut shared = self.lock_hub();
+        Watches::with_locked(&mut self.lock_hub(), what)
+    }
+
+    /// As [`Watches::with`], unless somebody else is at the hub.
+    fn try_with<T>(&self, what: impl FnOnce(&mut WatchHub) -> T) -> Option<T> {
+        let mut shared = match self.hub.try_lock() {
+            Ok(shared) => shared,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(Watches::with_locked(&mut shared, what))
+    }
+
+    fn with_locked<T>(shared: &mut Hub, what: impl FnOnce(&mut WatchHub) -> T) -> T {
         let result = what(&mut shared.hub);
         for id in shared.hub.take_woken() {
             if let Some(bell) = shared.bells.get(&id) {

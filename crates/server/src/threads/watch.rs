@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::Core;
+use crate::watches::CaughtUp;
 
 pub(super) fn run(core: &Core) {
     let watches = &core.watches;
@@ -23,17 +24,23 @@ pub(super) fn run(core: &Core) {
     }
 }
 
-/// Reads as long as there is something to read and room for it. Other threads get the store between the steps, and
-/// live watchers what has been fed meanwhile.
+/// Reads as long as there is something to read and room for it. Other threads get the store between the steps, live
+/// watchers what has been fed meanwhile, and all of them the progress that is due.
 fn catch_up(core: &Core) {
     let watches = &core.watches;
     while !watches.is_stopping() && watches.with(|hub| hub.behind_count() > 0) {
+        watches.publish_fed();
+        watches.with(|hub| hub.tick(core.now_ms()));
         // While another store is loaded there is nothing to read; its arrival wakes this thread.
         let Ok((store, _)) = core.readable_store() else {
             return;
         };
-        if !watches.catch_up(&store) {
-            return;
+        let caught_up = watches.catch_up(&store);
+        drop(store);
+        match caught_up {
+            CaughtUp::Done => return,
+            CaughtUp::More => {}
+            CaughtUp::NotNow => std::thread::yield_now(),
         }
     }
 }

@@ -33,7 +33,9 @@ fn watch(watches: &Watches, store: &Store, start_revision: i64) -> (StreamId, Ar
 /// What the thread does once it has been fed.
 fn drive(watches: &Watches, store: &Store) {
     watches.publish(watches.wait(Some(Duration::ZERO)));
-    while watches.catch_up(store) {}
+    while watches.catch_up(store) != CaughtUp::Done {
+        watches.publish_fed();
+    }
 }
 
 /// The revisions of the events that a stream has been told of.
@@ -117,6 +119,24 @@ fn a_watcher_may_come_to_a_new_store_before_the_hub_hears_of_it() {
     put(&watches, &mut store, 3, 1);
     drive(&watches, &store);
     assert_eq!(told(&watches, id), [4]);
+}
+
+#[test]
+fn who_holds_the_store_waits_neither_for_the_hub_nor_for_what_is_to_be_told() {
+    let (watches, mut store) = (Watches::new(1), Store::default());
+    put(&watches, &mut store, 1, 1);
+    let (id, _) = watch(&watches, &store, 2);
+    put(&watches, &mut store, 2, 1);
+    let in_use = watches.with(|_| watches.catch_up(&store));
+    assert_eq!(in_use, CaughtUp::NotNow, "somebody is at the hub");
+    watches.replaced(&store);
+    let not_known = watches.catch_up(&store);
+    assert_eq!(not_known, CaughtUp::NotNow, "the hub knows another store");
+    watches.publish_fed();
+    put(&watches, &mut store, 3, 1);
+    assert_eq!(watches.catch_up(&store), CaughtUp::Done, "and 3 is not told yet");
+    drive(&watches, &store);
+    assert_eq!(told(&watches, id), [2, 3, 4], "each once");
 }
 
 #[tokio::test]
