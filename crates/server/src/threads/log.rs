@@ -41,7 +41,7 @@ pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, mut writer: LogWriter<D
             return fatal.report(ServerError::Log(error));
         }
         if stop {
-            return;
+            return cover_the_end(&mut writer, fatal);
         }
         if let Some(up_to) = release {
             match writer.release(up_to) {
@@ -52,6 +52,16 @@ pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, mut writer: LogWriter<D
         if growth.is_due(writer.log_bytes()) {
             queues.prepare.wake();
         }
+    }
+}
+
+/// After a stop that was asked for nothing looks like the torn tail of a crash: if the end of the log is
+/// damaged while the node is down, the next start names what was lost.
+fn cover_the_end<D: Disk>(writer: &mut LogWriter<D>, fatal: &Fatal) {
+    if writer.needs_cover()
+        && let Err(error) = writer.cover()
+    {
+        fatal.report(ServerError::Log(error));
     }
 }
 
