@@ -134,7 +134,11 @@ fn who_holds_the_store_waits_neither_for_the_hub_nor_for_what_is_to_be_told() {
     assert_eq!(not_known, CaughtUp::NotNow, "the hub knows another store");
     watches.publish_fed();
     put(&watches, &mut store, 3, 1);
-    assert_eq!(watches.catch_up(&store), CaughtUp::Done, "and 3 is not told yet");
+    assert_eq!(
+        watches.catch_up(&store),
+        CaughtUp::Done,
+        "and 3 is not told yet"
+    );
     drive(&watches, &store);
     assert_eq!(told(&watches, id), [2, 3, 4], "each once");
 }

@@ -5,6 +5,7 @@ use quorate_proto::etcdserverpb::PutRequest;
 use super::*;
 use crate::core::tests::without_threads;
 use crate::limits::WATCH_UNSENT_BYTES;
+use crate::watches::CaughtUp;
 
 type Heard = mpsc::Receiver<Result<(WatchResponse, Unsent), Status>>;
 
@@ -48,7 +49,7 @@ async fn hear_event(core: &Core, store: &Store, heard: &mut Heard) {
     let hear = hear(heard);
     tokio::pin!(hear);
     loop {
-        while core.watches.catch_up(store) {}
+        while core.watches.catch_up(store) != CaughtUp::Done {}
         tokio::select! {
             response = &mut hear => return assert_eq!(response.events.len(), 1),
             () = sleep(FED_POLL) => {}
