@@ -1,4 +1,9 @@
 //! Watchers that cannot be told as it happens, and go on from history.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test compares how long two things take"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
