@@ -38,6 +38,8 @@ mod gateway;
 #[cfg(target_os = "linux")]
 mod gateway_beside_etcd;
 #[cfg(target_os = "linux")]
+mod learners;
+#[cfg(target_os = "linux")]
 mod lease_reads;
 #[cfg(target_os = "linux")]
 mod leases;

@@ -22,7 +22,6 @@ use quorate_replica::{LEASES_FROM_VERSION, RequestError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{counted, header, status};
@@ -157,12 +156,6 @@ impl LeaseService {
         })
     }
 
-    /// Learners refuse all of it, as etcd's do.
-    fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
-        status::check_votes(&self.core)?;
-        status::check_leader(&self.core, metadata)
-    }
-
     async fn barrier(&self) -> Result<(), Status> {
         let leave = self.core.read_barrier().await;
         leave.map_err(|error| status::of_request(&error))
@@ -289,7 +282,7 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseGrantRequest>,
     ) -> Result<Response<LeaseGrantResponse>, Status> {
-        let result = match self.check(request.metadata()) {
+        let result = match status::check_votes(&self.core) {
             Ok(()) => self.grant(request.into_inner()).await,
             Err(status) => Err(status),
         };
@@ -300,7 +293,7 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        let result = match self.check(request.metadata()) {
+        let result = match status::check_votes(&self.core) {
             Ok(()) => self.revoke(request.into_inner()).await,
             Err(status) => Err(status),
         };
@@ -311,7 +304,7 @@ impl Lease for LeaseService {
         &self,
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        let result = self.check(request.metadata()).map(|()| {
+        let result = status::check_votes(&self.core).map(|()| {
             let (answers, waiting) = mpsc::channel(RENEWALS_PER_STREAM);
             let core = Arc::clone(&self.core);
             tokio::spawn(keep_alive(core, request.into_inner(), answers));
@@ -328,7 +321,7 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        let result = match self.check(request.metadata()) {
+        let result = match status::check_votes(&self.core) {
             Ok(()) => self.time_to_live(request.into_inner()).await,
             Err(status) => Err(status),
         };
@@ -337,9 +330,9 @@ impl Lease for LeaseService {
 
     async fn lease_leases(
         &self,
-        request: Request<LeaseLeasesRequest>,
+        _: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
-        let result = match self.check(request.metadata()) {
+        let result = match status::check_votes(&self.core) {
             Ok(()) => self.list().await,
             Err(status) => Err(status),
         };

@@ -9,6 +9,7 @@ mod health;
 mod kv;
 mod lease;
 mod maintenance;
+mod metadata;
 mod reading;
 mod status;
 mod too_large;
@@ -63,6 +64,7 @@ pub(crate) fn routes(core: &Arc<Core>) -> Router {
         .layer(MapResponseLayer::new(
             too_large::reworded::<axum::body::Body>,
         ))
+        .layer(metadata::Checked(Arc::clone(core)))
 }
 
 const DESCRIPTORS_ARE_SOUND: &str = "the services were made of the same descriptors";

@@ -59,15 +59,7 @@ pub(super) fn check_votes(core: &Core) -> Result<(), Status> {
     Ok(())
 }
 
-/// Refuses a call whose metadata say that it must not wait for a leader (etcd: `clientv3.WithRequireLeader`).
-pub(super) fn check_leader(core: &Core, metadata: &MetadataMap) -> Result<(), Status> {
-    if requires_leader(metadata) && core.leadership().leader.is_none() {
-        return Err(no_leader());
-    }
-    Ok(())
-}
-
-/// Whether they say so.
+/// Whether a call's metadata say that it must not outlive its leader (etcd: `clientv3.WithRequireLeader`).
 pub(super) fn requires_leader(metadata: &MetadataMap) -> bool {
     metadata
         .get("hasleader")
@@ -127,6 +119,16 @@ mod tests {
                 RequestError::Members(MemberError::LearnerNotReady),
                 Code::FailedPrecondition,
                 "etcdserver: can only promote a learner member which is in sync with leader",
+            ),
+            (
+                RequestError::Members(MemberError::Exists),
+                Code::FailedPrecondition,
+                "etcdserver: member ID already exist",
+            ),
+            (
+                RequestError::Members(MemberError::NotEnoughStarted),
+                Code::FailedPrecondition,
+                "etcdserver: re-configuration failed due to not enough started members",
             ),
             (
                 RequestError::Members(MemberError::Unhealthy),

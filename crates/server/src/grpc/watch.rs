@@ -51,9 +51,8 @@ impl WatchService {
         WatchService { core }
     }
 
-    fn open(&self, request: &Request<Streaming<WatchRequest>>) -> Result<Opened, Status> {
+    fn open(&self) -> Result<Opened, Status> {
         status::check_votes(&self.core)?;
-        status::check_leader(&self.core, request.metadata())?;
         // The store may still lack what its clients have seen before this member's start.
         if !self.core.has_caught_up() {
             return Err(status::of_request(&RequestError::NotCaughtUp));
@@ -75,7 +74,7 @@ impl Watch for WatchService {
         &self,
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let opened = self.open(&request).inspect_err(|status| {
+        let opened = self.open().inspect_err(|status| {
             count(&self.core, status);
         })?;
         let requires_leader = status::requires_leader(request.metadata());
