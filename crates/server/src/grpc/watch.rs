@@ -278,7 +278,8 @@ impl Conversation {
         let id = self.opened.id;
         let asked = self.asked.take()?;
         if let Asked::Cancel(cancel) = &asked {
-            core.watches.with(|hub| hub.cancel(id, cancel.watch_id));
+            let store_revision = store_revision(core).unwrap_or_default();
+            (core.watches).with(|hub| hub.cancel(id, cancel.watch_id, store_revision));
             return None;
         }
         let Some(store_revision) = store_revision(core) else {

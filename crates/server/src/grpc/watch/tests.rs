@@ -111,7 +111,7 @@ fn watchers_of_long_keys_are_refused_when_all_keys_together_are_too_long() {
         assert!(created >= WATCHED_KEYS_BYTES / KEY_BYTES - 1, "{created}");
         assert!(!create(&mut hub, id, created, KEY_BYTES, is_range));
         // One that goes makes room for one.
-        hub.cancel(id, 0);
+        hub.cancel(id, 0, 1);
         hub.take(id, usize::MAX);
         assert!(create(&mut hub, id, created, KEY_BYTES, is_range));
         assert!(!create(&mut hub, id, created + 1, KEY_BYTES, is_range));
