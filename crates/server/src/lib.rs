@@ -34,6 +34,7 @@ mod limits;
 mod listen;
 mod members;
 mod metrics;
+mod overdue;
 mod peers;
 mod read_queue;
 mod real_disk;

@@ -169,8 +169,9 @@ pub(crate) const SNAPSHOT_RETRY_FIRST: Duration = Duration::from_millis(200);
 /// See [`SNAPSHOT_RETRY_FIRST`].
 pub(crate) const SNAPSHOT_RETRY_LONGEST: Duration = Duration::from_secs(5);
 
-/// Open watch streams of one node: a few for each client connection that there may be.
-pub(crate) const WATCH_STREAMS: usize = 16_384;
+/// Open watch streams of one node: one for each client connection that there may be, and clients put all their watchers
+/// on one. It bounds what streams are given whatever others hold: see [`WATCH_UNSENT_BYTES`].
+pub(crate) const WATCH_STREAMS: usize = 4_096;
 
 /// Watchers of one node, on all streams: a few hundred bytes each.
 pub(crate) const WATCHERS: usize = 1 << 20;
@@ -185,8 +186,18 @@ pub(crate) const WATCH_ANSWERS_BYTES: usize = 64 << 10;
 /// Bytes of answers that were taken from all streams' queues and are not sent, as many as wait in the queues. They have
 /// an account of their own, so that watchers who do not read keep nobody from reading the store. While it is full
 /// answers stay in the queues, but for one of up to [`WATCH_ANSWERS_BYTES`] on each stream of which nothing is unsent:
-/// a gibibyte, if all streams there may be are so.
+/// as much again, if all streams there may be are so.
 pub(crate) const WATCH_UNSENT_BYTES: usize = quorate_kv::WATCH_QUEUES_BYTES_MAX;
+
+/// How long a stream may leave unsent what it was to be told, once that account or the queues are full. It is as long as
+/// a request may take to come.
+pub(crate) const WATCH_UNREAD_FOR: Duration = REQUEST_BODY_TIMEOUT;
+
+/// How fast a large answer must be read to be done by then; a larger one may take longer.
+pub(crate) const WATCH_UNREAD_BYTES_PER_SECOND: usize = 1 << 20;
+
+/// How often somebody whose time is over looks whether others wait for what is held.
+pub(crate) const OVERDUE_LOOKED_FOR_EVERY: Duration = Duration::from_secs(2);
 
 /// Revisions that wait to be told to the watchers. When there are more, they are forgotten, and read from the history.
 pub(crate) const WATCH_FEED_REVISIONS: usize = 10_000;

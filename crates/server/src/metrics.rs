@@ -77,6 +77,7 @@ pub(crate) struct Metrics {
     pub(crate) peer_connections: Gauge,
     pub(crate) connections_refused: Counter,
     pub(crate) connections_broken: Counter,
+    pub(crate) connections_overdue: Counter,
     pub(crate) peer_handshakes_refused: Counter,
     pub(crate) peer_frames_refused: Counter,
     pub(crate) peer_frames_delayed: Counter,
@@ -119,6 +120,7 @@ impl Metrics {
             peer_connections: Gauge::default(),
             connections_refused: Counter::default(),
             connections_broken: Counter::default(),
+            connections_overdue: Counter::default(),
             peer_handshakes_refused: Counter::default(),
             peer_frames_refused: Counter::default(),
             peer_frames_delayed: Counter::default(),
@@ -257,6 +259,11 @@ impl Metrics {
             "quorate_connections_broken",
             "Connections closed for what was said on them",
             self.connections_broken.clone(),
+        );
+        r.register(
+            "quorate_connections_overdue",
+            "Connections ended because others waited for what their clients left unread or unfinished",
+            self.connections_overdue.clone(),
         );
         r.register(
             "quorate_clock_readings_refused",
