@@ -149,6 +149,7 @@ fn server_settings(settings: &ServeSettings, data_dir: &DataDir) -> ServerSettin
         pre_vote: settings.pre_vote,
         lease_reads: settings.lease_reads,
         lease_checkpoints: settings.lease_checkpoints,
+        protocol_version: settings.protocol_version,
         accepts_old_disk: settings.accepts_old_disk,
         max_request_bytes: settings.max_request_bytes,
         max_txn_ops: settings.max_txn_ops,

@@ -19,8 +19,9 @@ use quorate_proto::peer;
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, SnapshotMeta, Term};
 
+use crate::cluster_version::check_speaks;
 use crate::duplicates::Duplicates;
-use crate::error::{ApplyError, RequestError};
+use crate::error::{ApplyError, ApplyFault, RequestError};
 use crate::lease_clock::LeaseNews;
 use crate::limits::FIRST_KEYS_OF_A_COMMAND;
 use crate::members::MemberTable;
@@ -77,6 +78,8 @@ pub struct Applier {
     witnessed: Option<Vec<(LogIndex, RequestId)>>,
     log_time_ms: u64,
     cluster_version: u32,
+    /// The highest that this member speaks.
+    highest_version: u32,
     /// In force at `applied`.
     membership: Membership,
     /// Who the members are at `applied`.
@@ -97,6 +100,7 @@ impl Applier {
         boot_nonce: u32,
         founders: MemberTable,
         snapshot_log_bytes: u64,
+        highest_version: u32,
     ) -> Applier {
         Applier {
             membership: founders.membership(),
@@ -117,6 +121,7 @@ impl Applier {
             witnessed: None,
             log_time_ms: 0,
             cluster_version: 0,
+            highest_version,
         }
     }
 
@@ -353,8 +358,9 @@ impl Applier {
                 return Ok(());
             }
         };
-        let envelope =
-            CommandEnvelope::decode(&bytes).map_err(|reason| ApplyError { index, reason })?;
+        let envelope = self
+            .open(&bytes)
+            .map_err(|reason| ApplyError { index, reason })?;
         self.log_time_ms = match planted::bug("log-time-falls") {
             true => envelope.log_time_ms,
             false => self.log_time_ms.max(envelope.log_time_ms),
@@ -395,6 +401,11 @@ impl Applier {
                 });
             }
             Decoded::ClusterVersion(version) => {
+                let spoken = check_speaks(self.highest_version, version);
+                spoken.map_err(|reason| ApplyError {
+                    index,
+                    reason: reason.into(),
+                })?;
                 self.cluster_version = self.cluster_version.max(version);
                 self.skip(store, index, term);
             }
@@ -411,6 +422,13 @@ impl Applier {
             }
         }
         Ok(())
+    }
+
+    /// The command, if this member may apply it.
+    fn open(&self, bytes: &Bytes) -> Result<CommandEnvelope, ApplyFault> {
+        let envelope = CommandEnvelope::decode(bytes).map_err(ApplyFault::Envelope)?;
+        check_speaks(self.highest_version, envelope.kind.since_version())?;
+        Ok(envelope)
     }
 
     fn news_of_leases(&mut self, store: &mut Store) -> Option<LeaseNews> {

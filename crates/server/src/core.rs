@@ -99,6 +99,8 @@ pub(crate) struct MemberIdentity {
     pub(crate) cluster_id: u64,
     pub(crate) member_id: u64,
     pub(crate) boot_nonce: u32,
+    /// The highest protocol version that it speaks.
+    pub(crate) highest_version: u32,
 }
 
 /// Shared by all threads and handlers of one server.
@@ -119,6 +121,10 @@ pub(crate) struct Core {
     pub(crate) strangers: Notify,
     /// This member was removed.
     pub(crate) removed: watch::Sender<bool>,
+    /// The protocol version in force here, as it is agreed.
+    pub(crate) cluster_version: watch::Sender<u32>,
+    /// A peer goes by a protocol version that this member does not speak.
+    pub(crate) outgrown: watch::Sender<Option<quorate_replica::TooNew>>,
     pub(crate) requests: Requests,
     /// Large answers of reads.
     pub(crate) large_answers: Arc<Budget>,
@@ -175,6 +181,8 @@ impl Core {
             members,
             strangers: Notify::new(),
             removed: watch::Sender::new(false),
+            cluster_version: watch::Sender::new(0),
+            outgrown: watch::Sender::new(None),
             requests: Requests::new(),
             large_answers: Budget::new(ANSWERS_BYTES),
             watch_answers: Budget::new(WATCH_UNSENT_BYTES),
@@ -314,9 +322,14 @@ impl Core {
         std::mem::take(&mut queue.unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The protocol version that the members have agreed on, as far as this one has heard; 0 if none.
+    pub(crate) fn version_in_force(&self) -> u32 {
+        *self.cluster_version.borrow()
+    }
+
     /// Whether all members agree that they speak at least this version.
     pub(crate) fn cluster_knows(&self, version: u32) -> bool {
-        self.applied.cluster_version.load(Ordering::Acquire) >= u64::from(version)
+        self.version_in_force() >= version
     }
 
     /// Waits until this member has caught up since its start. Until then its store may lack

@@ -47,6 +47,11 @@ pub enum ServerError {
          (`etcdctl member add`) and start it on an empty data directory"
     )]
     Removed,
+    /// The cluster goes by a protocol version that this member does not speak.
+    #[error(
+        "the cluster takes this member in no more, because it needs {0}. Its data is as it was"
+    )]
+    Outgrown(quorate_replica::TooNew),
     /// A thread met a state that cannot be; what it was is on standard error.
     #[error(
         "the thread {0} panicked: this is a fault of quorate's own; please report it with the log"

@@ -43,9 +43,11 @@ mod settings;
 mod start;
 pub mod stubs;
 mod threads;
+mod versions;
 mod watches;
 
 pub use error::ServerError;
+pub use quorate_replica::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
 pub use real_disk::{RealDisk, RealFile};
 pub use settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, Member, QUORATE_VERSION, ServerSettings};
 pub use start::Server;

@@ -54,6 +54,8 @@ pub struct ServerSettings {
     /// Whether a leader has the log say now and then how much of leases is left, so that its successor
     /// need not give them all their time again.
     pub lease_checkpoints: bool,
+    /// The highest protocol version to speak.
+    pub protocol_version: u32,
     /// Whether to start with the data as it is, whatever other members remember of it.
     pub accepts_old_disk: bool,
     /// The largest request, in bytes.

@@ -27,6 +27,7 @@ use crate::removal::{publish, stop_when_removed};
 use crate::settings::ServerSettings;
 use crate::stubs::peer_server::PeerServer;
 use crate::threads::{Fatal, Threads, publish_applied};
+use crate::versions::{note_versions, stop_when_outgrown};
 
 /// A server that runs.
 pub struct Server {
@@ -87,6 +88,8 @@ impl Server {
         dialers.spawn(ask_about_strangers(Arc::clone(&core)));
         dialers.spawn(publish(Arc::clone(&core)));
         dialers.spawn(stop_when_removed(Arc::clone(&core), fatal.clone()));
+        dialers.spawn(stop_when_outgrown(Arc::clone(&core), fatal.clone()));
+        dialers.spawn(note_versions(Arc::clone(&core)));
         dialers.spawn({
             let core = Arc::clone(&core);
             async move { core.catch_up().await }
@@ -190,12 +193,13 @@ async fn ended_within(limit: Duration, work: impl FnOnce() + Send + 'static) -> 
 /// Who this member is: by the flags where it founds a cluster, by what others tell it where it
 /// joins one, and by its data directory where it has done so before.
 async fn who_we_are(settings: &ServerSettings) -> Result<(MemberIdentity, Origin), ServerError> {
-    let known = data_dir::look(&settings.data_dir)?;
+    let known = data_dir::look(&settings.data_dir, settings.protocol_version)?;
     let is_of = |cluster_id, member_id| MemberIdentity {
         cluster_id,
         member_id,
         // The standard library seeds this from the system's randomness, once a process.
         boot_nonce: RandomState::new().build_hasher().finish() as u32,
+        highest_version: settings.protocol_version,
     };
     match known {
         Some(known) if settings.join_existing => {
@@ -286,6 +290,7 @@ fn node_settings(
         snapshot_log_bytes: settings.snapshot_log_bytes,
         snapshot_chunk_bytes: None,
         lease_checkpoints: settings.lease_checkpoints,
+        highest_version: settings.protocol_version,
     }
 }
 

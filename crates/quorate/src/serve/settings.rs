@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use quorate_server::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
+
 use super::urls::{self, Url};
 
 use crate::flags::{self, FlagError, Given, parse_nanoseconds};
@@ -119,6 +121,8 @@ pub(crate) struct ServeSettings {
     pub(crate) lease_reads: bool,
     /// Whether a leader has the log say now and then how much of leases is left.
     pub(crate) lease_checkpoints: bool,
+    /// The highest protocol version to speak.
+    pub(crate) protocol_version: u32,
     /// Whether to start with the data as it is, whatever other members remember of it.
     pub(crate) accepts_old_disk: bool,
     /// How much to log.
@@ -175,6 +179,7 @@ impl ServeSettings {
             pre_vote: reader.boolean("pre-vote"),
             lease_reads: reader.boolean("lease-reads"),
             lease_checkpoints: reader.boolean("experimental-enable-lease-checkpoint"),
+            protocol_version: protocol_version(&reader)?,
             accepts_old_disk: reader.boolean("accept-old-disk"),
             log_level: log_level(&reader),
             log_format: log_format(&reader),
@@ -366,6 +371,13 @@ fn advertise_client(reader: &Reader<'_>) -> Result<Vec<String>, FlagError> {
         ));
     }
     Ok(texts(&reader.advertised("advertise-client-urls")?))
+}
+
+fn protocol_version(reader: &Reader<'_>) -> Result<u32, FlagError> {
+    let name = "experimental-protocol-version";
+    let (least, most) = (LOWEST_PROTOCOL_VERSION, HIGHEST_PROTOCOL_VERSION);
+    let number = reader.number_within(name, least.into(), most.into())?;
+    Ok(u32::try_from(number).unwrap_or(most))
 }
 
 fn max_request_bytes(reader: &Reader<'_>, notes: &mut Vec<String>) -> Result<usize, FlagError> {

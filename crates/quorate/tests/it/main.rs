@@ -76,6 +76,8 @@ mod under_systemd;
 #[cfg(target_os = "linux")]
 mod up_and_down;
 #[cfg(target_os = "linux")]
+mod upgrades;
+#[cfg(target_os = "linux")]
 mod watch;
 #[cfg(target_os = "linux")]
 mod words_under_fire;

@@ -7,6 +7,7 @@ use quorate_raft::SnapshotMeta;
 use quorate_wal::SnapshotMark;
 use quorate_wal::snapshot::{SnapshotFiles, SnapshotReader};
 
+use crate::cluster_version::check_speaks;
 use crate::error::SnapshotContentError;
 use crate::limits::MAX_SNAPSHOT_HEAD_BYTES;
 use crate::snapshot_head::SnapshotHead;
@@ -21,17 +22,18 @@ pub struct LoadedSnapshot {
     pub bytes: u64,
 }
 
-/// Reads a whole snapshot.
+/// Reads a whole snapshot, for a member that speaks at most this protocol version.
 ///
 /// # Errors
-/// When it is not there, damaged, or not what its head says. Nothing has been changed then.
+/// When it is not there, damaged, not what its head says, or of a cluster that goes by a newer version. Nothing has been changed then.
 pub fn load_snapshot<D: Disk>(
     files: &SnapshotFiles<D>,
     mark: SnapshotMark,
+    highest_version: u32,
 ) -> Result<LoadedSnapshot, SnapshotContentError> {
     let mut reader = files.read(mark)?;
     let mut content = Content::new(&mut reader);
-    let head = content.head(mark)?;
+    let head = content.head(mark, highest_version)?;
     let mut loader = SnapshotLoader::new();
     while let Some(bytes) = content.next()? {
         loader.feed(&bytes)?;
@@ -50,10 +52,11 @@ pub fn load_snapshot<D: Disk>(
 pub(crate) fn check_snapshot<D: Disk>(
     files: &SnapshotFiles<D>,
     mark: SnapshotMark,
+    highest_version: u32,
 ) -> Result<SnapshotMeta, SnapshotContentError> {
     let mut reader = files.read(mark)?;
     let mut content = Content::new(&mut reader);
-    let meta = content.head(mark)?.meta();
+    let meta = content.head(mark, highest_version)?.meta();
     let mut checker = SnapshotChecker::new();
     while let Some(bytes) = content.next()? {
         checker.feed(&bytes)?;
@@ -101,7 +104,11 @@ impl<D: Disk> Content<'_, D> {
         Ok(Some(chunk.data))
     }
 
-    fn head(&mut self, mark: SnapshotMark) -> Result<SnapshotHead, SnapshotContentError> {
+    fn head(
+        &mut self,
+        mark: SnapshotMark,
+        highest_version: u32,
+    ) -> Result<SnapshotHead, SnapshotContentError> {
         let length = self.take(4)?;
         let length = length
             .iter()
@@ -118,6 +125,8 @@ impl<D: Disk> Content<'_, D> {
                 found: head.applied_index,
             });
         }
+        // What follows may be in a form of that version.
+        check_speaks(highest_version, head.cluster_version)?;
         Ok(head)
     }
 

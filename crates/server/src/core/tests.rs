@@ -30,6 +30,7 @@ pub(crate) fn without_threads() -> Arc<Core> {
         accepts_old_disk: false,
         max_request_bytes: 1 << 20,
         lease_checkpoints: false,
+        protocol_version: quorate_replica::HIGHEST_PROTOCOL_VERSION,
         max_txn_ops: 128,
         cors: Vec::new(),
         json_gateway: true,
@@ -40,6 +41,7 @@ pub(crate) fn without_threads() -> Arc<Core> {
         cluster_id: 1,
         member_id: 2,
         boot_nonce: 3,
+        highest_version: 2,
     };
     let clock = Clock::start();
     let members = Members::new(2, MemberTable::of_voters([2]), MemberTable::default());

@@ -71,9 +71,9 @@ where
             wire::decode_handshake(&first).map_err(|error| self.refused(&error.to_string()))?;
         let (answers, stream) = mpsc::channel(1);
         let urls = &self.core.settings.advertise_client_urls;
-        let answer =
-            |refusal: String| handshake::ours(&self.core.identity, urls, theirs.member_id, refusal);
-        match handshake::check(&self.core.identity, &self.core.members, &theirs) {
+        let (identity, version) = (&self.core.identity, self.core.version_in_force());
+        let answer = |refusal| handshake::ours(identity, version, urls, theirs.member_id, refusal);
+        match handshake::check(identity, version, &self.core.members, &theirs) {
             Ok(peer) => {
                 // Before the answer: what follows it may be large.
                 if let Some(handshaken) = handshaken {
@@ -110,7 +110,8 @@ where
         let theirs = request
             .handshake
             .ok_or_else(|| self.refused("no handshake"))?;
-        handshake::check(&self.core.identity, &self.core.members, &theirs)
+        let version = self.core.version_in_force();
+        handshake::check(&self.core.identity, version, &self.core.members, &theirs)
             .map_err(|reason| self.refused(&reason))?;
         let mark = SnapshotMark {
             index: request.index,
@@ -137,6 +138,7 @@ where
             members: Some(self.core.members.certain().to_wire()),
             applied_index: self.core.applied_index(),
             linearizable,
+            cluster_version: self.core.version_in_force(),
         }))
     }
 }

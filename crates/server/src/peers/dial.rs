@@ -77,7 +77,13 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
         .max_decoding_message_size(MAX_INCOMING_FRAME_BYTES)
         .max_encoding_message_size(MAX_INCOMING_FRAME_BYTES);
     let urls = &core.settings.advertise_client_urls;
-    let ours = handshake::ours(&core.identity, urls, peer.0, String::new());
+    let ours = handshake::ours(
+        &core.identity,
+        core.version_in_force(),
+        urls,
+        peer.0,
+        String::new(),
+    );
     let (number, outgoing) = queue.open(ours);
     let mut answers = match tokio::time::timeout(PEER_DIAL_TIMEOUT, client.link(outgoing)).await {
         Ok(Ok(response)) => response.into_inner(),
@@ -97,7 +103,11 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
     if theirs.refusal == handshake::REMOVED && theirs.cluster_id == core.identity.cluster_id {
         core.removed.send_replace(true);
     }
-    match handshake::check(&core.identity, &core.members, &theirs) {
+    if let Some(too_new) = handshake::outgrows(&core.identity, &theirs) {
+        core.outgrown.send_replace(Some(too_new));
+    }
+    let version = core.version_in_force();
+    match handshake::check(&core.identity, version, &core.members, &theirs) {
         Ok(member) if member == peer => {}
         Ok(_) => return down("another member answers at this address".to_owned()),
         Err(reason) => return down(reason),

@@ -109,7 +109,7 @@ fn restore<D: Disk>(
         index: meta.index.0,
         term: meta.term.0,
     };
-    let loaded = load_snapshot(snapshots, mark)?;
+    let loaded = load_snapshot(snapshots, mark, core.identity.highest_version)?;
     let answers = applier.restore(loaded.head, loaded.bytes);
     core.end_restore(loaded.store, || publish(core, applier));
     for answer in answers {
@@ -142,6 +142,9 @@ pub(crate) fn publish(core: &Core, applier: &Applier) {
         .cluster_version
         .store(u64::from(applier.cluster_version()), Ordering::Release);
     applied.index.store(applier.applied().0, Ordering::Release);
+    let version = applier.cluster_version();
+    core.cluster_version
+        .send_if_modified(|known| std::mem::replace(known, version) != version);
 }
 
 fn deliver(core: &Core, progress: Progress) {

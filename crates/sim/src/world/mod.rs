@@ -13,6 +13,7 @@
 //! - `forged`: what no correct peer says.
 //! - `leases`: their clients, and what must be true of how long they live.
 //! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
+//! - `versions`: members that run an older program than others, and are upgraded one by one.
 //! - `watchers`: clients that are told what happens, and what must be true of that.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
@@ -39,6 +40,7 @@ mod rot;
 mod snapshots;
 mod swaps;
 mod trace;
+mod versions;
 mod watchers;
 
 use std::collections::BTreeMap;
@@ -47,7 +49,7 @@ use std::time::Duration;
 use chaos::Chaos;
 use quorate_disk::SimDisk;
 use quorate_raft::{Instant, NodeId, Role};
-use quorate_replica::{MemberTable, NodeSettings};
+use quorate_replica::{HIGHEST_PROTOCOL_VERSION, MemberTable, NodeSettings};
 use quorate_wal::Note;
 
 pub use clients::{Asked, Op, Outcome};
@@ -165,6 +167,11 @@ impl World {
         World::new(plan, &Recipe::from(seed), false, None)
     }
 
+    /// As [`World::quiet`], of members whose programs speak at most this protocol version.
+    pub fn quiet_of_version(nodes: usize, speaks: u32) -> World {
+        World::with_programs(Plan::quiet(nodes), &Recipe::from(1), false, None, speaks)
+    }
+
     /// As [`World::quiet`], with so many spare positions, which may become members.
     pub fn quiet_with(nodes: usize, spare: usize) -> World {
         let plan = Plan {
@@ -180,6 +187,17 @@ impl World {
         chaos: bool,
         picture: Option<Box<WorldPicture>>,
     ) -> World {
+        World::with_programs(plan, recipe, chaos, picture, HIGHEST_PROTOCOL_VERSION)
+    }
+
+    /// As [`World::new`]; the programs speak at most this protocol version.
+    fn with_programs(
+        plan: Plan,
+        recipe: &Recipe,
+        chaos: bool,
+        picture: Option<Box<WorldPicture>>,
+        speaks: u32,
+    ) -> World {
         let nodes = plan.nodes;
         let positions = (nodes + plan.newcomers) as u64;
         let members = (1..=positions).map(|id| Member {
@@ -188,6 +206,7 @@ impl World {
                 true => Presence::Present,
                 false => Presence::Spare,
             },
+            speaks,
             contacts: MemberTable::default(),
             leaves: false,
             disk: SimDisk::new(),
@@ -271,6 +290,7 @@ impl World {
             snapshot_log_bytes: self.plan.snapshot_log_bytes,
             snapshot_chunk_bytes: Some(self.plan.snapshot_chunk_bytes),
             lease_checkpoints: self.plan.lease_checkpoints,
+            highest_version: member.speaks,
         }
     }
 

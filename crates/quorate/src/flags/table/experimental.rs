@@ -2,7 +2,7 @@
 
 use super::FileKey::Other;
 use super::Group::{Experimental, Unsafe};
-use super::Known::{Only34, Only35};
+use super::Known::{Only34, Only35, Quorate};
 use super::{Flag, Kind};
 
 const NO_BBOLT: &str =
@@ -74,6 +74,14 @@ pub(super) const FLAGS: &[Flag] = &[
         "Note every five minutes in the log how much of each lease is left, so that a new leader goes on \
          from there and does not give it all its time again.",
     ),
+    flag(
+        "experimental-protocol-version",
+        Kind::Unsigned,
+        "2",
+        "Speak at most this protocol version to other members, as an older Quorate does, so that all \
+         members can go back to that one; see docs/upgrading.md.",
+    )
+    .known(Quorate),
     flag(
         "experimental-enable-lease-checkpoint-persist",
         Kind::Bool,

@@ -65,6 +65,7 @@ fn without_flags_one_node_serves_on_this_machine_alone() {
             pre_vote: true,
             lease_reads: false,
             lease_checkpoints: false,
+            protocol_version: 2,
             accepts_old_disk: false,
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
