@@ -7,19 +7,24 @@
 //! Every command is: check the flags, build one request, send it, render the answer. What is wrong with the flags is
 //! found before anything is sent.
 
+mod check;
 mod compact;
 mod connect;
 mod del;
 mod duration;
+mod elect;
 mod failure;
 mod get;
 mod keys;
 mod lease;
+mod lock;
+mod make_mirror;
 mod member_changes;
 mod members;
 mod move_leader;
 mod output;
 mod put;
+mod signals;
 mod status;
 mod txn;
 mod txn_script;
@@ -82,6 +87,10 @@ enum Command {
     Compact(compact::CompactArgs),
     /// Grants, keeps alive, revokes and lists leases
     Lease(lease::LeaseArgs),
+    /// Holds a lock, while a command runs or until Ctrl-C
+    Lock(lock::LockArgs),
+    /// Takes part in an election, or observes it
+    Elect(elect::ElectArgs),
     /// Asks each endpoint for its state
     Status(status::StatusArgs),
     /// Lists the members of the cluster
@@ -92,6 +101,10 @@ enum Command {
     Member(MemberArgs),
     /// Has another member lead
     MoveLeader(move_leader::MoveLeaderArgs),
+    /// Copies keys to another cluster, and goes on copying what happens to them
+    MakeMirror(make_mirror::MakeMirrorArgs),
+    /// Says whether the cluster is fast enough for a load
+    Check(check::CheckArgs),
 }
 
 const ENDPOINT_HELP: &str = "\
@@ -152,7 +165,9 @@ pub(crate) async fn run(args: CtlArgs) -> anyhow::Result<ExitCode> {
     match dispatch(args).await {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(failure) => {
-            eprintln!("Error: {failure}");
+            if !failure.is_silent() {
+                eprintln!("Error: {failure}");
+            }
             Ok(failure.exit_code())
         }
     }
@@ -169,6 +184,8 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
         Command::Watch(args) => watch::run(&args, &connect).await,
         Command::Compact(args) => compact::run(&args, &connect).await,
         Command::Lease(args) => lease::run(&args, &connect).await,
+        Command::Lock(args) => lock::run(&args, &connect).await,
+        Command::Elect(args) => elect::run(&args, &connect).await,
         Command::Status(args)
         | Command::Endpoint(EndpointArgs {
             command: EndpointCommand::Status(args),
@@ -185,6 +202,8 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
             MemberCommand::Remove(args) => member_changes::remove(&args, &connect).await,
         },
         Command::MoveLeader(args) => move_leader::run(&args, &connect).await,
+        Command::MakeMirror(args) => make_mirror::run(&args, &connect).await,
+        Command::Check(args) => check::run(&args, &connect).await,
     }
 }
 

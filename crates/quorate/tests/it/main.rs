@@ -26,6 +26,8 @@ mod ctl;
 #[cfg(target_os = "linux")]
 mod disk_full;
 #[cfg(target_os = "linux")]
+mod elections;
+#[cfg(target_os = "linux")]
 mod etcdctl;
 #[cfg(target_os = "linux")]
 mod etcdctl_on_each_node;
@@ -43,6 +45,8 @@ mod learners;
 mod lease_reads;
 #[cfg(target_os = "linux")]
 mod leases;
+#[cfg(target_os = "linux")]
+mod locks;
 #[cfg(target_os = "linux")]
 mod membership;
 #[cfg(target_os = "linux")]

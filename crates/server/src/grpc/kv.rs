@@ -38,7 +38,10 @@ impl KvService {
         KvService { core, limits }
     }
 
-    async fn read_range(&self, request: RangeRequest) -> Result<Answer<RangeResponse>, Status> {
+    pub(super) async fn read_range(
+        &self,
+        request: RangeRequest,
+    ) -> Result<Answer<RangeResponse>, Status> {
         quorate_kv::check_range(&request).map_err(|error| status::of_kv(&error))?;
         if request.serializable {
             self.must_have_caught_up()?;
@@ -103,7 +106,7 @@ impl KvService {
         }
     }
 
-    async fn delete_checked(
+    pub(super) async fn delete_checked(
         &self,
         request: DeleteRangeRequest,
     ) -> Result<DeleteRangeResponse, Status> {
@@ -117,7 +120,10 @@ impl KvService {
         }
     }
 
-    async fn txn_checked(&self, request: TxnRequest) -> Result<Answer<TxnResponse>, Status> {
+    pub(super) async fn txn_checked(
+        &self,
+        request: TxnRequest,
+    ) -> Result<Answer<TxnResponse>, Status> {
         quorate_kv::check_txn(&request, &self.limits).map_err(|error| status::of_kv(&error))?;
         if quorate_kv::is_read_only(&request) {
             // Serializable reads alone are no business of a learner's when they come as a transaction.

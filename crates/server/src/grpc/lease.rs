@@ -46,7 +46,10 @@ impl LeaseService {
         LeaseService { core }
     }
 
-    async fn grant(&self, mut request: LeaseGrantRequest) -> Result<LeaseGrantResponse, Status> {
+    pub(super) async fn grant(
+        &self,
+        mut request: LeaseGrantRequest,
+    ) -> Result<LeaseGrantResponse, Status> {
         quorate_kv::check_lease_grant(&request).map_err(|error| status::of_kv(&error))?;
         check_room(self.readable(quorate_kv::Store::lease_count)?)?;
         cluster_must_know_leases(&self.core).await;

@@ -5,9 +5,12 @@
 //! without a handler here fall through to the router's fallback.
 
 mod cluster;
+mod contest;
+mod election;
 mod health;
 mod kv;
 mod lease;
+mod lock;
 mod maintenance;
 mod metadata;
 mod reading;
@@ -30,8 +33,10 @@ use crate::limits::GRPC_OVERHEAD_BYTES;
 use crate::metrics::HandledLabels;
 use crate::settings::QUORATE_VERSION;
 use crate::stubs::cluster_server::ClusterServer;
+use crate::stubs::election_server::ElectionServer;
 use crate::stubs::kv_server::KvServer;
 use crate::stubs::lease_server::LeaseServer;
+use crate::stubs::lock_server::LockServer;
 use crate::stubs::maintenance_server::MaintenanceServer;
 use crate::stubs::watch_server::WatchServer;
 
@@ -52,11 +57,19 @@ pub(crate) fn routes(core: &Arc<Core>) -> Router {
     let lease = LeaseServer::new(lease::LeaseService::new(Arc::clone(core)))
         .max_decoding_message_size(receive_limit)
         .max_encoding_message_size(usize::MAX);
+    let contests = contest::Contests::new(core);
+    let lock =
+        LockServer::new(lock::LockService::new(&contests)).max_decoding_message_size(receive_limit);
+    let election = ElectionServer::new(election::ElectionService::new(contests))
+        .max_decoding_message_size(receive_limit)
+        .max_encoding_message_size(usize::MAX);
     Routes::new(kv)
         .add_service(lease)
         .add_service(cluster)
         .add_service(maintenance)
         .add_service(watch)
+        .add_service(lock)
+        .add_service(election)
         .add_service(HealthServer::new(health::HealthService))
         .add_service(reflection().build_v1().expect(DESCRIPTORS_ARE_SOUND))
         .add_service(reflection().build_v1alpha().expect(DESCRIPTORS_ARE_SOUND))

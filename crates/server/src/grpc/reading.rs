@@ -41,6 +41,11 @@ impl<T: Message> Answer<T> {
         Answer { message, charge }
     }
 
+    /// The message alone, for one who makes a small answer of it.
+    pub(super) fn into_message(self) -> T {
+        self.message
+    }
+
     /// The charge goes with the response until the last byte is sent.
     pub(super) fn into_response(response: Response<Answer<T>>) -> Response<T> {
         let mut charge = None;

@@ -63,12 +63,7 @@ impl WatchService {
         if !self.core.has_caught_up() {
             return Err(status::of_request(&RequestError::NotCaughtUp));
         }
-        let interval = self.core.settings.watch_progress_interval;
-        let (id, bell) = (self.core.watches)
-            .open(self.core.now_ms(), interval)
-            .ok_or_else(|| status::of_request(&RequestError::TooManyRequests))?;
-        let core = Arc::clone(&self.core);
-        Ok(Opened { core, id, bell })
+        Opened::open(&self.core)
     }
 }
 
@@ -117,10 +112,22 @@ fn count(core: &Core, status: &Status) {
 }
 
 /// A stream of the hub, closed when it is dropped.
-struct Opened {
-    core: Arc<Core>,
-    id: StreamId,
-    bell: Arc<Notify>,
+pub(super) struct Opened {
+    pub(super) core: Arc<Core>,
+    pub(super) id: StreamId,
+    pub(super) bell: Arc<Notify>,
+}
+
+impl Opened {
+    /// Refused when there are too many.
+    pub(super) fn open(core: &Arc<Core>) -> Result<Opened, Status> {
+        let interval = core.settings.watch_progress_interval;
+        let (id, bell) = (core.watches)
+            .open(core.now_ms(), interval)
+            .ok_or_else(|| status::of_request(&RequestError::TooManyRequests))?;
+        let core = Arc::clone(core);
+        Ok(Opened { core, id, bell })
+    }
 }
 
 impl Drop for Opened {
@@ -359,7 +366,8 @@ fn asked(request: WatchRequest) -> Option<Asked> {
     })
 }
 
-fn create_in(
+/// Creates a watcher if the node has room for it; the answer is in the stream's queue.
+pub(super) fn create_in(
     hub: &mut quorate_kv::WatchHub,
     id: StreamId,
     create: &WatchCreateRequest,
@@ -394,13 +402,13 @@ async fn next_request(
 }
 
 /// The store's revision; none while another store is being loaded.
-fn store_revision(core: &Core) -> Option<i64> {
+pub(super) fn store_revision(core: &Core) -> Option<i64> {
     let (store, _) = core.readable_store().ok()?;
     Some(store.revision())
 }
 
 /// Waits until there has been no leader for as long as etcd waits.
-async fn without_leader(core: &Core) -> Status {
+pub(super) async fn without_leader(core: &Core) -> Status {
     let mut leadership = core.watch_leadership();
     let limit = core.settings.election_timeout * NO_LEADER_TIMEOUTS;
     loop {

@@ -103,8 +103,6 @@ fn plain_name(path: &str) -> &str {
     match path.split('/').nth(1) {
         Some("etcdserverpb.Lease") => "leases",
         Some("etcdserverpb.Auth") => "users and roles",
-        Some("v3lockpb.Lock") => "locks",
-        Some("v3electionpb.Election") => "elections",
         _ => path,
     }
 }
