@@ -5,20 +5,19 @@
 //! while readers see the revision before it. Everything a command does depends on the entry
 //! and the state alone: equal logs give equal stores, answers and hashes on every member.
 
+mod decode;
 mod members;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use chaos::chaos;
-use prost::Message as _;
 use quorate_kv::{Answer as Wanted, Application, Command, LeaseEvents, Reply, Step, Store};
-use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
-use quorate_proto::peer;
+use quorate_proto::envelope::{CommandEnvelope, RequestId};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, SnapshotMeta, Term};
 
+use self::decode::{Decoded, decode_command};
 use crate::cluster_version::check_speaks;
 use crate::duplicates::Duplicates;
 use crate::error::{ApplyError, ApplyFault, RequestError};
@@ -485,43 +484,4 @@ impl Applier {
             waits
         });
     }
-}
-
-enum Decoded {
-    Store(Command),
-    ClusterVersion(u32),
-    MemberUpdate(peer::MemberUpdate),
-    /// A sound envelope around a body that no version of its kind can be. It is passed over, on
-    /// every member alike.
-    Illegal,
-}
-
-fn decode_command(kind: CommandKind, body: &Bytes) -> Decoded {
-    use quorate_proto::etcdserverpb as pb;
-    let body = body.clone();
-    let command = match kind {
-        CommandKind::Put => pb::PutRequest::decode(body).map(Command::Put),
-        CommandKind::DeleteRange => pb::DeleteRangeRequest::decode(body).map(Command::DeleteRange),
-        CommandKind::Txn => pb::TxnRequest::decode(body).map(Command::Txn),
-        CommandKind::Compact => pb::CompactionRequest::decode(body).map(Command::Compact),
-        CommandKind::LeaseGrant => pb::LeaseGrantRequest::decode(body).map(Command::LeaseGrant),
-        CommandKind::LeaseRevoke => pb::LeaseRevokeRequest::decode(body).map(Command::LeaseRevoke),
-        CommandKind::LeaseCheckpoint => {
-            pb::LeaseCheckpointRequest::decode(body).map(Command::LeaseCheckpoint)
-        }
-        CommandKind::Alarm => pb::AlarmRequest::decode(body).map(Command::Alarm),
-        CommandKind::MemberUpdate => {
-            let update = peer::MemberUpdate::decode(body);
-            return update.map_or(Decoded::Illegal, Decoded::MemberUpdate);
-        }
-        // Neither stands in the log by itself.
-        CommandKind::MemberChange | CommandKind::MemberTable => return Decoded::Illegal,
-        CommandKind::ClusterVersion => {
-            return match <[u8; 4]>::try_from(&body[..]) {
-                Ok(bytes) => Decoded::ClusterVersion(u32::from_le_bytes(bytes)),
-                Err(_) => Decoded::Illegal,
-            };
-        }
-    };
-    command.map_or(Decoded::Illegal, Decoded::Store)
 }

@@ -107,7 +107,7 @@ impl WatchHub {
         let mut budget = watchers_max.max(1);
         loop {
             if let Some(notifying) = self.notifying.take() {
-                self.notifying = self.notify(notifying, &mut budget);
+                self.notifying = self.notify(&notifying, &mut budget);
             }
             let is_due = |first: &&(u64, u32)| first.0 <= now_ms;
             let due = self.progress_due.first().filter(is_due).copied();
@@ -133,8 +133,8 @@ impl WatchHub {
     }
 
     /// Goes on to tell a stream's watchers. Returns where to go on if there are more.
-    fn notify(&mut self, notifying: Notifying, budget: &mut usize) -> Option<Notifying> {
-        let Notifying { id, mut after } = notifying;
+    fn notify(&mut self, notifying: &Notifying, budget: &mut usize) -> Option<Notifying> {
+        let Notifying { id, mut after } = *notifying;
         let revision = self.revision;
         self.stream(id)?;
         loop {
