@@ -126,7 +126,8 @@ impl LeaseQuestions {
         // While there is no leader nobody else takes them out of the line, and new ones come.
         if self.waiting.len() > 2 * self.pending.len() {
             let pending = &self.pending;
-            self.waiting.retain(|sequence| pending.contains_key(sequence));
+            self.waiting
+                .retain(|sequence| pending.contains_key(sequence));
         }
         expired
     }
@@ -196,7 +197,11 @@ mod tests {
             assert!(questions.admit(question(number), at(number + 100)));
         }
         assert_eq!(questions.pending.len(), 100);
-        assert!(questions.waiting.len() <= 201, "{}", questions.waiting.len());
+        assert!(
+            questions.waiting.len() <= 201,
+            "{}",
+            questions.waiting.len()
+        );
         let taken = questions.take_waiting(NodeId(2), 1_000);
         assert_eq!(taken.len(), 100, "and none of those that wait is lost");
     }

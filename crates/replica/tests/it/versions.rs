@@ -175,7 +175,11 @@ fn a_log_that_went_on_is_none_for_an_older_program() {
     world.kill(0);
     let refused = open_as_older(&world, 0).err().expect("refused");
     assert!(matches!(refused, OpenError::TooNew(TOO_NEW)), "{refused}");
-    assert!(refused.to_string().starts_with("this member's data needs protocol version 2"));
+    assert!(
+        refused
+            .to_string()
+            .starts_with("this member's data needs protocol version 2")
+    );
     world.start(0);
     run_until_settled(&mut world);
 }
@@ -198,7 +202,10 @@ fn a_snapshot_of_a_cluster_that_went_on_is_neither_loaded_nor_removed_by_an_olde
     let before = files.list().unwrap().snapshots;
     let newest = before.first().expect("a snapshot").mark;
     let refused = load_snapshot(&files, newest, 1).err().expect("refused");
-    assert!(matches!(refused, SnapshotContentError::TooNew(TOO_NEW)), "{refused}");
+    assert!(
+        matches!(refused, SnapshotContentError::TooNew(TOO_NEW)),
+        "{refused}"
+    );
     world.kill(0);
     let refused = open_as_older(&world, 0).err().expect("refused");
     assert!(matches!(refused, OpenError::TooNew(TOO_NEW)), "{refused}");
