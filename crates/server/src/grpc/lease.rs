@@ -31,9 +31,6 @@ use crate::stubs::lease_server::Lease;
 
 const SERVICE: &str = "etcdserverpb.Lease";
 
-/// How often a grant looks whether the cluster's version has been agreed.
-const VERSION_POLL: Duration = Duration::from_millis(10);
-
 /// Ids tried for one grant whose client wants any: that one of 2^63 is taken hardly happens once.
 const ID_ATTEMPTS: usize = 4;
 
@@ -189,11 +186,11 @@ impl LeaseService {
 /// A cluster that has just started agrees on its version in a moment: at once if all its members are there,
 /// else when a majority has waited for the others.
 async fn cluster_must_know_leases(core: &Core) {
-    let agreed = async {
-        while !core.cluster_knows(LEASES_FROM_VERSION) {
-            tokio::time::sleep(VERSION_POLL).await;
-        }
-    };
+    if core.cluster_knows(LEASES_FROM_VERSION) {
+        return;
+    }
+    let mut versions = core.cluster_version.subscribe();
+    let agreed = versions.wait_for(|version| *version >= LEASES_FROM_VERSION);
     // If it is not agreed in time consensus refuses the command.
     let _ = tokio::time::timeout(LEASE_VERSION_PATIENCE, agreed).await;
 }
