@@ -11,6 +11,7 @@ mod members;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chaos::chaos;
 use quorate_kv::{Answer as Wanted, Application, Command, LeaseEvents, Reply, Step, Store};
 use quorate_proto::envelope::{CommandEnvelope, RequestId};

@@ -30,7 +30,10 @@ impl fmt::Display for Difference {
             quorate,
             ..
         } = self;
-        write!(formatter, "{what}\n--- etcd\n{etcd}\n--- Quorate\n{quorate}")
+        write!(
+            formatter,
+            "{what}\n--- etcd\n{etcd}\n--- Quorate\n{quorate}"
+        )
     }
 }
 
@@ -128,7 +131,9 @@ impl Trial {
             && etcd.is_ok
         {
             let revision = request.get_field_by_name("revision");
-            self.compacted = revision.and_then(|value| value.as_i64()).expect("it has one");
+            self.compacted = revision
+                .and_then(|value| value.as_i64())
+                .expect("it has one");
         }
         Ok(())
     }
@@ -145,7 +150,11 @@ impl Trial {
         };
         if etcd.is_err() || quorate.is_err() {
             let shown = |told: Result<(), String>| told.err().unwrap_or("all was told".to_owned());
-            return Err(differs("what watches were told", shown(etcd), shown(quorate)));
+            return Err(differs(
+                "what watches were told",
+                shown(etcd),
+                shown(quorate),
+            ));
         }
         for ((what, etcd), (same, quorate)) in self.etcd.news().into_iter().zip(self.quorate.news())
         {

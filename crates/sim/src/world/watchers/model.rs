@@ -176,9 +176,8 @@ impl Model {
     }
 
     fn holds(&self, compare: &Compare) -> bool {
-        let version = match compare.target_union {
-            Some(TargetUnion::Version(version)) => version,
-            _ => unreachable!("no client of a world compares anything else: {compare:?}"),
+        let Some(TargetUnion::Version(version)) = compare.target_union else {
+            unreachable!("no client of a world compares anything else: {compare:?}");
         };
         let is_known = compare.target() == CompareTarget::Version
             && compare.result() == CompareResult::Equal
