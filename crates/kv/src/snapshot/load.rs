@@ -370,13 +370,17 @@ impl SnapshotLoader {
         Ok(())
     }
 
-    /// Every revision has its changes, and every change its version.
+    /// Every revision has its changes, and every change its version. Only where the revision was
+    /// bumped ([`Store::begin_anew`]) there are none: everything is compacted there.
     fn close_changes(&mut self, start: u64) -> Result<(), Stop> {
-        let last = match self.head.revision {
-            1 => 0,
-            revision => revision,
-        };
-        if self.change_revision != last {
+        let Head {
+            revision,
+            compacted_revision,
+            ..
+        } = self.head;
+        let may_have_none = revision == 1 || revision == compacted_revision;
+        let has_none = self.change_revision == 0;
+        if self.change_revision != revision && !(has_none && may_have_none) {
             let what = "a list of changes that ends too early";
             return Err(damaged(start, what));
         }
