@@ -144,3 +144,6 @@ pub fn restore<D: Disk>(
         leases: store.lease_count(),
     })
 }
+
+#[cfg(test)]
+mod tests;
