@@ -20,6 +20,7 @@ mod members;
 mod move_leader;
 mod output;
 mod put;
+mod snapshot;
 mod status;
 mod txn;
 mod txn_script;
@@ -92,6 +93,8 @@ enum Command {
     Member(MemberArgs),
     /// Has another member lead
     MoveLeader(move_leader::MoveLeaderArgs),
+    /// Saves, verifies and restores backups
+    Snapshot(snapshot::SnapshotArgs),
 }
 
 const ENDPOINT_HELP: &str = "\
@@ -185,6 +188,7 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
             MemberCommand::Remove(args) => member_changes::remove(&args, &connect).await,
         },
         Command::MoveLeader(args) => move_leader::run(&args, &connect).await,
+        Command::Snapshot(args) => snapshot::run(&args, &connect).await,
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 use quorate_disk::Disk;
-use quorate_kv::{SnapshotChecker, SnapshotLoader, Store};
+use quorate_kv::{SnapshotChecker, SnapshotLoader, SnapshotSummary, Store};
 use quorate_raft::SnapshotMeta;
 use quorate_wal::snapshot::{SnapshotFiles, SnapshotImport, SnapshotReader};
 use quorate_wal::{SnapshotMark, WalError};
@@ -97,6 +97,26 @@ pub(crate) fn check_snapshot<D: Disk>(
     }
     check_index(mark, checker.finish()?)?;
     Ok(meta)
+}
+
+/// The same of a file that came from anywhere; gives the node's own part, and what the store's holds.
+///
+/// # Errors
+/// As [`load_snapshot`].
+pub fn check_imported<R: Read>(
+    import: &mut SnapshotImport<R>,
+) -> Result<(SnapshotHead, SnapshotSummary), SnapshotContentError> {
+    let mark = import.mark();
+    let mut next_chunk = || import.next_chunk();
+    let mut content = Content::new(&mut next_chunk);
+    let head = content.head(mark)?;
+    let mut checker = SnapshotChecker::new();
+    while let Some(bytes) = content.next()? {
+        checker.feed(&bytes)?;
+    }
+    let summary = checker.summary();
+    check_index(mark, checker.finish()?)?;
+    Ok((head, summary))
 }
 
 fn check_index(mark: SnapshotMark, found: u64) -> Result<(), SnapshotContentError> {

@@ -53,6 +53,9 @@ pub struct RestoredSnapshot {
     pub keys: usize,
     /// Leases that are there.
     pub leases: usize,
+    /// A number made of the content and the history behind it, greater than 1: founders with different ones began
+    /// with different states, and must not make one cluster.
+    pub began_with: u64,
 }
 
 /// Why nothing was restored.
@@ -142,6 +145,7 @@ pub fn restore<D: Disk>(
         revision: store.revision(),
         keys: store.key_count(),
         leases: store.lease_count(),
+        began_with: (store.state_hash() ^ u64::from(id.checksum)).max(2),
     })
 }
 

@@ -120,6 +120,20 @@ fn founders_begin_with_one_snapshot_and_an_empty_log_after_it_and_nothing_of_the
 }
 
 #[test]
+fn founders_that_begin_with_different_states_can_tell() {
+    let began_with = |bump| {
+        let settings = RestoreSettings {
+            bump_revision: NonZeroU64::new(bump),
+            ..settings(11)
+        };
+        let restored = restore(SimDisk::new(), backup(), &settings).unwrap();
+        restored.began_with
+    };
+    assert_ne!(began_with(1), began_with(2));
+    assert_ne!(began_with(0), began_with(2));
+}
+
+#[test]
 fn a_disk_that_holds_a_log_is_left_alone() {
     let disk = SimDisk::new();
     restore(disk.clone(), backup(), &settings(11)).unwrap();
