@@ -203,27 +203,67 @@ fn a_backup_that_is_saved_under_load_holds_all_that_was_acknowledged_before() {
 }
 
 #[test]
-fn many_callers_at_once_are_given_the_same_snapshot() {
+fn callers_at_the_same_moment_are_given_the_same_snapshot() {
     let scratch = real_directory();
     let cluster = Plan::of(1).start();
     fill(&cluster);
     let endpoint = cluster.endpoint(0);
-    let savers: Vec<_> = (0..4)
-        .map(|number| {
-            let path = scratch.path().join(format!("{number}.db"));
-            let endpoints = format!("--endpoints={endpoint}");
-            std::thread::spawn(move || {
-                let ran = quorate(&["ctl", &endpoints, "snapshot", "save", text(&path)]);
-                assert_eq!(ran.code, Some(0), "{ran:?}");
-                fs::read(path).expect("it was saved")
-            })
+    let save = |number: usize| {
+        let path = scratch.path().join(format!("{number}.db"));
+        let endpoints = format!("--endpoints={endpoint}");
+        std::thread::spawn(move || {
+            let ran = quorate(&["ctl", &endpoints, "snapshot", "save", text(&path)]);
+            assert_eq!(ran.code, Some(0), "{ran:?}");
+            (check_backup(&path).expect("sound"), fs::read(path).expect("it was saved"))
         })
-        .collect();
-    let files: Vec<_> = savers
-        .into_iter()
-        .map(|saver| saver.join().expect("it ends"))
-        .collect();
-    assert!(files.iter().all(|file| *file == files[0]));
+    };
+    let savers: Vec<_> = (0..4).map(save).collect();
+    let savers = savers.into_iter().map(|saver| saver.join().expect("it ends"));
+    let saved: Vec<_> = savers.collect();
+    for (status, bytes) in &saved {
+        assert_eq!(status.revision, 12);
+        // A member writes now and then for itself: then two are of two moments.
+        let same = saved.iter().filter(|(other, _)| other.applied == status.applied);
+        assert!(same.into_iter().all(|(_, others)| others == bytes));
+    }
+}
+
+#[test]
+fn a_member_that_was_restored_otherwise_than_the_others_is_refused_by_them() {
+    let scratch = real_directory();
+    let mut cluster = Plan::of(3).start();
+    fill(&cluster);
+    let backup = scratch.path().join("backup.db");
+    save(&cluster, 0, &backup);
+    let bumped = ["--bump-revision=7", "--mark-compacted"];
+    for i in 0..3 {
+        cluster.kill(i);
+        let directory = scratch.path().join(format!("restored-{i}"));
+        let flags = if i == 2 { &bumped[..] } else { &[] };
+        let ran = restore_to(&cluster, i, &backup, &directory, flags);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        cluster.nodes[i].directory = directory;
+        cluster.nodes[i].flags.push(TOKEN.to_owned());
+    }
+    for i in 0..3 {
+        cluster.restart(i);
+    }
+    cluster.wait_until_healthy(0);
+    ctl(&cluster, 0, &["put", "a", "x"]);
+    for i in 0..3 {
+        cluster.wait_for("the members to say why", || {
+            let log = cluster.nodes[i].log_text();
+            log.contains("must be restored from one backup").then_some(())
+        });
+    }
+    // Restored like the others it is one of them.
+    cluster.kill(2);
+    let directory = scratch.path().join("restored-again");
+    let ran = restore_to(&cluster, 2, &backup, &directory, &[]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    cluster.nodes[2].directory = directory;
+    cluster.restart(2);
+    assert_eq!(cluster.wait_until_equal().revision, 13);
 }
 
 #[test]
