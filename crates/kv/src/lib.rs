@@ -123,8 +123,6 @@ pub use live::{RevisionContent, RevisionEvents};
 pub use pin::Pin;
 pub use range::{RangeCursor, RangeStep};
 pub use read_txn::{ReadTxnCursor, ReadTxnStep};
-pub use snapshot::{
-    SnapshotChecker, SnapshotError, SnapshotLoader, SnapshotScan, SnapshotSummary,
-};
+pub use snapshot::{SnapshotChecker, SnapshotError, SnapshotLoader, SnapshotScan, SnapshotSummary};
 pub use store::Store;
 pub use watch::{EventBatch, StreamId, WatchHub, WatchMessage, WatchRefusal};

@@ -64,7 +64,7 @@ pub use records_file::{RecordsFile, records_on};
 pub use snapshot_head::{SnapshotHead, SnapshotHeadError};
 pub use snapshots::{
     Capture, LoadedSnapshot, PullProgress, RestoreError, RestoreSettings, RestoredSnapshot,
-    SnapshotPuller, SnapshotQuery, SnapshotTaker, TakenSnapshot, check_imported,
-    load_imported, load_snapshot, restore,
+    SnapshotPuller, SnapshotQuery, SnapshotTaker, TakenSnapshot, check_imported, load_imported,
+    load_snapshot, restore,
 };
 pub use wire::{ForwardedProposal, PeerMessage, RefusalReason};

@@ -50,6 +50,6 @@ mod watches;
 pub use backup::{BackupError, BackupStatus, check_backup};
 pub use error::ServerError;
 pub use real_disk::{RealDisk, RealFile};
-pub use restore::{Restored, RestoreFailure, RestoreOptions, restore_backup};
+pub use restore::{RestoreFailure, RestoreOptions, Restored, restore_backup};
 pub use settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, Member, QUORATE_VERSION, ServerSettings};
 pub use start::Server;

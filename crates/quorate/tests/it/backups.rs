@@ -36,13 +36,7 @@ fn save(cluster: &Cluster, node: usize, path: &Path) -> String {
 }
 
 /// Restores a backup as node `i` of `cluster`, which does not run, to `directory`.
-fn restore_to(
-    cluster: &Cluster,
-    i: usize,
-    backup: &Path,
-    directory: &Path,
-    more: &[&str],
-) -> Ran {
+fn restore_to(cluster: &Cluster, i: usize, backup: &Path, directory: &Path, more: &[&str]) -> Ran {
     let node = &cluster.nodes[i];
     let words = [
         format!("--name={}", node.name),
@@ -103,7 +97,10 @@ fn keys_at(cluster: &Cluster, node: usize, revision: &str) -> String {
         let of_the_header = ["\"ClusterID\"", "\"MemberID\"", "\"RaftTerm\""];
         !of_the_header.iter().any(|name| line.starts_with(name))
     };
-    out.lines().filter(is_of_a_key).collect::<Vec<_>>().join("\n")
+    out.lines()
+        .filter(is_of_a_key)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn saved(scratch: &Path) -> (Cluster, PathBuf) {
@@ -141,7 +138,10 @@ fn three_members_restored_from_one_backup_serve_what_was_saved() {
         let after: Vec<String> = revisions.map(|at| keys_at(&cluster, node, at)).to_vec();
         assert_eq!(after, before, "n{}", node + 1);
         let compacted = try_ctl(&cluster, node, &["get", "a", "--rev", "4"]);
-        assert!(compacted.error.contains("has been compacted"), "{compacted:?}");
+        assert!(
+            compacted.error.contains("has been compacted"),
+            "{compacted:?}"
+        );
         let asked = ["lease", "timetolive", &lease, "--keys"];
         let time = ctl(&cluster, node, &asked);
         assert!(time.contains("granted with TTL(600s)") && time.contains("leased"));
@@ -159,7 +159,10 @@ fn three_members_restored_from_one_backup_serve_what_was_saved() {
         cluster.restart(node);
     }
     cluster.wait_for_leader();
-    assert_eq!(ctl(&cluster, 0, &["get", "new", "--print-value-only"]), "y\n");
+    assert_eq!(
+        ctl(&cluster, 0, &["get", "new", "--print-value-only"]),
+        "y\n"
+    );
     let again = scratch.path().join("again.db");
     save(&cluster, 0, &again);
     assert_eq!(check_backup(&again).expect("sound").revision, 13);
@@ -196,7 +199,10 @@ fn a_backup_that_is_saved_under_load_holds_all_that_was_acknowledged_before() {
         let place = scratch.path().join(number.to_string());
         fs::create_dir(&place).expect("a directory");
         restore(&mut cluster, backup, &place, &[]);
-        assert_eq!(cluster.status(0).expect("it answers").revision, status.revision);
+        assert_eq!(
+            cluster.status(0).expect("it answers").revision,
+            status.revision
+        );
         let lost = find_lost(&cluster.endpoint(0), &acknowledged);
         assert!(lost.is_empty(), "{} lost {lost:?}", backup.display());
     }
@@ -214,16 +220,23 @@ fn callers_at_the_same_moment_are_given_the_same_snapshot() {
         std::thread::spawn(move || {
             let ran = quorate(&["ctl", &endpoints, "snapshot", "save", text(&path)]);
             assert_eq!(ran.code, Some(0), "{ran:?}");
-            (check_backup(&path).expect("sound"), fs::read(path).expect("it was saved"))
+            (
+                check_backup(&path).expect("sound"),
+                fs::read(path).expect("it was saved"),
+            )
         })
     };
     let savers: Vec<_> = (0..4).map(save).collect();
-    let savers = savers.into_iter().map(|saver| saver.join().expect("it ends"));
+    let savers = savers
+        .into_iter()
+        .map(|saver| saver.join().expect("it ends"));
     let saved: Vec<_> = savers.collect();
     for (status, bytes) in &saved {
         assert_eq!(status.revision, 12);
         // A member writes now and then for itself: then two are of two moments.
-        let same = saved.iter().filter(|(other, _)| other.applied == status.applied);
+        let same = saved
+            .iter()
+            .filter(|(other, _)| other.applied == status.applied);
         assert!(same.into_iter().all(|(_, others)| others == bytes));
     }
 }
@@ -253,7 +266,8 @@ fn a_member_that_was_restored_otherwise_than_the_others_is_refused_by_them() {
     for i in 0..3 {
         cluster.wait_for("the members to say why", || {
             let log = cluster.nodes[i].log_text();
-            log.contains("must be restored from one backup").then_some(())
+            log.contains("must be restored from one backup")
+                .then_some(())
         });
     }
     // Restored like the others it is one of them.
@@ -278,7 +292,10 @@ fn a_bumped_and_compacted_restore_refuses_every_revision_that_was_seen() {
         &scratch.path().join("no"),
         &["--bump-revision=1000"],
     );
-    assert!(refused.error.contains("--mark-compacted required"), "{refused:?}");
+    assert!(
+        refused.error.contains("--mark-compacted required"),
+        "{refused:?}"
+    );
     assert!(!scratch.path().join("no").exists());
     let flags = ["--bump-revision=1000", "--mark-compacted"];
     restore(&mut cluster, &backup, scratch.path(), &flags);
@@ -359,13 +376,19 @@ fn the_file_of_a_data_directory_is_restored_when_the_hash_is_not_asked_for() {
     let files = fs::read_dir(cluster.nodes[0].directory.join("wal")).expect("the log's directory");
     let paths = files.map(|file| file.expect("a file").path());
     let is_snapshot = |path: &PathBuf| text(path).contains("/snapshot-");
-    let file = paths.filter(is_snapshot).max().expect("a snapshot was taken");
+    let file = paths
+        .filter(is_snapshot)
+        .max()
+        .expect("a snapshot was taken");
     let status = quorate(&["ctl", "snapshot", "status", text(&file)]);
     assert_eq!(status.code, Some(0), "{status:?}");
     assert!(status.error.contains("--skip-hash-check"), "{status:?}");
     let directory = scratch.path().join("restored-0");
     let refused = restore_to(&cluster, 0, &file, &directory, &[]);
-    assert!(refused.error.contains("snapshot missing hash"), "{refused:?}");
+    assert!(
+        refused.error.contains("snapshot missing hash"),
+        "{refused:?}"
+    );
     restore(&mut cluster, &file, scratch.path(), &["--skip-hash-check"]);
     assert_eq!(keys_at(&cluster, 0, "0"), now);
     // What is there is not touched.
@@ -378,8 +401,14 @@ fn a_backup_over_the_gateway_comes_in_lines() {
     let cluster = Plan::of(1).start();
     fill(&cluster);
     let answer = post(&cluster.endpoint(0), "/v3/maintenance/snapshot", b"{}").text();
-    let lines: Vec<&str> = answer.lines().filter(|line| line.contains("blob")).collect();
+    let lines: Vec<&str> = answer
+        .lines()
+        .filter(|line| line.contains("blob"))
+        .collect();
     assert!(lines.len() >= 3, "{answer}");
     assert!(lines[0].contains("\"remaining_bytes\":\"") && lines[0].contains("\"result\""));
-    assert!(!lines[lines.len() - 1].contains("remaining_bytes"), "{answer}");
+    assert!(
+        !lines[lines.len() - 1].contains("remaining_bytes"),
+        "{answer}"
+    );
 }

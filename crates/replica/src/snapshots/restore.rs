@@ -21,8 +21,8 @@ use quorate_kv::BumpError;
 use quorate_wal::snapshot::{SnapshotFiles, SnapshotId};
 use quorate_wal::{Batch, HardState, Identity, Options, SnapshotMark, WalError};
 
-use super::taker::{Capture, SnapshotTaker};
 use super::LoadedSnapshot;
+use super::taker::{Capture, SnapshotTaker};
 use crate::duplicates::Duplicates;
 use crate::members::MemberTable;
 use crate::wire::GROUP_ID;

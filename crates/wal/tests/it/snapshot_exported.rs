@@ -83,7 +83,10 @@ fn every_damaged_bit_and_every_cut_is_named() {
             );
         }
         let refused = import(&all[..at]).expect_err("a cut file is seen");
-        assert!(refused.to_string().contains("the file was cut"), "{refused}");
+        assert!(
+            refused.to_string().contains("the file was cut"),
+            "{refused}"
+        );
     }
 }
 

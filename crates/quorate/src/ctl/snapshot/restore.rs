@@ -49,7 +49,12 @@ pub(super) struct RestoreArgs {
         hide_possible_values = true)]
     skip_hash_check: bool,
     /// Raise the revision by so many
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     bump_revision: u64,
     /// Mark everything before the raised revision as compacted (goes with --bump-revision)
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, value_name = "BOOL",

@@ -29,9 +29,7 @@ pub(super) struct SaveArgs {
 
 pub(super) async fn run(args: &SaveArgs, connect: &ConnectArgs) -> Result<(), Failure> {
     let [path] = args.arguments.as_slice() else {
-        return Err(Failure::bad_arguments(
-            "snapshot save expects one argument",
-        ));
+        return Err(Failure::bad_arguments("snapshot save expects one argument"));
     };
     let client = connect.client()?;
     let mut connections = client.connections();
@@ -118,7 +116,9 @@ impl HashCheck {
         }
         match self.hash.finalize()[..] == self.last[..] {
             true => Ok(self.bytes),
-            false => Err("the snapshot is not what its sha256 says: it was damaged on its way".to_owned()),
+            false => Err(
+                "the snapshot is not what its sha256 says: it was damaged on its way".to_owned(),
+            ),
         }
     }
 }

@@ -43,7 +43,8 @@ pub(super) fn run(args: &StatusArgs, connect: &ConnectArgs) -> Result<(), Failur
             "snapshot status requires exactly one argument",
         ));
     };
-    let status = check_backup(Path::new(path)).map_err(|error| Failure::error(error.to_string()))?;
+    let status =
+        check_backup(Path::new(path)).map_err(|error| Failure::error(error.to_string()))?;
     if !status.has_hash {
         eprintln!(
             "{path} is sound, but has no hash at its end: it was copied out of a data directory, and is restored with \

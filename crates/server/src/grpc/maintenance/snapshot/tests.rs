@@ -34,10 +34,7 @@ fn started(given: Given, stall: Duration) -> (Snapshot, Arc<Semaphore>) {
     let open = Arc::new(Semaphore::new(1));
     let permit = Arc::clone(&open).try_acquire_owned().expect("free");
     let header = ResponseHeader::default();
-    (
-        begin(Box::new(given), header, permit, stall, || ()),
-        open,
-    )
+    (begin(Box::new(given), header, permit, stall, || ()), open)
 }
 
 fn given(pieces: u64) -> Given {
