@@ -12,8 +12,8 @@ use quorate_proto::etcdserverpb::{
     MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
     MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
     MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse, TxnRequest,
-    TxnResponse, WatchRequest, WatchResponse,
+    PutResponse, RangeRequest, RangeResponse, SnapshotRequest, SnapshotResponse, StatusRequest,
+    StatusResponse, TxnRequest, TxnResponse, WatchRequest, WatchResponse,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -46,6 +46,24 @@ const KEEP_ALIVE_INTERVAL_MIN: Duration = Duration::from_secs(10);
 pub struct Connection {
     endpoint: Endpoint,
     channel: Channel,
+}
+
+/// A snapshot on its way.
+#[derive(Debug)]
+pub struct SnapshotStream {
+    connection: Connection,
+    parts: Streaming<SnapshotResponse>,
+}
+
+impl SnapshotStream {
+    /// The next piece; none after the last.
+    ///
+    /// # Errors
+    /// [`Error::Lost`], [`Error::Server`]: what came is not all.
+    pub async fn next(&mut self) -> Result<Option<SnapshotResponse>, Error> {
+        let part = self.parts.message().await;
+        part.map_err(|status| self.connection.error(&status))
+    }
 }
 
 impl Connection {
@@ -205,6 +223,20 @@ impl Connection {
     pub async fn defragment(&self) -> Result<DefragmentResponse, Error> {
         let mut stub = MaintenanceClient::new(self.channel.clone());
         self.answer(stub.defragment(DefragmentRequest {})).await
+    }
+
+    /// Asks for the whole store as this member has it now, in pieces. It may take long until the first comes.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn snapshot(&self) -> Result<SnapshotStream, Error> {
+        let mut stub = MaintenanceClient::new(self.channel.clone())
+            .max_decoding_message_size(RESPONSE_BYTES_MAX);
+        let parts = self.answer(stub.snapshot(SnapshotRequest {})).await?;
+        Ok(SnapshotStream {
+            connection: self.clone(),
+            parts,
+        })
     }
 
     /// Opens a stream of watches.

@@ -24,7 +24,7 @@ pub mod stubs;
 mod watch;
 
 pub use client::Client;
-pub use connection::{Connection, KeepAlive};
+pub use connection::{Connection, KeepAlive, SnapshotStream};
 pub use contest::{Observer, Place};
 pub use endpoint::Endpoint;
 pub use error::Error;

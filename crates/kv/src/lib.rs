@@ -52,7 +52,7 @@
 //! - `compaction`, `pin`: forgetting, and holding on.
 //! - `history`, `live`, `event`: what happened, and what happens.
 //! - `watch`: who is to be told of it.
-//! - `snapshot`: the whole store as bytes, and back.
+//! - `snapshot`: the whole store as bytes, and back. `begin_anew`: a backup as a new cluster's beginning.
 //! - `check`, `overlap`, `alarm`, `limits`, `error`: refusing.
 //! - `hash`, `hash_kv`: comparing.
 //!
@@ -69,6 +69,7 @@
 
 mod alarm;
 mod apply;
+mod begin_anew;
 mod changes;
 mod check;
 mod command;
@@ -102,6 +103,7 @@ mod walk;
 mod watch;
 
 pub use apply::{Application, Step};
+pub use begin_anew::BumpError;
 pub use check::{
     check_compaction, check_delete, check_lease_checkpoint, check_lease_grant, check_put,
     check_range, check_txn, is_read_only, is_serializable,
@@ -121,6 +123,6 @@ pub use live::{RevisionContent, RevisionEvents};
 pub use pin::Pin;
 pub use range::{RangeCursor, RangeStep};
 pub use read_txn::{ReadTxnCursor, ReadTxnStep};
-pub use snapshot::{SnapshotChecker, SnapshotError, SnapshotLoader, SnapshotScan};
+pub use snapshot::{SnapshotChecker, SnapshotError, SnapshotLoader, SnapshotScan, SnapshotSummary};
 pub use store::Store;
 pub use watch::{EventBatch, StreamId, WatchHub, WatchMessage, WatchRefusal};

@@ -42,7 +42,7 @@ mod output;
 mod scan;
 
 pub use error::SnapshotError;
-pub use load::{SnapshotChecker, SnapshotLoader};
+pub use load::{SnapshotChecker, SnapshotLoader, SnapshotSummary};
 pub use scan::SnapshotScan;
 
 /// The newest version of the encoding; the version is its first byte.

@@ -232,6 +232,13 @@ impl Applier {
         witnessed.map(std::mem::take).unwrap_or_default()
     }
 
+    /// A snapshot of this index or after it is wanted, for a backup: unless the one under way, or the last one
+    /// taken, is one, it is due as soon as so much has been applied and no other is under way. Who still has
+    /// none when one was given up asks again.
+    pub fn want_snapshot(&mut self, from: LogIndex) {
+        self.snapshots.want(from.min(self.applied));
+    }
+
     /// The state as it is now, for a snapshot, when one is due and none is under way; to be asked
     /// between steps. It ends with [`Applier::snapshot_ended`].
     pub fn capture_if_due(&mut self, store: &mut Store) -> Option<Capture> {
@@ -242,7 +249,7 @@ impl Applier {
         }
         // Whoever held the last scan may not have let go of it yet.
         let scan = store.capture_snapshot().ok()?;
-        self.snapshots.begin();
+        self.snapshots.begin(self.applied);
         self.bytes_since_snapshot = 0;
         let meta = SnapshotMeta {
             index: self.applied,

@@ -65,7 +65,8 @@ pub use proposals::Proposal;
 pub use records_file::{RecordsFile, records_on};
 pub use snapshot_head::{SnapshotHead, SnapshotHeadError};
 pub use snapshots::{
-    Capture, LoadedSnapshot, PullProgress, SnapshotPuller, SnapshotQuery, SnapshotTaker,
-    TakenSnapshot, load_snapshot,
+    Capture, LoadedSnapshot, PullProgress, RestoreError, RestoreSettings, RestoredSnapshot,
+    SnapshotPuller, SnapshotQuery, SnapshotTaker, TakenSnapshot, check_imported, load_imported,
+    load_snapshot, restore,
 };
 pub use wire::{ForwardedProposal, PeerMessage, RefusalReason};

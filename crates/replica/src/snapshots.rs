@@ -28,10 +28,12 @@
 mod loader;
 mod policy;
 mod puller;
+mod restore;
 mod taker;
 
 pub(crate) use loader::check_snapshot;
-pub use loader::{LoadedSnapshot, load_snapshot};
+pub use loader::{LoadedSnapshot, check_imported, load_imported, load_snapshot};
 pub(crate) use policy::SnapshotPolicy;
 pub use puller::{PullProgress, SnapshotPuller, SnapshotQuery};
+pub use restore::{RestoreError, RestoreSettings, RestoredSnapshot, restore};
 pub use taker::{Capture, SnapshotTaker, TakenSnapshot};

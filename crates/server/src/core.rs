@@ -21,6 +21,7 @@ use crate::answers::{Answers, Outcome};
 use crate::bodies::Requests;
 use crate::budget::Budget;
 use crate::clock::Clock;
+use crate::exports::Exports;
 use crate::inbox::Inbox;
 use crate::lease_questions::LeaseQuestions;
 use crate::limits::{
@@ -77,6 +78,8 @@ pub(crate) enum ApplyInput {
     Restore(SnapshotMeta),
     /// With its bytes, or none if it was given up.
     SnapshotEnded(Option<u64>),
+    /// A backup wants one of this index, which has been applied, or after it.
+    SnapshotWanted(u64),
     Stop,
 }
 
@@ -101,6 +104,8 @@ pub(crate) struct MemberIdentity {
     pub(crate) boot_nonce: u32,
     /// The highest protocol version that it speaks.
     pub(crate) highest_version: u32,
+    /// What its log began with ([`crate::data_dir::Known::began_with`]).
+    pub(crate) began_with: u64,
 }
 
 /// Shared by all threads and handlers of one server.
@@ -132,6 +137,7 @@ pub(crate) struct Core {
     pub(crate) watch_answers: Arc<Budget>,
     pub(crate) metrics: Metrics,
     pub(crate) watches: Watches,
+    pub(crate) exports: Exports,
     pub(crate) applied: Applied,
     pub(crate) stopping: AtomicBool,
     /// Whether the store, rebuilt from the log since the start, has once been as new as a
@@ -188,6 +194,7 @@ impl Core {
             watch_answers: Budget::new(WATCH_UNSENT_BYTES),
             metrics: Metrics::new(),
             watches: Watches::new(store.revision()),
+            exports: Exports::new(),
             applied: Applied::default(),
             stopping: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),

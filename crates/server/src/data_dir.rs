@@ -3,7 +3,8 @@
 //! ```text
 //! <data-dir>/            0700
 //!   member.json          cluster, member, name, format version, whether the log has begun;
-//!                        the cluster's first members, and those at the time of joining
+//!                        the cluster's first members, and those at the time of joining;
+//!                        what it was restored from
 //!   wal/                 the log's segments
 //! ```
 //!
@@ -44,6 +45,15 @@ const FOUNDERS_FIELD: &str = "founders";
 /// Who the members were when this one joined.
 const CONTACTS_FIELD: &str = "joined_among";
 
+/// The number made of the snapshot that a founder's log began with, if it was restored from a backup.
+const RESTORED_FIELD: &str = "restored_from";
+
+/// What the log of a founder began with that was not restored.
+pub(crate) const FOUNDED: u64 = 1;
+
+/// Of a member that joined: its log is that of the others, whatever they began with.
+pub(crate) const JOINED: u64 = 0;
+
 /// What a member was told when it first started: whom its log begins with, and, if it joined, who
 /// the members were then.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +67,8 @@ pub(crate) struct Known {
     pub(crate) cluster_id: u64,
     pub(crate) member_id: u64,
     pub(crate) origin: Origin,
+    /// What its log began with: [`FOUNDED`], [`JOINED`], or the number of a snapshot.
+    pub(crate) began_with: u64,
 }
 
 /// Whose `path` is, if it is anyone's, for a program that speaks at most `highest`; nothing is made or
@@ -83,13 +95,19 @@ pub(crate) fn look(path: &Path, highest: u32) -> Result<Option<Known>, ServerErr
         u64::from_str_radix(text, 16).ok().filter(|id| *id != 0)
     };
     let known = || {
+        let origin = Origin {
+            founders: table_of(&identity[FOUNDERS_FIELD])?,
+            contacts: table_of(&identity[CONTACTS_FIELD])?,
+        };
+        let unrestored = match origin.contacts.iter().next() {
+            None => FOUNDED,
+            Some(_) => JOINED,
+        };
         Some(Known {
             cluster_id: id("cluster_id")?,
             member_id: id("member_id")?,
-            origin: Origin {
-                founders: table_of(&identity[FOUNDERS_FIELD])?,
-                contacts: table_of(&identity[CONTACTS_FIELD])?,
-            },
+            origin,
+            began_with: id(RESTORED_FIELD).unwrap_or(unrestored),
         })
     };
     match known() {
@@ -175,12 +193,21 @@ pub(crate) fn open(
 
 /// Notes that the log has begun: its first segment is durable. To be called whenever the log is open.
 pub(crate) fn note_log(path: &Path) -> Result<(), ServerError> {
+    note(path, LOG_FIELD, LOG_BEGUN)
+}
+
+/// Notes what the log began with that was restored from a backup.
+pub(crate) fn note_restored(path: &Path, began_with: u64) -> Result<(), ServerError> {
+    note(path, RESTORED_FIELD, &hex(began_with))
+}
+
+fn note(path: &Path, field: &str, value: &str) -> Result<(), ServerError> {
     let note = || -> io::Result<()> {
         let mut identity: Value = serde_json::from_slice(&fs::read(path.join(IDENTITY_FILE))?)?;
-        if identity[LOG_FIELD] == LOG_BEGUN {
+        if identity[field] == value {
             return Ok(());
         }
-        identity[LOG_FIELD] = LOG_BEGUN.into();
+        identity[field] = value.into();
         write_identity(path, &identity)
     };
     note().map_err(|error| ServerError::DataDir {
@@ -318,6 +345,10 @@ mod tests {
         open(&path, 1, 2, "n1", &origin()).expect("made");
         let known = look(&path, 2).expect("read").expect("there");
         assert_eq!((known.cluster_id, known.member_id), (1, 2));
+        assert_eq!(known.began_with, FOUNDED);
+        note_restored(&path, u64::MAX).expect("noted");
+        let known = look(&path).expect("read").expect("there");
+        assert_eq!(known.began_with, u64::MAX);
         assert_eq!(known.origin.founders, origin().founders);
         fs::write(path.join(IDENTITY_FILE), r#"{"format_version": 1}"#).expect("written");
         assert!(look(&path, 2).is_err());

@@ -17,12 +17,14 @@
 #![deny(missing_docs)]
 
 mod answers;
+mod backup;
 mod bodies;
 mod budget;
 mod clock;
 mod core;
 mod data_dir;
 mod error;
+mod exports;
 mod first_words;
 mod gateway;
 mod grpc;
@@ -39,6 +41,7 @@ mod peers;
 mod read_queue;
 mod real_disk;
 mod removal;
+mod restore;
 mod settings;
 mod start;
 pub mod stubs;
@@ -46,8 +49,10 @@ mod threads;
 mod versions;
 mod watches;
 
+pub use backup::{BackupError, BackupStatus, check_backup};
 pub use error::ServerError;
 pub use quorate_replica::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
 pub use real_disk::{RealDisk, RealFile};
+pub use restore::{RestoreFailure, RestoreOptions, Restored, restore_backup};
 pub use settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, Member, QUORATE_VERSION, ServerSettings};
 pub use start::Server;

@@ -218,3 +218,18 @@ pub(crate) const CONTENDERS: usize = WATCH_STREAMS / 2;
 /// How long one who has left a line tries to take its key away while the cluster has no leader: some elections. After
 /// that the key stands until its lease ends.
 pub(crate) const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
+/// Backups that are read from the disk at once: each reads a whole snapshot.
+pub(crate) const BACKUPS_STREAMED: usize = 4;
+
+/// Backups whose client has not gone. One that no longer reads and does not go holds a piece that is on its way, at
+/// most a chunk, so this bounds them to 64 MiB or so.
+pub(crate) const BACKUPS_OPEN: usize = 64;
+
+/// Pieces of a backup, at most a chunk each, that are read and not sent.
+pub(crate) const BACKUP_PIECES_READ_AHEAD: usize = 2;
+
+/// How long the client of a backup may take none of its pieces: a mebibyte at 18 KiB/s.
+pub(crate) const BACKUP_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a backup waits for its snapshot: the one under way and its own, of ten gigabytes each on a slow disk.
+pub(crate) const BACKUP_TAKEN_WITHIN: Duration = Duration::from_secs(600);

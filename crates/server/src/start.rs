@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quorate_replica::{MemberSeed, MemberTable, Node, NodeSettings, identify};
+use quorate_wal::SnapshotMark;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -13,8 +14,9 @@ use tonic::service::Routes;
 
 use crate::clock::Clock;
 use crate::core::{Core, MemberIdentity};
-use crate::data_dir::{self, Origin};
+use crate::data_dir::{self, FOUNDED, JOINED, Origin};
 use crate::error::ServerError;
+use crate::exports::Newest;
 use crate::grpc;
 use crate::http;
 use crate::join::join;
@@ -24,7 +26,7 @@ use crate::members::Members;
 use crate::peers::{PeerService, SnapshotSource, ask_about_strangers, pull, supervise};
 use crate::real_disk::RealDisk;
 use crate::removal::{publish, stop_when_removed};
-use crate::settings::ServerSettings;
+use crate::settings::{Member, ServerSettings};
 use crate::stubs::peer_server::PeerServer;
 use crate::threads::{Fatal, Threads, publish_applied};
 use crate::versions::{note_versions, stop_when_outgrown};
@@ -76,8 +78,19 @@ impl Server {
         members.set_in_force(node.consensus.status().raft.membership);
         let store = std::mem::take(&mut node.store);
         let snapshots = node.snapshots.clone();
+        // Nothing of the log has been applied yet: this is where the snapshot ended that was loaded.
+        let head = node.applier.capture_head();
+        let loaded = (head.applied_index > 0).then_some(SnapshotMark {
+            index: head.applied_index,
+            term: head.applied_term,
+        });
         let core = Core::new(settings, identity, clock, store, members);
         core.metrics.snapshots.noted(&node.notes);
+        core.exports.serve_from(snapshots.clone());
+        if let Some(mark) = loaded {
+            let revision = core.store().revision();
+            core.exports.set_newest(Newest { mark, revision });
+        }
         publish_applied(&core, &node.applier);
         let (fatal, fatal_receiver) = Fatal::channel();
         let (install, wanted) = watch::channel(None);
@@ -194,9 +207,10 @@ async fn ended_within(limit: Duration, work: impl FnOnce() + Send + 'static) -> 
 /// joins one, and by its data directory where it has done so before.
 async fn who_we_are(settings: &ServerSettings) -> Result<(MemberIdentity, Origin), ServerError> {
     let known = data_dir::look(&settings.data_dir, settings.protocol_version)?;
-    let is_of = |cluster_id, member_id| MemberIdentity {
+    let is_of = |cluster_id, member_id, began_with| MemberIdentity {
         cluster_id,
         member_id,
+        began_with,
         // The standard library seeds this from the system's randomness, once a process.
         boot_nonce: RandomState::new().build_hasher().finish() as u32,
         highest_version: settings.protocol_version,
@@ -204,7 +218,8 @@ async fn who_we_are(settings: &ServerSettings) -> Result<(MemberIdentity, Origin
     match known {
         Some(known) if settings.join_existing => {
             tracing::info!("this member has been one before: --initial-cluster is not looked at");
-            Ok((is_of(known.cluster_id, known.member_id), known.origin))
+            let identity = is_of(known.cluster_id, known.member_id, known.began_with);
+            Ok((identity, known.origin))
         }
         None if settings.join_existing => {
             let joined = join(settings).await?;
@@ -214,46 +229,45 @@ async fn who_we_are(settings: &ServerSettings) -> Result<(MemberIdentity, Origin
                 founders: joined.founders,
                 contacts: joined.members,
             };
-            Ok((is_of(joined.cluster_id, joined.member_id), origin))
+            let identity = is_of(joined.cluster_id, joined.member_id, JOINED);
+            Ok((identity, origin))
         }
         known => {
-            let (cluster_id, member_id, founders) = founding(settings)?;
+            let (cluster_id, member_id, founders) =
+                founding(&settings.cluster_token, &settings.members, &settings.name)?;
             let by_flags = Origin {
                 founders,
                 contacts: MemberTable::default(),
             };
             // Names may have changed in the flags; what the log begins with has not.
-            let origin = match known {
-                Some(known) if known.member_id == member_id => known.origin,
-                _ => by_flags,
+            let (origin, began_with) = match known {
+                Some(known) if known.member_id == member_id => (known.origin, known.began_with),
+                _ => (by_flags, FOUNDED),
             };
-            Ok((is_of(cluster_id, member_id), origin))
+            Ok((is_of(cluster_id, member_id, began_with), origin))
         }
     }
 }
 
 /// The ids of the cluster and of this member, and the first members, as the flags have them.
-fn founding(settings: &ServerSettings) -> Result<(u64, u64, MemberTable), ServerError> {
-    let seeds: Vec<MemberSeed> = settings
-        .members
+pub(crate) fn founding(
+    cluster_token: &str,
+    members: &[Member],
+    name: &str,
+) -> Result<(u64, u64, MemberTable), ServerError> {
+    let seeds: Vec<MemberSeed> = members
         .iter()
         .map(|member| MemberSeed {
             name: member.name.clone(),
             peer_urls: member.peer_urls.clone(),
         })
         .collect();
-    let ids = identify(&settings.cluster_token, &seeds);
-    let own = settings
-        .members
-        .iter()
-        .position(|member| member.name == settings.name);
+    let ids = identify(cluster_token, &seeds);
+    let own = members.iter().position(|member| member.name == name);
     let own = own.ok_or_else(|| {
-        ServerError::Settings(format!(
-            "the name {} is not in the initial cluster",
-            settings.name
-        ))
+        ServerError::Settings(format!("the name {name} is not in the initial cluster"))
     })?;
-    let founders = settings.members.iter().zip(&ids.member_ids);
+    let founders = members.iter().zip(&ids.member_ids);
     let founders = founders.map(|(member, id)| {
         let member = quorate_replica::Member {
             name: member.name.clone(),

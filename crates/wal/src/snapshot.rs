@@ -21,7 +21,9 @@
 //!    its name. What a restart keeps of it is written once more, since it may stand in a page cache
 //!    that lost it.
 
+mod export;
 mod format;
+mod import;
 mod names;
 mod pair;
 mod reader;
@@ -33,6 +35,8 @@ use std::fmt;
 use bytes::Bytes;
 use quorate_disk::{Disk, ErrorKind};
 
+pub use self::export::{EXPORT_BLOCK_BYTES, SnapshotExport, export_padding};
+pub use self::import::SnapshotImport;
 pub use self::pair::{Start, pair, pair_loading};
 pub use self::reader::SnapshotReader;
 pub use self::receiver::PartReceiver;

@@ -47,6 +47,8 @@ pub struct SnapshotLoader {
     changes: Changes,
     change_key: Vec<u8>,
     change_revision: i64,
+    versions_read: u64,
+    keys_read: u64,
 }
 
 /// How much is copied at a time to put a record together.
@@ -307,6 +309,7 @@ impl SnapshotLoader {
     }
 
     fn add_version(&mut self, version: Version) {
+        self.versions_read += 1;
         self.hash.absorb_version(&self.key, &version);
         if version.revision() >= self.head.compacted_revision {
             let change = StateHash::of_change(version.revision(), &self.key);
@@ -323,6 +326,7 @@ impl SnapshotLoader {
         let Some(versions) = self.versions.take() else {
             return Ok(());
         };
+        self.keys_read += u64::from(versions.newest().is_live());
         let lease = versions.newest().lease;
         if lease != 0 && !self.leases.contains(lease) {
             return Err(damaged(
@@ -370,13 +374,17 @@ impl SnapshotLoader {
         Ok(())
     }
 
-    /// Every revision has its changes, and every change its version.
+    /// Every revision has its changes, and every change its version. Only where the revision was
+    /// bumped ([`Store::begin_anew`]) there are none: everything is compacted there.
     fn close_changes(&mut self, start: u64) -> Result<(), Stop> {
-        let last = match self.head.revision {
-            1 => 0,
-            revision => revision,
-        };
-        if self.change_revision != last {
+        let Head {
+            revision,
+            compacted_revision,
+            ..
+        } = self.head;
+        let may_have_none = revision == 1 || revision == compacted_revision;
+        let has_none = self.change_revision == 0;
+        if self.change_revision != revision && !(has_none && may_have_none) {
             let what = "a list of changes that ends too early";
             return Err(damaged(start, what));
         }
@@ -397,6 +405,21 @@ impl SnapshotLoader {
         self.section = Section::Over;
         Ok(())
     }
+}
+
+/// What a snapshot holds, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotSummary {
+    /// The newest revision.
+    pub revision: i64,
+    /// The revision before which nothing can be read; -1 if nothing was ever compacted.
+    pub compacted_revision: i64,
+    /// Keys that a reader at the newest revision sees.
+    pub keys: u64,
+    /// Versions of keys, tombstones included.
+    pub versions: u64,
+    /// Leases.
+    pub leases: u64,
 }
 
 /// Checks the bytes of a snapshot as a [`SnapshotLoader`] does, in the memory of its largest record and
@@ -429,6 +452,18 @@ impl SnapshotChecker {
     /// As [`SnapshotLoader::feed`].
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
         self.loader.feed(bytes)
+    }
+
+    /// What it holds, as far as it was fed.
+    pub fn summary(&self) -> SnapshotSummary {
+        let loader = &self.loader;
+        SnapshotSummary {
+            revision: loader.head.revision,
+            compacted_revision: loader.head.compacted_revision,
+            keys: loader.keys_read,
+            versions: loader.versions_read,
+            leases: loader.leases.len() as u64,
+        }
     }
 
     /// The log index of the last entry that the snapshot contains, when all has been fed.

@@ -25,6 +25,7 @@ mod move_leader;
 mod output;
 mod put;
 mod signals;
+mod snapshot;
 mod status;
 mod txn;
 mod txn_script;
@@ -105,6 +106,8 @@ enum Command {
     MakeMirror(make_mirror::MakeMirrorArgs),
     /// Says whether the cluster is fast enough for a load
     Check(check::CheckArgs),
+    /// Saves, verifies and restores backups
+    Snapshot(snapshot::SnapshotArgs),
 }
 
 const ENDPOINT_HELP: &str = "\
@@ -204,6 +207,7 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
         Command::MoveLeader(args) => move_leader::run(&args, &connect).await,
         Command::MakeMirror(args) => make_mirror::run(&args, &connect).await,
         Command::Check(args) => check::run(&args, &connect).await,
+        Command::Snapshot(args) => snapshot::run(&args, &connect).await,
     }
 }
 

@@ -7,6 +7,8 @@
 #[cfg(target_os = "linux")]
 mod absent_follower;
 #[cfg(target_os = "linux")]
+mod backups;
+#[cfg(target_os = "linux")]
 mod bad_requests;
 mod bench;
 #[cfg(target_os = "linux")]

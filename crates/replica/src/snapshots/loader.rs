@@ -1,11 +1,13 @@
 //! Reads a snapshot back: the head, and the store.
 
+use std::io::Read;
+
 use bytes::Bytes;
 use quorate_disk::Disk;
-use quorate_kv::{SnapshotChecker, SnapshotLoader, Store};
+use quorate_kv::{SnapshotChecker, SnapshotLoader, SnapshotSummary, Store};
 use quorate_raft::SnapshotMeta;
-use quorate_wal::SnapshotMark;
-use quorate_wal::snapshot::{SnapshotFiles, SnapshotReader};
+use quorate_wal::snapshot::{SnapshotFiles, SnapshotImport, SnapshotReader};
+use quorate_wal::{SnapshotMark, WalError};
 
 use crate::cluster_version::check_speaks;
 use crate::error::SnapshotContentError;
@@ -32,7 +34,29 @@ pub fn load_snapshot<D: Disk>(
     highest_version: u32,
 ) -> Result<LoadedSnapshot, SnapshotContentError> {
     let mut reader = files.read(mark)?;
-    let mut content = Content::new(&mut reader);
+    load(mark, highest_version, &mut chunks_of(&mut reader))
+}
+
+/// Reads a whole snapshot from a file that came from anywhere, for members that speak at most this protocol version.
+///
+/// # Errors
+/// As [`load_snapshot`].
+pub fn load_imported<R: Read>(
+    import: &mut SnapshotImport<R>,
+    highest_version: u32,
+) -> Result<LoadedSnapshot, SnapshotContentError> {
+    load(import.mark(), highest_version, &mut || import.next_chunk())
+}
+
+/// Gives the next chunk of a content, verified; none after the last.
+type NextChunk<'a> = dyn FnMut() -> Result<Option<Bytes>, WalError> + 'a;
+
+fn load(
+    mark: SnapshotMark,
+    highest_version: u32,
+    next_chunk: &mut NextChunk<'_>,
+) -> Result<LoadedSnapshot, SnapshotContentError> {
+    let mut content = Content::new(next_chunk);
     let head = content.head(mark, highest_version)?;
     let mut loader = SnapshotLoader::new();
     while let Some(bytes) = content.next()? {
@@ -40,8 +64,22 @@ pub fn load_snapshot<D: Disk>(
     }
     let store = loader.finish()?;
     check_index(mark, store.applied_index())?;
-    let bytes = reader.id().bytes;
+    let bytes = content.bytes;
     Ok(LoadedSnapshot { head, store, bytes })
+}
+
+fn chunks_of<D: Disk>(
+    reader: &mut SnapshotReader<D>,
+) -> impl FnMut() -> Result<Option<Bytes>, WalError> {
+    let mut next = 0;
+    move || {
+        if next == reader.id().chunk_count() {
+            return Ok(None);
+        }
+        let chunk = reader.chunk(next)?;
+        next += 1;
+        Ok(Some(chunk.data))
+    }
 }
 
 /// Reads a whole snapshot and keeps nothing of it but what it stands for: [`load_snapshot`] will
@@ -55,7 +93,8 @@ pub(crate) fn check_snapshot<D: Disk>(
     highest_version: u32,
 ) -> Result<SnapshotMeta, SnapshotContentError> {
     let mut reader = files.read(mark)?;
-    let mut content = Content::new(&mut reader);
+    let mut next_chunk = chunks_of(&mut reader);
+    let mut content = Content::new(&mut next_chunk);
     let meta = content.head(mark, highest_version)?.meta();
     let mut checker = SnapshotChecker::new();
     while let Some(bytes) = content.next()? {
@@ -63,6 +102,27 @@ pub(crate) fn check_snapshot<D: Disk>(
     }
     check_index(mark, checker.finish()?)?;
     Ok(meta)
+}
+
+/// The same of a file that came from anywhere; gives the node's own part, and what the store's holds.
+///
+/// # Errors
+/// As [`load_snapshot`].
+pub fn check_imported<R: Read>(
+    import: &mut SnapshotImport<R>,
+    highest_version: u32,
+) -> Result<(SnapshotHead, SnapshotSummary), SnapshotContentError> {
+    let mark = import.mark();
+    let mut next_chunk = || import.next_chunk();
+    let mut content = Content::new(&mut next_chunk);
+    let head = content.head(mark, highest_version)?;
+    let mut checker = SnapshotChecker::new();
+    while let Some(bytes) = content.next()? {
+        checker.feed(&bytes)?;
+    }
+    let summary = checker.summary();
+    check_index(mark, checker.finish()?)?;
+    Ok((head, summary))
 }
 
 fn check_index(mark: SnapshotMark, found: u64) -> Result<(), SnapshotContentError> {
@@ -76,18 +136,19 @@ fn check_index(mark: SnapshotMark, found: u64) -> Result<(), SnapshotContentErro
 }
 
 /// The content of a file, chunk after chunk.
-struct Content<'a, D: Disk> {
-    reader: &'a mut SnapshotReader<D>,
-    next_chunk: u64,
+struct Content<'a, 'b> {
+    next_chunk: &'a mut NextChunk<'b>,
+    /// Of the chunks so far.
+    bytes: u64,
     /// What came after the head in the chunk where the head ended.
     rest: Bytes,
 }
 
-impl<D: Disk> Content<'_, D> {
-    fn new(reader: &mut SnapshotReader<D>) -> Content<'_, D> {
+impl<'a, 'b> Content<'a, 'b> {
+    fn new(next_chunk: &'a mut NextChunk<'b>) -> Content<'a, 'b> {
         Content {
-            reader,
-            next_chunk: 0,
+            next_chunk,
+            bytes: 0,
             rest: Bytes::new(),
         }
     }
@@ -96,12 +157,9 @@ impl<D: Disk> Content<'_, D> {
         if !self.rest.is_empty() {
             return Ok(Some(std::mem::take(&mut self.rest)));
         }
-        if self.next_chunk == self.reader.id().chunk_count() {
-            return Ok(None);
-        }
-        let chunk = self.reader.chunk(self.next_chunk)?;
-        self.next_chunk += 1;
-        Ok(Some(chunk.data))
+        let chunk = (self.next_chunk)()?;
+        self.bytes += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        Ok(chunk)
     }
 
     fn head(

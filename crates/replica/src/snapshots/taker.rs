@@ -27,6 +27,8 @@ pub struct TakenSnapshot {
     pub meta: SnapshotMeta,
     /// Bytes of its content.
     pub bytes: u64,
+    /// The store's revision there.
+    pub revision: i64,
 }
 
 /// A snapshot under way. The store is needed only in [`SnapshotTaker::scan`], so that its lock is
@@ -77,11 +79,13 @@ impl<D: Disk> SnapshotTaker<D> {
     /// # Errors
     /// As [`SnapshotTaker::begin`]; and if the file does not read back as it was written.
     pub fn finish(self) -> Result<TakenSnapshot, WalError> {
+        let revision = self.scan.revision();
         drop(self.scan);
         let id = self.writer.finish()?;
         Ok(TakenSnapshot {
             meta: self.meta,
             bytes: id.bytes,
+            revision,
         })
     }
 }

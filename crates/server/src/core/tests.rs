@@ -42,6 +42,7 @@ pub(crate) fn without_threads() -> Arc<Core> {
         member_id: 2,
         boot_nonce: 3,
         highest_version: 2,
+        began_with: 1,
     };
     let clock = Clock::start();
     let members = Members::new(2, MemberTable::of_voters([2]), MemberTable::default());

@@ -1,5 +1,7 @@
-//! The Maintenance service: this member's status, and moving the leader. Raising alarms, hashes and
-//! snapshots come with later versions.
+//! The Maintenance service: this member's status, and moving the leader. Raising alarms and hashes
+//! come with later versions.
+
+mod snapshot;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -122,7 +124,9 @@ impl Maintenance for MaintenanceService {
         &self,
         _: Request<SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        counted(&self.core, SERVICE, "Snapshot", not_yet("snapshots"))
+        let stream = snapshot::stream(&self.core).await;
+        let stream = stream.map(|stream| Box::pin(stream) as Self::SnapshotStream);
+        counted(&self.core, SERVICE, "Snapshot", stream)
     }
 
     async fn move_leader(

@@ -46,6 +46,7 @@ pub(super) fn of(
         receiver_id: receiver,
         client_urls: client_urls.to_vec(),
         cluster_version,
+        began_with: identity.began_with,
     }
 }
 
@@ -90,6 +91,15 @@ pub(super) fn check(
             theirs.member_id
         ));
     }
+    let (began, others) = (identity.began_with, theirs.began_with);
+    if began != others && began != 0 && others != 0 {
+        return Err(format!(
+            "member {:x} did not begin with what this one began with: all members of a restored cluster must be \
+             restored from one backup with the same flags; stop it, and restore it from that backup, or remove it and \
+             add it anew",
+            theirs.member_id
+        ));
+    }
     let highest = identity.highest_version;
     let versions_meet = theirs.lowest_protocol_version <= highest
         && theirs.highest_protocol_version >= LOWEST_PROTOCOL_VERSION;
@@ -127,6 +137,7 @@ mod tests {
             member_id,
             boot_nonce: 1,
             highest_version: 2,
+            began_with: 7,
         }
     }
 
@@ -156,6 +167,8 @@ mod tests {
         assert_eq!(refused(|h| h.member_id = 4), REMOVED);
         assert!(refused(|h| h.member_id = 1).contains("not one of our peers"));
         assert!(refused(|h| h.receiver_id = 2).contains("wants member 2"));
+        assert!(refused(|h| h.began_with = 1).contains("restored from one backup"));
+        assert_eq!(theirs(|h| h.began_with = 0), Ok(NodeId(2)), "it joined");
         assert!(refused(|h| h.lowest_protocol_version = 99).contains("versions 99"));
         assert!(refused(|h| h.highest_protocol_version = 0).contains("versions 1 to 0"));
         let too_old = refused(|h| h.highest_protocol_version = 1);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use quorate_disk::Disk;
 use quorate_kv::KEYS_PER_STEP;
-use quorate_raft::{NodeId, SnapshotMeta};
+use quorate_raft::{LogIndex, NodeId, SnapshotMeta};
 use quorate_replica::{Applier, Progress, SnapshotContentError, load_snapshot};
 use quorate_wal::SnapshotMark;
 use quorate_wal::snapshot::SnapshotFiles;
@@ -15,6 +15,7 @@ use super::{Fatal, Queues, SnapshotInput};
 use crate::answers::Outcome;
 use crate::core::{ApplyInput, Core};
 use crate::error::ServerError;
+use crate::exports::Newest;
 use crate::limits::APPLIED_NOTICE_BYTES;
 
 pub(super) fn run<D: Disk>(
@@ -50,6 +51,7 @@ pub(super) fn run<D: Disk>(
                     }
                 }
                 ApplyInput::SnapshotEnded(bytes) => applier.snapshot_ended(bytes),
+                ApplyInput::SnapshotWanted(index) => applier.want_snapshot(LogIndex(index)),
                 ApplyInput::Stop => return,
             }
         }
@@ -111,11 +113,13 @@ fn restore<D: Disk>(
     };
     let loaded = load_snapshot(snapshots, mark, core.identity.highest_version)?;
     let answers = applier.restore(loaded.head, loaded.bytes);
+    let revision = loaded.store.revision();
     core.end_restore(loaded.store, || publish(core, applier));
     for answer in answers {
         let result = answer.result.map(Outcome::Store);
         core.answers.answer(answer.sequence, result);
     }
+    core.exports.set_newest(Newest { mark, revision });
     core.metrics.snapshots.loaded(started.elapsed());
     tracing::info!(
         index = meta.index.0,

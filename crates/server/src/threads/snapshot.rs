@@ -10,6 +10,7 @@ use quorate_wal::{SnapshotMark, WalError};
 use super::{Fatal, LogInput, Queues, SnapshotInput};
 use crate::core::{ApplyInput, ConsensusInput, Core};
 use crate::error::ServerError;
+use crate::exports::Newest;
 
 pub(super) fn run<D: Disk>(core: &Core, queues: &Queues, files: &SnapshotFiles<D>, fatal: &Fatal) {
     let mut inputs = Vec::new();
@@ -46,16 +47,27 @@ fn take_and_tell<D: Disk>(
                 index,
                 "no space for a snapshot: the log keeps growing until there is; free some"
             );
-            None
+            Err("no space for a snapshot on this member: free some, or ask another member")
         }
-        taken => taken?,
+        taken => taken?.ok_or("this member goes on from another's snapshot, or stops: ask again"),
     };
+    if let Err(reason) = taken {
+        core.exports.failed(index, reason);
+    }
+    let taken = taken.ok();
     let bytes = taken.as_ref().map(|taken| taken.bytes);
     core.applier.push(ApplyInput::SnapshotEnded(bytes));
     if let Some(taken) = taken {
         core.metrics.snapshots.took(taken.bytes, started.elapsed());
         let milliseconds = started.elapsed().as_millis() as u64;
         tracing::info!(index, bytes, milliseconds, "took a snapshot");
+        core.exports.set_newest(Newest {
+            mark: SnapshotMark {
+                index,
+                term: taken.meta.term.0,
+            },
+            revision: taken.revision,
+        });
         core.consensus
             .push(ConsensusInput::SnapshotTaken(taken.meta));
     }

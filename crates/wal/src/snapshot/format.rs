@@ -55,7 +55,7 @@ pub(crate) const FOOTER_BYTES: usize = 32;
 
 const MAGIC: [u8; 8] = *b"QUORSNP\n";
 const MAGIC_CHUNK: u32 = u32::from_le_bytes(*b"QCHK");
-const MAGIC_FOOTER: u32 = u32::from_le_bytes(*b"QEND");
+pub(crate) const MAGIC_FOOTER: u32 = u32::from_le_bytes(*b"QEND");
 
 /// What a snapshot file says about itself at its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]

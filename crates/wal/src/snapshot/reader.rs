@@ -116,6 +116,16 @@ impl<D: Disk> SnapshotReader<D> {
         })
     }
 
+    /// Verifies one chunk.
+    pub(crate) fn check_chunk(&mut self, number: u64, length: u32) -> Result<(), WalError> {
+        self.content(number, length).map(|_| ())
+    }
+
+    /// Bytes of the file as they are; what was verified just before is not read again.
+    pub(crate) fn raw(&mut self, offset: u64, count: u64) -> Result<Bytes, WalError> {
+        Ok(Bytes::copy_from_slice(self.window.get(offset, count)?))
+    }
+
     fn content(&mut self, number: u64, length: u32) -> Result<&[u8], WalError> {
         let offset = chunk_offset(self.id.chunk_bytes, number);
         let count = CHUNK_HEADER_BYTES as u64 + u64::from(length);

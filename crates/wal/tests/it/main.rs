@@ -12,6 +12,7 @@ mod model;
 mod property;
 mod rot;
 mod segments;
+mod snapshot_exported;
 mod snapshot_files;
 mod snapshot_receiving;
 mod snapshot_start;

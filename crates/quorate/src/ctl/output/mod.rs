@@ -19,7 +19,8 @@ use quorate_proto::etcdserverpb::{
     MoveLeaderResponse, PutResponse, RangeResponse, StatusResponse, TxnResponse, WatchResponse,
 };
 
-pub(super) use text::{go_quote, go_unquote};
+pub(super) use table::draw;
+pub(super) use text::{go_quote, go_unquote, size};
 
 use super::failure::Failure;
 

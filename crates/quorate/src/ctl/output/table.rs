@@ -102,7 +102,7 @@ fn health_rows(healths: &[Health]) -> Vec<Vec<String>> {
     healths.iter().map(row).collect()
 }
 
-fn draw(headings: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn draw(headings: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<Vec<String>>> = rows
         .iter()
         .map(|row| row.iter().map(|cell| wrap(cell)).collect())

@@ -115,7 +115,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// A size in bytes with a decimal unit: `25 kB`, `1.5 MB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 10 {
         return format!("{bytes} B");
