@@ -75,7 +75,7 @@ fn a_mirror_has_what_was_there_and_follows_puts_deletes_and_transactions() {
     ctl(
         &from,
         &["txn"],
-        "\n\nput a/3 new\ndel a/0\nput c \"\"\n\n\n",
+        "\nput a/3 new\ndel a/0\nput c \"\"\n\n\n",
     );
     ctl(&from, &["del", "b"], "");
     let after = [
@@ -115,7 +115,7 @@ fn a_mirror_may_have_another_prefix_or_none_begin_late_and_send_in_parts() {
         ("copy/2", "two"),
     ];
     wait_until_it_has(&to, &both);
-    ctl(&from, &["txn"], "\n\nput a/3 three\ndel a/1\n\n\n");
+    ctl(&from, &["txn"], "\nput a/3 three\ndel a/1\n\n\n");
     let both = [
         ("2", "two"),
         ("3", "three"),
