@@ -72,11 +72,7 @@ fn a_mirror_has_what_was_there_and_follows_puts_deletes_and_transactions() {
     ];
     wait_until_it_has(&to, &before);
     ctl(&from, &["put", "a/1", "after"], "");
-    ctl(
-        &from,
-        &["txn"],
-        "\nput a/3 new\ndel a/0\nput c \"\"\n\n\n",
-    );
+    ctl(&from, &["txn"], "\nput a/3 new\ndel a/0\nput c \"\"\n\n\n");
     ctl(&from, &["del", "b"], "");
     let after = [
         ("a/1", "after"),

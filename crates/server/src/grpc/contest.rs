@@ -145,7 +145,10 @@ impl Contests {
             turn = self.wait_for_turn(&joined, &prize) => turn,
             () = answer.closed() => return self.leave(&joined).await,
         };
-        if answer.send(turn.map_err(as_etcds)).is_err() {
+        // Who is refused waits no longer; whose server stops may wait on elsewhere.
+        let is_refused = turn.is_err() && !self.core.is_stopping();
+        let has_gone = answer.send(turn.map_err(as_etcds)).is_err();
+        if is_refused || has_gone {
             self.leave(&joined).await;
         }
     }
