@@ -26,6 +26,8 @@ mod command;
 mod command_line;
 mod ctl;
 #[cfg(target_os = "linux")]
+mod ctl_contests;
+#[cfg(target_os = "linux")]
 mod disk_full;
 #[cfg(target_os = "linux")]
 mod elections;
@@ -51,6 +53,8 @@ mod leases;
 mod locks;
 #[cfg(target_os = "linux")]
 mod membership;
+#[cfg(target_os = "linux")]
+mod mirror;
 #[cfg(target_os = "linux")]
 mod old_disks;
 #[cfg(target_os = "linux")]

@@ -33,7 +33,6 @@ use quorate_proto::etcdserverpb::{
 use quorate_replica::RequestError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::sleep;
-use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 use super::kv::KvService;
@@ -89,7 +88,7 @@ impl Contests {
     }
 
     /// What every call must pass first.
-    pub(super) fn check(&self, _: &MetadataMap) -> Result<(), Status> {
+    pub(super) fn check(&self) -> Result<(), Status> {
         status::check_votes(&self.core)
     }
 
@@ -144,7 +143,10 @@ impl Contests {
             turn = self.wait_for_turn(&joined, &prize) => turn,
             () = answer.closed() => return self.leave(&joined).await,
         };
-        if answer.send(turn.map_err(as_etcds)).is_err() {
+        // Who is refused waits no longer; whose server stops may wait on elsewhere.
+        let is_refused = turn.is_err() && !self.core.is_stopping();
+        let has_gone = answer.send(turn.map_err(as_etcds)).is_err();
+        if is_refused || has_gone {
             self.leave(&joined).await;
         }
     }

@@ -101,7 +101,7 @@ impl Election for ElectionService {
         &self,
         request: Request<CampaignRequest>,
     ) -> Result<Response<CampaignResponse>, Status> {
-        let result = match self.contests.check(request.metadata()) {
+        let result = match self.contests.check() {
             Ok(()) => self.campaign(request.into_inner()).await,
             Err(status) => Err(status),
         };
@@ -112,7 +112,7 @@ impl Election for ElectionService {
         &self,
         request: Request<ProclaimRequest>,
     ) -> Result<Response<ProclaimResponse>, Status> {
-        let result = match self.contests.check(request.metadata()) {
+        let result = match self.contests.check() {
             Ok(()) => self.proclaim(request.into_inner()).await.map_err(as_etcds),
             Err(status) => Err(status),
         };
@@ -123,7 +123,7 @@ impl Election for ElectionService {
         &self,
         request: Request<LeaderRequest>,
     ) -> Result<Response<LeaderResponse>, Status> {
-        let result = match self.contests.check(request.metadata()) {
+        let result = match self.contests.check() {
             Ok(()) => self.leader(request.into_inner()).await.map_err(as_etcds),
             Err(status) => Err(status),
         };
@@ -135,7 +135,7 @@ impl Election for ElectionService {
         request: Request<LeaderRequest>,
     ) -> Result<Response<Self::ObserveStream>, Status> {
         let requires_leader = status::requires_leader(request.metadata());
-        let result = match self.contests.check(request.metadata()) {
+        let result = match self.contests.check() {
             Ok(()) => observe::begin(&self.contests, request.get_ref(), requires_leader),
             Err(status) => Err(status),
         };
@@ -147,7 +147,7 @@ impl Election for ElectionService {
         &self,
         request: Request<ResignRequest>,
     ) -> Result<Response<ResignResponse>, Status> {
-        let result = match self.contests.check(request.metadata()) {
+        let result = match self.contests.check() {
             Ok(()) => self.resign(request.into_inner()).await.map_err(as_etcds),
             Err(status) => Err(status),
         };
