@@ -199,3 +199,12 @@ pub(crate) const WATCHES_FED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Election timeouts without a leader after which a stream ends whose client requires one (etcd: `maxNoLeaderCnt`).
 pub(crate) const NO_LEADER_TIMEOUTS: u32 = 3;
+
+/// A linearizable read that waits longer for leave to read is slow: etcd's number.
+pub(crate) const SLOW_READ_INDEX: Duration = Duration::from_millis(500);
+
+/// A batch of entries that takes longer to apply is slow: etcd's number.
+pub(crate) const SLOW_APPLY: Duration = Duration::from_millis(100);
+
+/// Between two measurements of how long a peer takes to answer: etcd's number.
+pub(crate) const PEER_ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(3);

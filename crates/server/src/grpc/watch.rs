@@ -36,7 +36,6 @@ use crate::limits::{
     CATCH_UP_PAUSE, GRPC_OVERHEAD_BYTES, NO_LEADER_TIMEOUTS, SHUTDOWN_GRACE, WATCH_ANSWERS_BYTES,
     WATCHED_KEYS_BYTES, WATCHERS, WATCHES_FED_WITHIN,
 };
-use crate::metrics::HandledLabels;
 use crate::stubs::watch_server::Watch;
 
 /// How often somebody who asks for progress looks whether the hub has been told what the store has.
@@ -75,9 +74,7 @@ impl Watch for WatchService {
         &self,
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let opened = self.open(&request).inspect_err(|status| {
-            count(&self.core, status);
-        })?;
+        let opened = self.open(&request)?;
         let requires_leader = status::requires_leader(request.metadata());
         let (answers, receiver) = mpsc::channel(1);
         let conversation = Conversation::new(opened, Some(request.into_inner()));
@@ -99,15 +96,6 @@ impl Stream for Told {
         let answer = ready!(self.0.poll_recv(context));
         Poll::Ready(answer.map(|answer| answer.map(|(response, _)| response)))
     }
-}
-
-fn count(core: &Core, status: &Status) {
-    let labels = HandledLabels {
-        grpc_service: "etcdserverpb.Watch",
-        grpc_method: "Watch",
-        grpc_code: status::code_name(status.code()),
-    };
-    core.metrics.handled.get_or_create(&labels).inc();
 }
 
 /// A stream of the hub, closed when it is dropped.
@@ -171,7 +159,6 @@ impl Conversation {
             () = answers.closed() => Status::cancelled("etcdserver: watch canceled"),
         };
         drop(self);
-        count(&core, &end);
         // One who takes nothing does not hear how it ended.
         let _ = timeout(SHUTDOWN_GRACE, answers.send(Err(end))).await;
     }
