@@ -182,6 +182,10 @@ pub(crate) const WATCHED_KEYS_BYTES: usize = 64 << 20;
 /// Bytes of messages that a stream takes from its queue at once.
 pub(crate) const WATCH_ANSWERS_BYTES: usize = 64 << 10;
 
+/// Answers of a stream that wait to be encoded, charged like those that wait to be sent. What is ready together leaves in
+/// one piece, so that a write which a hundred watchers of a stream hear of is a few frames and not a hundred.
+pub(crate) const WATCH_ANSWERS_AHEAD: usize = 128;
+
 /// Bytes of answers that were taken from all streams' queues and are not sent, as many as wait in the queues. They have
 /// an account of their own, so that watchers who do not read keep nobody from reading the store. While it is full
 /// answers stay in the queues, but for one of up to [`WATCH_ANSWERS_BYTES`] on each stream of which nothing is unsent:

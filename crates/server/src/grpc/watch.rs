@@ -33,8 +33,8 @@ use crate::bodies::{AnswerCharge, StreamAnswers, Unsent};
 use crate::budget::Charge;
 use crate::core::Core;
 use crate::limits::{
-    CATCH_UP_PAUSE, GRPC_OVERHEAD_BYTES, NO_LEADER_TIMEOUTS, SHUTDOWN_GRACE, WATCH_ANSWERS_BYTES,
-    WATCHED_KEYS_BYTES, WATCHERS, WATCHES_FED_WITHIN,
+    CATCH_UP_PAUSE, GRPC_OVERHEAD_BYTES, NO_LEADER_TIMEOUTS, SHUTDOWN_GRACE, WATCH_ANSWERS_AHEAD,
+    WATCH_ANSWERS_BYTES, WATCHED_KEYS_BYTES, WATCHERS, WATCHES_FED_WITHIN,
 };
 use crate::stubs::watch_server::Watch;
 
@@ -76,7 +76,7 @@ impl Watch for WatchService {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let opened = self.open(&request)?;
         let requires_leader = status::requires_leader(request.metadata());
-        let (answers, receiver) = mpsc::channel(1);
+        let (answers, receiver) = mpsc::channel(WATCH_ANSWERS_AHEAD);
         let conversation = Conversation::new(opened, Some(request.into_inner()));
         let mut response = Response::new(Told(receiver));
         let pieces = AnswerCharge::Pieces(Arc::clone(&conversation.unsent));
@@ -178,9 +178,12 @@ impl Conversation {
             } = self.take_waiting();
             tokio::select! {
                 permit = answers.reserve(), if may_send => match permit {
-                    Ok(permit) => if let Some(response) = self.next_response() {
-                        permit.send(Ok(response));
-                    },
+                    Ok(permit) => {
+                        if let Some(response) = self.next_response() {
+                            permit.send(Ok(response));
+                        }
+                        self.send_more(answers);
+                    }
                     Err(_) => return Status::cancelled("etcdserver: watch canceled"),
                 },
                 request = next_request(&mut self.requests), if may_ask => match request {
@@ -194,6 +197,24 @@ impl Conversation {
                     core.watch_answers.pass_on_room();
                 }
                 () = sleep(look_again.unwrap_or_default()), if look_again.is_some() => {}
+            }
+        }
+    }
+
+    /// Sends what was taken from the queue as far as it may be made and there is a place for it. Of a hundred watchers on
+    /// a stream each is told of a write: they go out together, and the hub is not looked at for each.
+    fn send_more(&mut self, answers: &Answers) {
+        while let Some(message) = self.waiting.front() {
+            let is_small = || message.response_bytes() <= WATCH_ANSWERS_BYTES;
+            let own = self.waiting_charge.as_ref();
+            if !self.unsent.may_make(own, is_small) {
+                return;
+            }
+            let Ok(permit) = answers.try_reserve() else {
+                return;
+            };
+            if let Some(response) = self.next_response() {
+                permit.send(Ok(response));
             }
         }
     }
