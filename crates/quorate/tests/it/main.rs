@@ -43,6 +43,7 @@ mod lease_reads;
 mod leases;
 #[cfg(target_os = "linux")]
 mod membership;
+mod metrics;
 #[cfg(target_os = "linux")]
 mod old_disks;
 #[cfg(target_os = "linux")]
