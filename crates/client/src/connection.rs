@@ -100,6 +100,12 @@ impl Connection {
         &self.endpoint
     }
 
+    /// The channel below, for calls that want to read answers in a way of their own.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     /// Reads keys.
     ///
     /// # Errors

@@ -25,7 +25,8 @@ use crate::exports::Exports;
 use crate::inbox::Inbox;
 use crate::lease_questions::LeaseQuestions;
 use crate::limits::{
-    ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES, WATCH_UNSENT_BYTES,
+    ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES, SLOW_READ_INDEX,
+    WATCH_UNSENT_BYTES,
 };
 use crate::members::Members;
 use crate::metrics::{Counted, Metrics};
@@ -173,6 +174,7 @@ impl Core {
             term: Term::ZERO,
             leader: None,
         };
+        let metrics = Metrics::new(&identity);
         Arc::new(Core {
             settings,
             identity,
@@ -192,7 +194,7 @@ impl Core {
             requests: Requests::new(),
             large_answers: Budget::new(ANSWERS_BYTES),
             watch_answers: Budget::new(WATCH_UNSENT_BYTES),
-            metrics: Metrics::new(),
+            metrics,
             watches: Watches::new(store.revision()),
             exports: Exports::new(),
             applied: Applied::default(),
@@ -270,6 +272,7 @@ impl Core {
 
     /// Waits until a read of the store is linearizable.
     pub(crate) async fn read_barrier(&self) -> Result<(), RequestError> {
+        let began = self.clock.now();
         let (leave, first_in_line) = self.reads.wait()?;
         if first_in_line {
             self.consensus.push(ConsensusInput::ReadsWait);
@@ -280,6 +283,9 @@ impl Core {
         let result = leave.await.unwrap_or(Err(RequestError::Stopped));
         if result.is_err() {
             self.metrics.read_indexes_failed.inc();
+        }
+        if self.clock.now().since(began) > SLOW_READ_INDEX {
+            self.metrics.slow_read_indexes.inc();
         }
         result
     }

@@ -183,6 +183,10 @@ pub(crate) const WATCHED_KEYS_BYTES: usize = 64 << 20;
 /// Bytes of messages that a stream takes from its queue at once.
 pub(crate) const WATCH_ANSWERS_BYTES: usize = 64 << 10;
 
+/// Answers of a stream that wait to be encoded, charged like those that wait to be sent. What is ready together leaves in
+/// one piece, so that a write which a hundred watchers of a stream hear of is a few frames and not a hundred.
+pub(crate) const WATCH_ANSWERS_AHEAD: usize = 128;
+
 /// Bytes of answers that were taken from all streams' queues and are not sent, as many as wait in the queues. They have
 /// an account of their own, so that watchers who do not read keep nobody from reading the store. While it is full
 /// answers stay in the queues, but for one of up to [`WATCH_ANSWERS_BYTES`] on each stream of which nothing is unsent:
@@ -218,6 +222,7 @@ pub(crate) const CONTENDERS: usize = WATCH_STREAMS / 2;
 /// How long one who has left a line tries to take its key away while the cluster has no leader: some elections. After
 /// that the key stands until its lease ends.
 pub(crate) const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Backups that are read from the disk at once: each reads a whole snapshot.
 pub(crate) const BACKUPS_STREAMED: usize = 4;
 
@@ -233,3 +238,12 @@ pub(crate) const BACKUP_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a backup waits for its snapshot: the one under way and its own, of ten gigabytes each on a slow disk.
 pub(crate) const BACKUP_TAKEN_WITHIN: Duration = Duration::from_secs(600);
+
+/// A linearizable read that waits longer for leave to read is slow: etcd's number.
+pub(crate) const SLOW_READ_INDEX: Duration = Duration::from_millis(500);
+
+/// A batch of entries that takes longer to apply is slow: etcd's number.
+pub(crate) const SLOW_APPLY: Duration = Duration::from_millis(100);
+
+/// Between two measurements of how long a peer takes to answer: etcd's number.
+pub(crate) const PEER_ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(3);

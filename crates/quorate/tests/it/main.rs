@@ -53,6 +53,7 @@ mod leases;
 mod locks;
 #[cfg(target_os = "linux")]
 mod membership;
+mod metrics;
 #[cfg(target_os = "linux")]
 mod mirror;
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod contest;
+mod counting;
 mod election;
 mod health;
 mod kv;
@@ -30,7 +31,6 @@ use tower::util::MapResponseLayer;
 use crate::core::Core;
 use crate::gateway;
 use crate::limits::GRPC_OVERHEAD_BYTES;
-use crate::metrics::HandledLabels;
 use crate::settings::QUORATE_VERSION;
 use crate::stubs::cluster_server::ClusterServer;
 use crate::stubs::election_server::ElectionServer;
@@ -78,6 +78,7 @@ pub(crate) fn routes(core: &Arc<Core>) -> Router {
             too_large::reworded::<axum::body::Body>,
         ))
         .layer(metadata::Checked(Arc::clone(core)))
+        .layer(counting::CountCalls(Arc::clone(&core.metrics.calls)))
 }
 
 const DESCRIPTORS_ARE_SOUND: &str = "the services were made of the same descriptors";
@@ -113,23 +114,22 @@ fn not_yet<T>(what: &str) -> Result<T, Status> {
     )))
 }
 
-/// Counts an answered call.
+/// An answered call, told in the debug log. Its numbers are counted around all services (`counting.rs`).
 fn counted<T>(
-    core: &Core,
+    _core: &Core,
     grpc_service: &'static str,
     grpc_method: &'static str,
     result: Result<T, Status>,
 ) -> Result<Response<T>, Status> {
-    let grpc_code = match &result {
-        Ok(_) => "OK",
-        Err(status) => status::code_name(status.code()),
-    };
-    let labels = HandledLabels {
-        grpc_service,
-        grpc_method,
-        grpc_code,
-    };
-    core.metrics.handled.get_or_create(&labels).inc();
+    if let Err(status) = &result {
+        tracing::debug!(
+            service = grpc_service,
+            method = grpc_method,
+            code = ?status.code(),
+            message = status.message(),
+            "a call is refused"
+        );
+    }
     result.map(Response::new)
 }
 

@@ -62,6 +62,7 @@ impl<T: Message> Answer<T> {
 
 /// Reads a range of any size; others get the store between the steps.
 pub(super) async fn range(core: &Core, request: &RangeRequest) -> Result<RangeResponse, Status> {
+    core.metrics.store.ranged();
     if request.range_end.is_empty() {
         return with_store(core, &Cell::new(None), |store| store.range(request))?
             .map_err(|error| status::of_kv(&error));

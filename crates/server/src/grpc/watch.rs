@@ -35,9 +35,9 @@ use crate::budget::Charge;
 use crate::core::Core;
 use crate::limits::{
     CATCH_UP_PAUSE, GRPC_OVERHEAD_BYTES, NO_LEADER_TIMEOUTS, OVERDUE_LOOKED_FOR_EVERY,
-    SHUTDOWN_GRACE, WATCH_ANSWERS_BYTES, WATCHED_KEYS_BYTES, WATCHERS, WATCHES_FED_WITHIN,
+    SHUTDOWN_GRACE, WATCH_ANSWERS_AHEAD, WATCH_ANSWERS_BYTES, WATCHED_KEYS_BYTES, WATCHERS,
+    WATCHES_FED_WITHIN,
 };
-use crate::metrics::HandledLabels;
 use crate::overdue::ConnectionEnd;
 use crate::stubs::watch_server::Watch;
 
@@ -75,12 +75,10 @@ impl Watch for WatchService {
         &self,
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let opened = self.open().inspect_err(|status| {
-            count(&self.core, status);
-        })?;
+        let opened = self.open()?;
         let requires_leader = status::requires_leader(request.metadata());
         let connection = request.extensions().get::<ConnectionEnd>().cloned();
-        let (answers, receiver) = mpsc::channel(1);
+        let (answers, receiver) = mpsc::channel(WATCH_ANSWERS_AHEAD);
         let conversation = Conversation::new(opened, Some(request.into_inner()));
         let mut response = Response::new(Told(receiver));
         let pieces = AnswerCharge::Pieces(Arc::clone(&conversation.unsent));
@@ -100,15 +98,6 @@ impl Stream for Told {
         let answer = ready!(self.0.poll_recv(context));
         Poll::Ready(answer.map(|answer| answer.map(|(response, _)| response)))
     }
-}
-
-fn count(core: &Core, status: &Status) {
-    let labels = HandledLabels {
-        grpc_service: "etcdserverpb.Watch",
-        grpc_method: "Watch",
-        grpc_code: status::code_name(status.code()),
-    };
-    core.metrics.handled.get_or_create(&labels).inc();
 }
 
 /// A stream of the hub, closed when it is dropped.
@@ -193,7 +182,6 @@ impl Conversation {
         };
         let (is_unread, unsent) = (self.is_unread, Arc::clone(&self.unsent));
         drop(self);
-        count(&core, &end);
         // One who takes nothing does not hear how it ended.
         let _ = timeout(SHUTDOWN_GRACE, answers.send(Err(end))).await;
         if is_unread {
@@ -227,9 +215,12 @@ impl Conversation {
             } = self.take_waiting();
             tokio::select! {
                 permit = answers.reserve(), if may_send => match permit {
-                    Ok(permit) => if let Some(response) = self.next_response() {
-                        permit.send(Ok(response));
-                    },
+                    Ok(permit) => {
+                        if let Some(response) = self.next_response() {
+                            permit.send(Ok(response));
+                        }
+                        self.send_more(answers);
+                    }
                     Err(_) => return Status::cancelled("etcdserver: watch canceled"),
                 },
                 request = next_request(&mut self.requests), if may_ask => match request {
@@ -244,6 +235,24 @@ impl Conversation {
                 }
                 () = sleep(look_again.unwrap_or_default()), if look_again.is_some() => {}
                 () = sleep_until(look_for_overdue.unwrap_or(now)), if look_for_overdue.is_some() => {}
+            }
+        }
+    }
+
+    /// Sends what was taken from the queue as far as it may be made and there is a place for it. Of a hundred watchers on
+    /// a stream each is told of a write: they go out together, and the hub is not looked at for each.
+    fn send_more(&mut self, answers: &Answers) {
+        while let Some(message) = self.waiting.front() {
+            let is_small = || message.response_bytes() <= WATCH_ANSWERS_BYTES;
+            let own = self.waiting_charge.as_ref();
+            if !self.unsent.may_make(own, is_small) {
+                return;
+            }
+            let Ok(permit) = answers.try_reserve() else {
+                return;
+            };
+            if let Some(response) = self.next_response() {
+                permit.send(Ok(response));
             }
         }
     }

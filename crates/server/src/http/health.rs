@@ -82,6 +82,10 @@ async fn health(
         Some(alarm) => Some(alarm),
         None => read_fault(&core, query.is_serializable()).await,
     };
+    match &fault {
+        None => core.metrics.health_successes.inc(),
+        Some(_) => core.metrics.health_failures.inc(),
+    };
     match fault {
         None => json!({ "health": "true", "reason": "" })
             .to_string()

@@ -174,6 +174,7 @@ async fn hear(
     mut replacement: oneshot::Receiver<()>,
 ) {
     let mut changes = core.members.watch();
+    let heard_bytes = core.metrics.peers.heard_from(peer);
     loop {
         let frame = tokio::select! {
             frame = frames.message() => Some(frame),
@@ -187,11 +188,10 @@ async fn hear(
         }
         let Some(frame) = frame else { continue };
         let Ok(Some(frame)) = frame else { return };
-        core.metrics
-            .peer_received_bytes
-            .inc_by(frame.payload.len() as u64);
+        heard_bytes.inc_by(frame.payload.len() as u64);
         let Ok((None, messages)) = wire::decode_frame(&frame) else {
             core.metrics.peer_frames_refused.inc();
+            core.metrics.peers.broke_protocol(peer);
             tracing::warn!(
                 peer = core.member_name(peer),
                 "a peer sent an illegal frame"

@@ -55,6 +55,11 @@ impl Peers {
         queues.collect()
     }
 
+    #[cfg(test)]
+    pub(crate) fn add_for_tests(&self, peer: NodeId) {
+        self.write().insert(peer, Arc::new(PeerQueue::new()));
+    }
+
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<NodeId, Arc<PeerQueue>>> {
         self.queues.write().unwrap_or_else(PoisonError::into_inner)
     }

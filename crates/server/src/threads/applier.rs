@@ -16,7 +16,7 @@ use crate::answers::Outcome;
 use crate::core::{ApplyInput, Core};
 use crate::error::ServerError;
 use crate::exports::Newest;
-use crate::limits::APPLIED_NOTICE_BYTES;
+use crate::limits::{APPLIED_NOTICE_BYTES, SLOW_APPLY};
 
 pub(super) fn run<D: Disk>(
     core: &Core,
@@ -35,6 +35,8 @@ pub(super) fn run<D: Disk>(
         ApplyInput::keep_newest_restore(&mut inputs);
         let version = applier.cluster_version();
         let mut told_of_leases = false;
+        let mut had_entries = false;
+        let mut time_of_batch = Duration::ZERO;
         for input in inputs.drain(..) {
             match input {
                 ApplyInput::Entries(entries) => {
@@ -43,6 +45,7 @@ pub(super) fn run<D: Disk>(
                         .map(|entry| entry.payload.len())
                         .sum::<usize>();
                     applier.committed(entries);
+                    had_entries = true;
                 }
                 ApplyInput::Granted(grant) => applier.granted(grant),
                 ApplyInput::Restore(meta) => {
@@ -57,6 +60,7 @@ pub(super) fn run<D: Disk>(
         }
         loop {
             let mut store = core.store_mut();
+            let started = Instant::now();
             store.want_events(core.watches.wants_events());
             let mut progress = match applier.step(&mut store, KEYS_PER_STEP) {
                 Ok(progress) => progress,
@@ -71,6 +75,7 @@ pub(super) fn run<D: Disk>(
             // one moment: members are compared by them.
             publish(core, &applier);
             core.watches.feed(&mut store);
+            time_of_batch += started.elapsed();
             let capture = applier.capture_if_due(&mut store);
             drop(store);
             if let Some(capture) = capture {
@@ -83,6 +88,7 @@ pub(super) fn run<D: Disk>(
             let more = progress.more;
             deliver(core, progress);
             if !more {
+                note_time(core, had_entries, time_of_batch);
                 break;
             }
         }
@@ -93,6 +99,18 @@ pub(super) fn run<D: Disk>(
             unnoticed_bytes = 0;
             core.consensus.wake();
         }
+    }
+}
+
+/// How long a batch of entries held the store, all steps together.
+fn note_time(core: &Core, had_entries: bool, took: Duration) {
+    if !had_entries {
+        return;
+    }
+    let metrics = &core.metrics;
+    metrics.backend_commit_seconds.observe(took.as_secs_f64());
+    if took > SLOW_APPLY {
+        metrics.slow_applies.inc();
     }
 }
 
