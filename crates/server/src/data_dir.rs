@@ -347,7 +347,7 @@ mod tests {
         assert_eq!((known.cluster_id, known.member_id), (1, 2));
         assert_eq!(known.began_with, FOUNDED);
         note_restored(&path, u64::MAX).expect("noted");
-        let known = look(&path).expect("read").expect("there");
+        let known = look(&path, 2).expect("read").expect("there");
         assert_eq!(known.began_with, u64::MAX);
         assert_eq!(known.origin.founders, origin().founders);
         fs::write(path.join(IDENTITY_FILE), r#"{"format_version": 1}"#).expect("written");

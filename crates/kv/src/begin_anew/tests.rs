@@ -9,9 +9,11 @@ use crate::command::{Answer, Command};
 use crate::error::KvError;
 use crate::snapshot::SnapshotLoader;
 
-fn apply(store: &mut Store, command: Command) {
+fn apply(store: &mut Store, command: impl std::borrow::Borrow<Command>) {
     let index = store.applied_index() + 1;
-    store.apply(index, &command, Answer::Discard).unwrap();
+    store
+        .apply(index, command.borrow(), Answer::Discard)
+        .unwrap();
 }
 
 fn put(key: &str, value: &str, lease: i64) -> Command {
