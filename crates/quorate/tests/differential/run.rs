@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::client::Answer;
 use crate::cluster::parent_of_directories;
 use crate::differences::{NOT_ASKED, RULES};
+use crate::etcdctl;
 use crate::generate;
 use crate::operation::{Operation, parse_all, print_all};
 use crate::servers::Etcd;
@@ -27,9 +28,10 @@ Quorate beside etcd, which is at $QUORATE_TEST_ETCD or on the path.
   --list            names the tests";
 
 /// The tests: the words after the options choose those whose names contain one of them.
-const TESTS: [&str; 3] = [
+const TESTS: [&str; 4] = [
     "a_wrong_answer_is_found_and_shrunk",
     "scripts_of_differences_found_once",
+    "every_subcommand_of_etcdctl",
     "random_sequences",
 ];
 
@@ -112,6 +114,7 @@ fn run(settings: &Settings) -> ExitCode {
         let passed = match *name {
             "a_wrong_answer_is_found_and_shrunk" => test.finds_what_is_wrong(),
             "scripts_of_differences_found_once" => test.scripts(),
+            "every_subcommand_of_etcdctl" => etcdctl::compare(&etcd),
             _ => test.seeds(),
         };
         println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use prost_reflect::{DynamicMessage, Value};
+
 use crate::client::{Answer, Client};
 use crate::differences::Oracle;
 use crate::messages;
@@ -92,6 +94,9 @@ impl Trial {
             if at % SETTLES_EVERY == 0 || has_to_be_settled(operation) {
                 self.settle(at).await?;
             }
+            if matches!(operation, Operation::Call(method, _) if method.word == "compact") {
+                self.catch_up(at).await?;
+            }
             self.act(at, operation).await?;
         }
         let last = operations.len().saturating_sub(1);
@@ -106,9 +111,12 @@ impl Trial {
         if let Operation::Call(_, message) | Operation::Watch(_, message) = &mut resolved {
             messages::resolve(message, self.now, self.compacted);
         }
+        if let Operation::Watch(_, request) = &mut resolved {
+            not_below_zero(request);
+        }
         let (etcd, mut quorate) = tokio::join!(
-            self.etcd.act(resolved.clone(), self.compacted),
-            self.quorate.act(resolved.clone(), self.compacted)
+            self.etcd.act(resolved.clone(), self.now, self.compacted),
+            self.quorate.act(resolved.clone(), self.now, self.compacted)
         );
         if let Some(distort) = self.distortion {
             distort(&resolved, &mut quorate);
@@ -133,6 +141,23 @@ impl Trial {
         Ok(())
     }
 
+    async fn catch_up(&mut self, at: usize) -> Result<(), Difference> {
+        let (now, compacted) = (self.now, self.compacted);
+        let (etcd, quorate) = tokio::join!(
+            self.etcd.catch_up(now, compacted),
+            self.quorate.catch_up(now, compacted)
+        );
+        if etcd.is_ok() && quorate.is_ok() {
+            return Ok(());
+        }
+        Err(Difference {
+            at,
+            what: "what a watch of the newest revision was told".to_owned(),
+            etcd: format!("{etcd:?}"),
+            quorate: format!("{quorate:?}"),
+        })
+    }
+
     /// Waits until all watches at both servers have told everything, and compares it.
     async fn settle(&mut self, at: usize) -> Result<(), Difference> {
         let (etcd, quorate) =
@@ -155,6 +180,14 @@ impl Trial {
             self.count.events += etcd.lines().count();
         }
         Ok(())
+    }
+}
+
+/// Has a watch that would begin before all time begin with the first revision (see `differences::NOT_ASKED`).
+fn not_below_zero(watch: &mut DynamicMessage) {
+    let start = watch.get_field_by_name("start_revision");
+    if start.and_then(|value| value.as_i64()).is_some_and(|start| start < 0) {
+        watch.set_field_by_name("start_revision", Value::I64(1));
     }
 }
 
