@@ -163,7 +163,7 @@ impl Watching {
     /// Asks how far the stream has told, if it has watches and none of them is for later than `now` (see
     /// `differences::NOT_ASKED`); gives the answer.
     pub(crate) async fn progress(&mut self, now: i64) -> String {
-        let waits = |watch: &Watch| watch.from > now + 1;
+        let waits = |watch: &Watch| watch.request.start_revision > now;
         if self.watches.is_empty() || self.watches.values().any(waits) {
             return self.fence().await;
         }
