@@ -97,7 +97,9 @@ impl Client {
                 let start = request.start_revision;
                 let text = if start != 0 && start < compacted {
                     // Not on a stream with others: see `differences::NOT_ASKED`.
-                    Watching::open(&self.channel).create_in_vain(request, compacted).await
+                    Watching::open(&self.channel)
+                        .create_in_vain(request, compacted)
+                        .await
                 } else {
                     self.may_be_behind |= start != 0 && start <= now;
                     self.stream(stream).create(request, compacted).await
@@ -105,7 +107,9 @@ impl Client {
                 Answer::of_watch(text)
             }
             Operation::Cancel(stream, id) => Answer::of_watch(self.stream(stream).cancel(id).await),
-            Operation::Progress(stream) => Answer::of_watch(self.stream(stream).progress(now).await),
+            Operation::Progress(stream) => {
+                Answer::of_watch(self.stream(stream).progress(now).await)
+            }
             Operation::Close(stream) => {
                 self.streams[stream] = None;
                 Answer::of_watch(String::new())

@@ -221,7 +221,10 @@ fn in_any_order(request: &RangeRequest, response: &mut RangeResponse) {
         SortTarget::Value => pair.value.to_vec(),
     };
     let mut cut = 0;
-    for group in response.kvs.chunk_by_mut(|one, next| measure(one) == measure(next)) {
+    for group in response
+        .kvs
+        .chunk_by_mut(|one, next| measure(one) == measure(next))
+    {
         group.sort_by(|one, next| one.key.cmp(&next.key));
         cut = group.len();
     }
@@ -230,10 +233,22 @@ fn in_any_order(request: &RangeRequest, response: &mut RangeResponse) {
         let whole = response.kvs.len() - cut;
         for pair in &mut response.kvs[whole..] {
             *pair = match target {
-                SortTarget::Version => KeyValue { version: pair.version, ..KeyValue::default() },
-                SortTarget::Create => KeyValue { create_revision: pair.create_revision, ..KeyValue::default() },
-                SortTarget::Mod => KeyValue { mod_revision: pair.mod_revision, ..KeyValue::default() },
-                SortTarget::Value | SortTarget::Key => KeyValue { value: pair.value.clone(), ..KeyValue::default() },
+                SortTarget::Version => KeyValue {
+                    version: pair.version,
+                    ..KeyValue::default()
+                },
+                SortTarget::Create => KeyValue {
+                    create_revision: pair.create_revision,
+                    ..KeyValue::default()
+                },
+                SortTarget::Mod => KeyValue {
+                    mod_revision: pair.mod_revision,
+                    ..KeyValue::default()
+                },
+                SortTarget::Value | SortTarget::Key => KeyValue {
+                    value: pair.value.clone(),
+                    ..KeyValue::default()
+                },
             };
         }
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -78,7 +79,11 @@ fn split(line: &str) -> Vec<String> {
     for part in line.split('\'') {
         match quoted {
             true => words.push(part.replace("\\n", "\n")),
-            false => words.extend(part.split(' ').filter(|word| !word.is_empty()).map(str::to_owned)),
+            false => words.extend(
+                part.split(' ')
+                    .filter(|word| !word.is_empty())
+                    .map(str::to_owned),
+            ),
         }
         quoted = !quoted;
     }
@@ -178,7 +183,9 @@ impl Session<'_> {
         ];
         values
             .into_iter()
-            .fold(word.to_owned(), |word, (name, value)| word.replace(name, value))
+            .fold(word.to_owned(), |word, (name, value)| {
+                word.replace(name, value)
+            })
     }
 
     /// Remembers ids that later lines name.
@@ -197,6 +204,7 @@ impl Session<'_> {
 
     fn start(&mut self, words: &[&str], lines: usize) {
         assert!(self.background.is_none(), "one at a time");
+        let before = self.watchers().expect("the page of metrics");
         let file = |name| fs::File::create(self.output_path(name)).expect("a file");
         let process = Command::new("etcdctl")
             .env("ETCDCTL_API", "3")
@@ -208,19 +216,21 @@ impl Session<'_> {
             .spawn()
             .expect("etcdctl starts");
         self.background = Some(Background { process, lines });
+        // Until the server knows the watch, what is written may be written too early for it.
         if words[0] == "watch" {
-            self.wait_for_watch();
+            wait_for("a watch at the server", PATIENCE, || {
+                (self.watchers()? > before).then_some(())
+            });
         }
     }
 
-    /// Until the server knows the watch, what is written may be written too early for it.
-    fn wait_for_watch(&self) {
-        wait_for("a watch at the server", PATIENCE, || {
-            let page = page(self.endpoint, "/metrics")?;
-            let line = page.lines().find(|line| line.starts_with("etcd_debugging_mvcc_watcher_total "))?;
-            let count: f64 = line.rsplit(' ').next()?.parse().ok()?;
-            (count >= 1.0).then_some(())
-        });
+    /// How many watches the server says that it has.
+    fn watchers(&self) -> Option<u64> {
+        let page = page(self.endpoint, "/metrics")?;
+        let mut lines = page.lines();
+        let count =
+            lines.find_map(|line| line.strip_prefix("etcd_debugging_mvcc_watcher_total "))?;
+        count.parse().ok()
     }
 
     fn stop(&mut self) -> Ran {
@@ -238,10 +248,7 @@ impl Session<'_> {
         }
         signal(&background.process, Signal::INT);
         let code = background.process.wait().expect("it ends").code();
-        wait_for("the watch to be gone", PATIENCE, || {
-            let page = page(self.endpoint, "/metrics")?;
-            page.contains("etcd_debugging_mvcc_watcher_total 0").then_some(())
-        });
+        self.wait_until_unwatched();
         Ran {
             out: read(&out),
             error: read(&error),
@@ -249,9 +256,20 @@ impl Session<'_> {
         }
     }
 
+    /// So that the next watch is seen to come. etcd 3.4 does not count all that have gone, so this has a short end.
+    fn wait_until_unwatched(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while self.watchers() != Some(0) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn shown(&self, ran: &Ran) -> String {
         // etcdctl also logs its tries there, with times.
-        let lines = ran.error.lines().filter(|line| !line.starts_with("{\"level\""));
+        let lines = ran
+            .error
+            .lines()
+            .filter(|line| !line.starts_with("{\"level\""));
         let error: String = lines.map(|line| format!("error: {line}\n")).collect();
         let text = format!("{}\n{error}exit code {:?}\n", ran.out.trim_end(), ran.code);
         let own = [

@@ -54,7 +54,8 @@ pub(crate) fn without_what_is_its_own(text: &str, own: &[(&str, &str)]) -> Strin
     }
     let lines = text.lines().map(|line| {
         let line = squeezed(line);
-        let is_status = line.contains("ENDPOINT, MEMBER") || line.starts_with("| ENDPOINT | MEMBER ");
+        let is_status =
+            line.contains("ENDPOINT, MEMBER") || line.starts_with("| ENDPOINT | MEMBER ");
         match line.strip_prefix("ETCD_INITIAL_CLUSTER=") {
             Some(members) => in_order(members),
             None if is_status => status_line(&line),
@@ -111,7 +112,9 @@ fn status_line(line: &str) -> String {
     let cells = line.split(separator).map(|cell| {
         let cell = cell.trim_end_matches(',');
         let is_number = !cell.is_empty() && cell.chars().all(|letter| letter.is_ascii_digit());
-        let is_size = [" B", " kB", " MB", " GB"].iter().any(|unit| cell.ends_with(unit));
+        let is_size = [" B", " kB", " MB", " GB"]
+            .iter()
+            .any(|unit| cell.ends_with(unit));
         if is_number || is_size { "…" } else { cell }
     });
     cells.collect::<Vec<_>>().join(separator)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use quorate_proto::etcdserverpb::compare::TargetUnion;
 use quorate_proto::etcdserverpb::request_op::Request;
 use quorate_proto::etcdserverpb::{
-    Compare, CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest,
+    CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest,
     LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest,
     RequestOp, TxnRequest, WatchCreateRequest,
 };
@@ -110,15 +110,26 @@ impl Generator {
     }
 
     fn key(&mut self) -> Bytes {
-        let edges: [&'static [u8]; 7] =
-            [b"\0", b"\0\0", b"a\0", b"\xff", b"\xff\xff", b"\xff\0", b"zz"];
+        let edges: [&'static [u8]; 7] = [
+            b"\0",
+            b"\0\0",
+            b"a\0",
+            b"\xff",
+            b"\xff\xff",
+            b"\xff\0",
+            b"zz",
+        ];
         match self.below(100) {
             0 => Bytes::new(),
             1..10 => Bytes::from_static(self.one_of(&edges)),
             10..30 => vec![b'a' + self.below(4) as u8].into(),
             _ => {
                 let (first, second) = (self.below(3), self.below(14));
-                format!("{}/{second:x}", self.one_of(&["a", "b", "c"][..=first as usize])).into()
+                format!(
+                    "{}/{second:x}",
+                    self.one_of(&["a", "b", "c"][..=first as usize])
+                )
+                .into()
             }
         }
     }
@@ -130,7 +141,12 @@ impl Generator {
             4..6 => quorate_client::prefix_end(&key),
             6 => return (vec![0].into(), vec![0].into()),
             7 => vec![0].into(),
-            8 => return (self.one_of(&["a", "b", "c"]).into(), self.one_of(&["b", "c", "d"]).into()),
+            8 => {
+                return (
+                    self.one_of(&["a", "b", "c"]).into(),
+                    self.one_of(&["b", "c", "d"]).into(),
+                );
+            }
             _ => self.key(),
         };
         (key, end)
@@ -410,7 +426,9 @@ impl Generator {
             };
         }
         if self.chance(30) {
-            watch.filters = self.one_of(&[&[0][..], &[1], &[0, 1], &[1, 1], &[5]]).to_vec();
+            watch.filters = self
+                .one_of(&[&[0][..], &[1], &[0, 1], &[1, 1], &[5]])
+                .to_vec();
         }
         if self.chance(20) {
             watch.watch_id = self.one_of(&[1, 2, 3, 7, 20, 1 << 40, -7]);

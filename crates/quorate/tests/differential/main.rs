@@ -33,10 +33,7 @@ mod client;
 mod cluster;
 #[cfg(target_os = "linux")]
 #[path = "../common/real_faults/dice.rs"]
-#[allow(
-    dead_code,
-    reason = "shared with the other tests, which use the rest"
-)]
+#[allow(dead_code, reason = "shared with the other tests, which use the rest")]
 mod dice;
 #[cfg(target_os = "linux")]
 mod differences;

@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use prost::Message;
 use prost_reflect::text_format::FormatOptions;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, MessageDescriptor, ReflectMessage as _, Value,
+};
 
 /// In a message that has not been sent, a number near this one is a revision relative to the newest.
 pub(crate) const NOW: i64 = 4_000_000_000_000_000_000;
@@ -131,7 +133,10 @@ fn resolve_value(value: &mut Value, now: i64, compacted: i64) {
 }
 
 /// Does something to a message and to all messages in it.
-pub(crate) fn each_message(message: &mut DynamicMessage, change: &mut impl FnMut(&mut DynamicMessage)) {
+pub(crate) fn each_message(
+    message: &mut DynamicMessage,
+    change: &mut impl FnMut(&mut DynamicMessage),
+) {
     change(message);
     for (_, value) in message.fields_mut() {
         match value {

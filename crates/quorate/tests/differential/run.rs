@@ -19,9 +19,9 @@ Quorate beside etcd, which is at $QUORATE_TEST_ETCD or on the path.
 
   cargo test -p quorate --test differential -- [OPTIONS]
 
-  --seeds N         sequences of so many seeds (1)
+  --seeds N         sequences of so many seeds (3)
   --first SEED      the first of the seeds (1)
-  --operations N    operations in each sequence (10000)
+  --operations N    operations in each sequence (3000)
   --replay FILE     the sequence in this file instead
   --shrink-seconds N  how long a sequence that fails is shrunk (300)
   --differences     says what is not compared, or not asked, and why
@@ -48,9 +48,9 @@ struct Settings {
 /// Words as of Rust's test harness; options that are not known are none of ours.
 pub(crate) fn main() -> ExitCode {
     let mut settings = Settings {
-        seeds: 1,
+        seeds: 3,
         first: 1,
-        operations: 10_000,
+        operations: 3000,
         replay: None,
         shrink: Duration::from_secs(300),
         words: Vec::new(),
@@ -86,7 +86,9 @@ fn say(text: &str) -> ExitCode {
 fn differences() -> String {
     let rules = RULES.iter().map(|rule| (rule.what, rule.why));
     let lines = rules.chain(NOT_ASKED);
-    lines.map(|(what, why)| format!("{what}\n    {why}\n")).collect()
+    lines
+        .map(|(what, why)| format!("{what}\n    {why}\n"))
+        .collect()
 }
 
 fn run(settings: &Settings) -> ExitCode {
@@ -176,12 +178,19 @@ impl Test<'_> {
         let began = Instant::now();
         match trial::run(self.etcd, operations, None) {
             Ok(count) => {
-                println!("{name}: {} in {:.1} s", counted(count), began.elapsed().as_secs_f64());
+                println!(
+                    "{name}: {} in {:.1} s",
+                    counted(count),
+                    began.elapsed().as_secs_f64()
+                );
                 true
             }
             Err(difference) => {
                 let at = difference.at;
-                println!("{name}: operation {at} of {} differs; shrinking", operations.len());
+                println!(
+                    "{name}: operation {at} of {} differs; shrinking",
+                    operations.len()
+                );
                 let (left, how) = self.shrunk(operations, difference, None);
                 self.tell(name, operations.len(), &left, &how);
                 false
@@ -205,7 +214,10 @@ impl Test<'_> {
     fn tell(&self, name: &str, all: usize, left: &[Operation], how: &Difference) {
         let file = parent_of_directories().join(format!("differential-{name}.txt"));
         let text = print_all(left);
-        println!("\n{name}: {} operations of {all} are left:\n{text}", left.len());
+        println!(
+            "\n{name}: {} operations of {all} are left:\n{text}",
+            left.len()
+        );
         println!("differs: {how}\n");
         match std::fs::write(&file, text) {
             Ok(()) => println!(
@@ -238,7 +250,10 @@ impl Test<'_> {
         let is_delete = |operation: &Operation| operation.to_string().starts_with("delete ");
         let is_short = left.len() == 2 && left.last().is_some_and(is_delete);
         if !is_short || !how.quorate.contains("deleted:2") {
-            println!("two operations should be left, not:\n{}\n{how}", print_all(&left));
+            println!(
+                "two operations should be left, not:\n{}\n{how}",
+                print_all(&left)
+            );
             return false;
         }
         true

@@ -32,7 +32,10 @@ impl fmt::Display for Difference {
             quorate,
             ..
         } = self;
-        write!(formatter, "{what}\n--- etcd\n{etcd}\n--- Quorate\n{quorate}")
+        write!(
+            formatter,
+            "{what}\n--- etcd\n{etcd}\n--- Quorate\n{quorate}"
+        )
     }
 }
 
@@ -136,7 +139,9 @@ impl Trial {
             && etcd.is_ok
         {
             let revision = request.get_field_by_name("revision");
-            self.compacted = revision.and_then(|value| value.as_i64()).expect("it has one");
+            self.compacted = revision
+                .and_then(|value| value.as_i64())
+                .expect("it has one");
         }
         Ok(())
     }
@@ -170,7 +175,11 @@ impl Trial {
         };
         if etcd.is_err() || quorate.is_err() {
             let shown = |told: Result<(), String>| told.err().unwrap_or("all was told".to_owned());
-            return Err(differs("what watches were told", shown(etcd), shown(quorate)));
+            return Err(differs(
+                "what watches were told",
+                shown(etcd),
+                shown(quorate),
+            ));
         }
         for ((what, etcd), (same, quorate)) in self.etcd.news().into_iter().zip(self.quorate.news())
         {
@@ -186,7 +195,10 @@ impl Trial {
 /// Has a watch that would begin before all time begin with the first revision (see `differences::NOT_ASKED`).
 fn not_below_zero(watch: &mut DynamicMessage) {
     let start = watch.get_field_by_name("start_revision");
-    if start.and_then(|value| value.as_i64()).is_some_and(|start| start < 0) {
+    if start
+        .and_then(|value| value.as_i64())
+        .is_some_and(|start| start < 0)
+    {
         watch.set_field_by_name("start_revision", Value::I64(1));
     }
 }

@@ -200,7 +200,8 @@ impl Watching {
     pub(crate) async fn settle_witness(&mut self, revision: i64) -> Result<(), String> {
         let told = |watching: &Watching| {
             let last = watching.watches[&0].events.last();
-            last.and_then(|event| event.kv.as_ref()).map_or(1, |kv| kv.mod_revision)
+            last.and_then(|event| event.kv.as_ref())
+                .map_or(1, |kv| kv.mod_revision)
         };
         while told(self) < revision {
             if let Some(other) = self.next("all events").await? {
@@ -272,7 +273,9 @@ impl Watch {
         let mut fault = None;
         if !answer.events.is_empty() {
             if !self.request.fragment && first <= before {
-                fault = Some(format!("revision {first} is told in two answers or late: {answer:?}"));
+                fault = Some(format!(
+                    "revision {first} is told in two answers or late: {answer:?}"
+                ));
             }
             if header < last {
                 fault = Some(format!("the header is older than the events: {answer:?}"));
