@@ -115,7 +115,7 @@ impl Trial {
             messages::resolve(message, self.now, self.compacted);
         }
         if let Operation::Watch(_, request) = &mut resolved {
-            not_below_zero(request);
+            begin_where_both_can(request, self.compacted);
         }
         let (etcd, mut quorate) = tokio::join!(
             self.etcd.act(resolved.clone(), self.now, self.compacted),
@@ -192,15 +192,17 @@ impl Trial {
     }
 }
 
-/// Has a watch that would begin before all time begin with the first revision (see `differences::NOT_ASKED`).
-fn not_below_zero(watch: &mut DynamicMessage) {
+/// Has a watch that would begin before all time begin with the first revision, and one that would begin with the
+/// compacted revision with the next (see `differences::NOT_ASKED` for both).
+fn begin_where_both_can(watch: &mut DynamicMessage, compacted: i64) {
     let start = watch.get_field_by_name("start_revision");
-    if start
-        .and_then(|value| value.as_i64())
-        .is_some_and(|start| start < 0)
-    {
-        watch.set_field_by_name("start_revision", Value::I64(1));
-    }
+    let start = start.and_then(|value| value.as_i64()).unwrap_or_default();
+    let moved = match start {
+        ..0 => 1,
+        _ if start == compacted => start + 1,
+        _ => start,
+    };
+    watch.set_field_by_name("start_revision", Value::I64(moved));
 }
 
 /// Before these it matters what watches have been told: after a compaction etcd no longer finds values before, a watch
