@@ -26,6 +26,8 @@ pub(crate) struct Client {
     /// Told of every change.
     witness: Watching,
     streams: [Option<Watching>; STREAMS],
+    /// A watch of the past was made that may not have been read up to now.
+    may_be_behind: bool,
 }
 
 /// What a server answered.
@@ -70,11 +72,13 @@ impl Client {
             oracle,
             witness,
             streams: [const { None }; STREAMS],
+            may_be_behind: false,
         }
     }
 
-    /// Does one operation, whose revisions are absolute; `compacted` is the revision of the last compaction, or -1.
-    pub(crate) async fn act(&mut self, operation: Operation, compacted: i64) -> Answer {
+    /// Does one operation, whose revisions are absolute; `now` is the newest, `compacted` that of the last compaction, or
+    /// -1.
+    pub(crate) async fn act(&mut self, operation: Operation, now: i64, compacted: i64) -> Answer {
         match operation {
             Operation::Call(method, message) => self.call(method, message).await,
             Operation::KeepAlive(message) => self.call(&calls::KEEP_ALIVE, message).await,
@@ -90,10 +94,22 @@ impl Client {
             }
             Operation::Watch(stream, request) => {
                 let request: WatchCreateRequest = messages::typed(&request);
-                Answer::of_watch(self.stream(stream).create(request, compacted).await)
+                let start = request.start_revision;
+                let text = if start != 0 && start < compacted {
+                    // Not on a stream with others: see `differences::NOT_ASKED`.
+                    Watching::open(&self.channel)
+                        .create_in_vain(request, compacted)
+                        .await
+                } else {
+                    self.may_be_behind |= start != 0 && start <= now;
+                    self.stream(stream).create(request, compacted).await
+                };
+                Answer::of_watch(text)
             }
             Operation::Cancel(stream, id) => Answer::of_watch(self.stream(stream).cancel(id).await),
-            Operation::Progress(stream) => Answer::of_watch(self.stream(stream).progress().await),
+            Operation::Progress(stream) => {
+                Answer::of_watch(self.stream(stream).progress(now).await)
+            }
             Operation::Close(stream) => {
                 self.streams[stream] = None;
                 Answer::of_watch(String::new())
@@ -157,6 +173,24 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the server has read for all watches what they began with, also for those that it has nothing to tell:
+    /// etcd ends one that a compaction finds unread. It reads for all that are behind at once, so that it is done when
+    /// one more watch, of the newest revision, has been told.
+    pub(crate) async fn catch_up(&mut self, now: i64, compacted: i64) -> Result<(), String> {
+        if !std::mem::take(&mut self.may_be_behind) || now <= compacted.max(1) {
+            return Ok(());
+        }
+        let newest = WatchCreateRequest {
+            key: vec![0].into(),
+            range_end: vec![0].into(),
+            start_revision: now,
+            ..Default::default()
+        };
+        let mut stream = Watching::open(&self.channel);
+        stream.create(newest, compacted).await;
+        stream.settle(&self.witness.watches[&0].events).await
     }
 
     /// What each watch was told since the last time, the witness's first.

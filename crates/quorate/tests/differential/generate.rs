@@ -17,8 +17,11 @@ use crate::dice::Dice;
 use crate::messages::{COMPACTED, NOW, dynamic};
 use crate::operation::{Operation, STREAMS};
 
+/// Draws an operation of one kind.
+type Make = fn(&mut Generator) -> Operation;
+
 /// What is drawn how often, of a thousand.
-const WEIGHTS: [(u64, fn(&mut Generator) -> Operation); 16] = [
+const WEIGHTS: [(u64, Make); 16] = [
     (290, Generator::put),
     (70, Generator::delete),
     (250, Generator::range),

@@ -11,6 +11,8 @@
 //!   empty servers. What is left is printed and kept as a file, with the command that repeats it.
 //! - `scripts/` has such sequences of differences that were found once.
 //!
+//! Beside that, `etcdctl/script.txt` has every subcommand of the stock `etcdctl`, whose outputs are compared.
+//!
 //! The oracle is the etcd at `$QUORATE_TEST_ETCD`, else the one on the path; 3.5 or 3.4. Both servers keep their data in
 //! memory if there is a place for it: this is about answers, not disks.
 #![forbid(unsafe_code)]
@@ -35,6 +37,10 @@ mod cluster;
 mod dice;
 #[cfg(target_os = "linux")]
 mod differences;
+#[cfg(target_os = "linux")]
+mod etcdctl;
+#[cfg(target_os = "linux")]
+mod etcdctl_words;
 #[cfg(target_os = "linux")]
 mod generate;
 #[cfg(target_os = "linux")]

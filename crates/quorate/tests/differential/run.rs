@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::client::Answer;
 use crate::cluster::parent_of_directories;
 use crate::differences::{NOT_ASKED, RULES};
+use crate::etcdctl;
 use crate::generate;
 use crate::operation::{Operation, parse_all, print_all};
 use crate::servers::Etcd;
@@ -18,18 +19,19 @@ Quorate beside etcd, which is at $QUORATE_TEST_ETCD or on the path.
 
   cargo test -p quorate --test differential -- [OPTIONS]
 
-  --seeds N         sequences of so many seeds (1)
+  --seeds N         sequences of so many seeds (3)
   --first SEED      the first of the seeds (1)
-  --operations N    operations in each sequence (10000)
+  --operations N    operations in each sequence (3000)
   --replay FILE     the sequence in this file instead
   --shrink-seconds N  how long a sequence that fails is shrunk (300)
   --differences     says what is not compared, or not asked, and why
   --list            names the tests";
 
 /// The tests: the words after the options choose those whose names contain one of them.
-const TESTS: [&str; 3] = [
+const TESTS: [&str; 4] = [
     "a_wrong_answer_is_found_and_shrunk",
     "scripts_of_differences_found_once",
+    "every_subcommand_of_etcdctl",
     "random_sequences",
 ];
 
@@ -46,9 +48,9 @@ struct Settings {
 /// Words as of Rust's test harness; options that are not known are none of ours.
 pub(crate) fn main() -> ExitCode {
     let mut settings = Settings {
-        seeds: 1,
+        seeds: 3,
         first: 1,
-        operations: 10_000,
+        operations: 3000,
         replay: None,
         shrink: Duration::from_secs(300),
         words: Vec::new(),
@@ -114,6 +116,7 @@ fn run(settings: &Settings) -> ExitCode {
         let passed = match *name {
             "a_wrong_answer_is_found_and_shrunk" => test.finds_what_is_wrong(),
             "scripts_of_differences_found_once" => test.scripts(),
+            "every_subcommand_of_etcdctl" => etcdctl::compare(&etcd),
             _ => test.seeds(),
         };
         println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });

@@ -59,6 +59,8 @@ impl Etcd {
 pub(crate) struct Both {
     etcd: Child,
     pub(crate) etcd_endpoint: String,
+    /// The same for its peers.
+    pub(crate) etcd_peer: String,
     quorate: Node,
     _directory: tempfile::TempDir,
 }
@@ -97,6 +99,7 @@ impl Both {
         let mut both = Both {
             etcd: etcd_process(&etcd.program, directory.path(), port, &log),
             etcd_endpoint: format!("127.0.0.1:{port}"),
+            etcd_peer: format!("127.0.0.1:{}", port + 1),
             quorate: quorate_node(directory.path(), port + 2),
             _directory: directory,
         };
@@ -120,6 +123,11 @@ impl Both {
     /// `address:port` of Quorate, for clients.
     pub(crate) fn quorate_endpoint(&self) -> String {
         self.quorate.endpoint()
+    }
+
+    /// The same for its peers.
+    pub(crate) fn quorate_peer(&self) -> String {
+        self.quorate.dialled_at.to_string()
     }
 
     /// What became of the processes, if one has ended.
@@ -164,7 +172,7 @@ fn quorate_node(directory: &Path, port: u16) -> Node {
     let address = std::net::Ipv4Addr::LOCALHOST;
     let peer = std::net::SocketAddrV4::new(address, port + 1);
     Node {
-        name: "n1".to_owned(),
+        name: "default".to_owned(),
         address,
         client_port: port,
         peer_port: port + 1,
@@ -172,7 +180,7 @@ fn quorate_node(directory: &Path, port: u16) -> Node {
         launcher: Vec::new(),
         directory: directory.join("n1"),
         log: directory.join("n1.log"),
-        initial_cluster: format!("n1=http://{peer}"),
+        initial_cluster: format!("default=http://{peer}"),
         joins: false,
         flags: Vec::new(),
         process: None,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use prost_reflect::{DynamicMessage, Value};
+
 use crate::client::{Answer, Client};
 use crate::differences::Oracle;
 use crate::messages;
@@ -95,6 +97,9 @@ impl Trial {
             if at % SETTLES_EVERY == 0 || has_to_be_settled(operation) {
                 self.settle(at).await?;
             }
+            if matches!(operation, Operation::Call(method, _) if method.word == "compact") {
+                self.catch_up(at).await?;
+            }
             self.act(at, operation).await?;
         }
         let last = operations.len().saturating_sub(1);
@@ -109,9 +114,12 @@ impl Trial {
         if let Operation::Call(_, message) | Operation::Watch(_, message) = &mut resolved {
             messages::resolve(message, self.now, self.compacted);
         }
+        if let Operation::Watch(_, request) = &mut resolved {
+            begin_where_both_can(request, self.compacted);
+        }
         let (etcd, mut quorate) = tokio::join!(
-            self.etcd.act(resolved.clone(), self.compacted),
-            self.quorate.act(resolved.clone(), self.compacted)
+            self.etcd.act(resolved.clone(), self.now, self.compacted),
+            self.quorate.act(resolved.clone(), self.now, self.compacted)
         );
         if let Some(distort) = self.distortion {
             distort(&resolved, &mut quorate);
@@ -136,6 +144,23 @@ impl Trial {
                 .expect("it has one");
         }
         Ok(())
+    }
+
+    async fn catch_up(&mut self, at: usize) -> Result<(), Difference> {
+        let (now, compacted) = (self.now, self.compacted);
+        let (etcd, quorate) = tokio::join!(
+            self.etcd.catch_up(now, compacted),
+            self.quorate.catch_up(now, compacted)
+        );
+        if etcd.is_ok() && quorate.is_ok() {
+            return Ok(());
+        }
+        Err(Difference {
+            at,
+            what: "what a watch of the newest revision was told".to_owned(),
+            etcd: format!("{etcd:?}"),
+            quorate: format!("{quorate:?}"),
+        })
     }
 
     /// Waits until all watches at both servers have told everything, and compares it.
@@ -165,6 +190,19 @@ impl Trial {
         }
         Ok(())
     }
+}
+
+/// Has a watch that would begin before all time begin with the first revision, and one that would begin with the
+/// compacted revision with the next (see `differences::NOT_ASKED` for both).
+fn begin_where_both_can(watch: &mut DynamicMessage, compacted: i64) {
+    let start = watch.get_field_by_name("start_revision");
+    let start = start.and_then(|value| value.as_i64()).unwrap_or_default();
+    let moved = match start {
+        ..0 => 1,
+        _ if start == compacted => start + 1,
+        _ => start,
+    };
+    watch.set_field_by_name("start_revision", Value::I64(moved));
 }
 
 /// Before these it matters what watches have been told: after a compaction etcd no longer finds values before, a watch

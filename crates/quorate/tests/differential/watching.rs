@@ -21,7 +21,7 @@ use crate::differences;
 use crate::messages;
 
 /// How long a server may take to tell what has happened. etcd looks for watches that are behind every tenth of a second.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A stream and its watches.
 pub(crate) struct Watching {
@@ -103,8 +103,8 @@ impl Watching {
             let revision = answer.header.as_ref().map_or(0, |header| header.revision);
             let start = request.start_revision;
             let watch = Watch {
-                from: if start > 0 { start } else { revision + 1 },
-                has_to_end: start > 0 && start < compacted,
+                from: if start == 0 { revision + 1 } else { start },
+                has_to_end: start != 0 && start < compacted,
                 request,
                 end: None,
                 events: Vec::new(),
@@ -117,13 +117,36 @@ impl Watching {
         shown(&answer)
     }
 
-    /// Cancels a watch; gives the answer. To an unknown one there is none: then the stream is asked for its progress,
-    /// and answers that next.
+    /// Asks for a watch from before the compacted revision on, which has to end at once; gives the answer and the end.
+    pub(crate) async fn create_in_vain(
+        &mut self,
+        request: WatchCreateRequest,
+        compacted: i64,
+    ) -> String {
+        let created = self.create(request, compacted).await;
+        if let Err(why) = self.settle(&[]).await {
+            return format!("{created}; {why}");
+        }
+        let news = self.watches.values_mut().map(Watch::news);
+        format!("{created}; {}", news.collect::<String>())
+    }
+
+    /// Asks for a watch of no keys, which is refused: the answer shows that nothing else was said before.
+    async fn fence(&mut self) -> String {
+        let request = WatchCreateRequest {
+            key: "b".into(),
+            range_end: "a".into(),
+            ..Default::default()
+        };
+        self.create(request, -1).await
+    }
+
+    /// Cancels a watch; gives the answer. To an unknown one there is none.
     pub(crate) async fn cancel(&mut self, watch_id: i64) -> String {
         self.send(RequestUnion::CancelRequest(WatchCancelRequest { watch_id }));
         let watch = self.watches.get(&watch_id);
         if watch.is_none_or(|watch| watch.end.is_some()) {
-            return self.progress().await;
+            return self.fence().await;
         }
         while self.watches[&watch_id].end.is_none() {
             match self.next("that the watch is canceled").await {
@@ -137,8 +160,13 @@ impl Watching {
         end.as_ref().map(shown).unwrap_or_default()
     }
 
-    /// Asks how far the stream has told; gives the answer.
-    pub(crate) async fn progress(&mut self) -> String {
+    /// Asks how far the stream has told, if it has watches and none of them is for later than `now` (see
+    /// `differences::NOT_ASKED`); gives the answer.
+    pub(crate) async fn progress(&mut self, now: i64) -> String {
+        let waits = |watch: &Watch| watch.request.start_revision > now;
+        if self.watches.is_empty() || self.watches.values().any(waits) {
+            return self.fence().await;
+        }
         self.send(RequestUnion::ProgressRequest(WatchProgressRequest {}));
         match self.next_control("its progress").await {
             Ok(answer) => shown(&answer),
