@@ -101,6 +101,7 @@ mod versions;
 mod walk;
 mod watch;
 
+pub use alarm::{LEASE_COST_BYTES, put_cost_bytes, txn_cost_bytes};
 pub use apply::{Application, Step};
 pub use check::{
     check_compaction, check_delete, check_lease_checkpoint, check_lease_grant, check_put,
