@@ -17,15 +17,18 @@
 #![deny(missing_docs)]
 
 mod answers;
+mod auto_compaction;
 mod bodies;
 mod budget;
 mod clock;
 mod core;
+mod corruption;
 mod data_dir;
 mod error;
 mod first_words;
 mod gateway;
 mod grpc;
+mod hashing;
 mod http;
 mod inbox;
 mod join;
@@ -33,18 +36,24 @@ mod lease_questions;
 mod limits;
 mod listen;
 mod members;
+mod memory_limit;
 mod metrics;
 mod peers;
+mod quota;
 mod read_queue;
 mod real_disk;
 mod removal;
 mod settings;
 mod start;
 pub mod stubs;
+#[cfg(test)]
+mod test_servers;
 mod threads;
 mod watches;
 
 pub use error::ServerError;
 pub use real_disk::{RealDisk, RealFile};
-pub use settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, Member, QUORATE_VERSION, ServerSettings};
+pub use settings::{
+    AutoCompaction, ETCD_CLUSTER_VERSION, ETCD_VERSION, Member, QUORATE_VERSION, ServerSettings,
+};
 pub use start::Server;

@@ -88,6 +88,7 @@ pub(crate) struct Metrics {
     is_leader: Gauge,
     applied_index: Gauge,
     term: Gauge,
+    quota_bytes: Gauge,
     store_bytes: Gauge,
     store_bytes_in_use: Gauge,
     keys: Gauge,
@@ -130,6 +131,7 @@ impl Metrics {
             is_leader: Gauge::default(),
             applied_index: Gauge::default(),
             term: Gauge::default(),
+            quota_bytes: Gauge::default(),
             store_bytes: Gauge::default(),
             store_bytes_in_use: Gauge::default(),
             keys: Gauge::default(),
@@ -209,6 +211,11 @@ impl Metrics {
             "etcd_mvcc_db_total_size_in_use_in_bytes",
             "Memory used by the store",
             self.store_bytes_in_use.clone(),
+        );
+        r.register(
+            "etcd_server_quota_backend_bytes",
+            "Memory that the store may take; 0 if that is not limited",
+            self.quota_bytes.clone(),
         );
         r.register("etcd_debugging_mvcc_keys_total", "Keys", self.keys.clone());
         r.register(
@@ -346,6 +353,8 @@ impl Metrics {
         self.applied_index.set(number(core.applied_index()));
         let store = core.store();
         self.keys.set(number(store.key_count() as u64));
+        let quota_bytes = core.quota.limit_bytes().unwrap_or(0);
+        self.quota_bytes.set(number(quota_bytes as u64));
         self.store_bytes.set(number(store.memory_bytes() as u64));
         self.store_bytes_in_use
             .set(number(store.memory_bytes() as u64));

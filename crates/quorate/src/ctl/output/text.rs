@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
+use quorate_proto::etcdserverpb::{AlarmMember, AlarmType};
 
 /// Quotes bytes as Go's `%q` does: invalid UTF-8 as `\xff`, what cannot be printed as `\u200b`.
 pub(crate) fn go_quote(bytes: &[u8]) -> String {
@@ -182,4 +183,16 @@ mod tests {
         assert_eq!(size(1_540_000), "1.5 MB");
         assert_eq!(size(u64::MAX), "18 EB");
     }
+}
+
+/// An alarm as Go prints it: fields that are zero are left out, and each is followed by a space.
+pub(super) fn alarm(alarm: &AlarmMember) -> String {
+    let mut text = String::new();
+    if alarm.member_id != 0 {
+        text += &format!("memberID:{} ", alarm.member_id);
+    }
+    if alarm.alarm() != AlarmType::None {
+        text += &format!("alarm:{} ", alarm.alarm().as_str_name());
+    }
+    text
 }
