@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use clap::{ArgAction, Args};
-use quorate_client::{Client, Connection};
-use tonic::Code;
+use quorate_client::{Client, Code, Connection};
 
 use super::connect::ConnectArgs;
 use super::duration;

@@ -42,6 +42,8 @@ mod lease_reads;
 #[cfg(target_os = "linux")]
 mod leases;
 #[cfg(target_os = "linux")]
+mod maintenance;
+#[cfg(target_os = "linux")]
 mod membership;
 #[cfg(target_os = "linux")]
 mod old_disks;

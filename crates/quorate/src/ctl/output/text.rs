@@ -132,6 +132,18 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
+/// An alarm as Go prints it: fields that are zero are left out, and each is followed by a space.
+pub(super) fn alarm(alarm: &AlarmMember) -> String {
+    let mut text = String::new();
+    if alarm.member_id != 0 {
+        text += &format!("memberID:{} ", alarm.member_id);
+    }
+    if alarm.alarm() != AlarmType::None {
+        text += &format!("alarm:{} ", alarm.alarm().as_str_name());
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,16 +195,4 @@ mod tests {
         assert_eq!(size(1_540_000), "1.5 MB");
         assert_eq!(size(u64::MAX), "18 EB");
     }
-}
-
-/// An alarm as Go prints it: fields that are zero are left out, and each is followed by a space.
-pub(super) fn alarm(alarm: &AlarmMember) -> String {
-    let mut text = String::new();
-    if alarm.member_id != 0 {
-        text += &format!("memberID:{} ", alarm.member_id);
-    }
-    if alarm.alarm() != AlarmType::None {
-        text += &format!("alarm:{} ", alarm.alarm().as_str_name());
-    }
-    text
 }
