@@ -5,15 +5,16 @@ use std::future::Future;
 use std::time::Duration;
 
 use quorate_proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DefragmentRequest, DefragmentResponse,
-    DeleteRangeRequest, DeleteRangeResponse, LeaseGrantRequest, LeaseGrantResponse,
-    LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest, LeaseLeasesResponse,
-    LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
-    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
-    MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
-    MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, SnapshotRequest, SnapshotResponse, StatusRequest,
-    StatusResponse, TxnRequest, TxnResponse, WatchRequest, WatchResponse,
+    AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DefragmentRequest,
+    DefragmentResponse, DeleteRangeRequest, DeleteRangeResponse, HashKvRequest, HashKvResponse,
+    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
+    LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, MemberAddRequest, MemberAddResponse,
+    MemberListRequest, MemberListResponse, MemberPromoteRequest, MemberPromoteResponse,
+    MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
+    MoveLeaderRequest, MoveLeaderResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
+    SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse, TxnRequest, TxnResponse,
+    WatchRequest, WatchResponse,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -222,7 +223,25 @@ impl Connection {
         self.answer(stub.move_leader(request)).await
     }
 
-    /// Has this member defragment its storage.
+    /// Lists, raises or ends alarms.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse, Error> {
+        let mut stub = MaintenanceClient::new(self.channel.clone());
+        self.answer(stub.alarm(request)).await
+    }
+
+    /// The hash of all keys and versions that this member holds up to a revision; 0 is the newest.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, Error> {
+        let mut stub = MaintenanceClient::new(self.channel.clone());
+        self.answer(stub.hash_kv(HashKvRequest { revision })).await
+    }
+
+    /// Has this member give back what it does not use of its file, if it has one.
     ///
     /// # Errors
     /// As for [`range`](Self::range).

@@ -103,6 +103,7 @@ mod versions;
 mod walk;
 mod watch;
 
+pub use alarm::{LEASE_COST_BYTES, put_cost_bytes, txn_cost_bytes};
 pub use apply::{Application, Step};
 pub use begin_anew::BumpError;
 pub use check::{

@@ -49,6 +49,8 @@ pub struct Progress {
     /// What became of leases, for [`Consensus::leases_applied`](crate::Consensus::leases_applied):
     /// before it hears that anything of this step is applied.
     pub leases: Option<LeaseNews>,
+    /// Whether a command was begun that may make the store larger.
+    pub takes_space: bool,
     /// Whether there is more to apply.
     pub more: bool,
 }
@@ -394,6 +396,7 @@ impl Applier {
                 } else {
                     Wanted::Discard
                 };
+                progress.takes_space |= command.cost_bytes() > 0;
                 let first_keys = match command {
                     Command::Put(_) => 1,
                     _ => FIRST_KEYS_OF_A_COMMAND,

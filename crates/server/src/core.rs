@@ -15,7 +15,7 @@ use quorate_replica::{
     Consensus, ConsensusStatus, LeaseNews, LeaseQuestion, LeaseTime, MemberTable, PeerMessage,
     Proposal, RequestError,
 };
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 use crate::answers::{Answers, Outcome};
 use crate::bodies::Requests;
@@ -25,12 +25,13 @@ use crate::exports::Exports;
 use crate::inbox::Inbox;
 use crate::lease_questions::LeaseQuestions;
 use crate::limits::{
-    ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES, SLOW_READ_INDEX,
-    WATCH_UNSENT_BYTES,
+    ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES, HASHES_AT_ONCE,
+    SLOW_READ_INDEX, WATCH_UNSENT_BYTES,
 };
 use crate::members::Members;
 use crate::metrics::{Counted, Metrics};
 use crate::peers::Peers;
+use crate::quota::Quota;
 use crate::read_queue::ReadQueue;
 use crate::settings::ServerSettings;
 use crate::watches::Watches;
@@ -137,6 +138,9 @@ pub(crate) struct Core {
     /// What watchers are being told.
     pub(crate) watch_answers: Arc<Budget>,
     pub(crate) metrics: Metrics,
+    pub(crate) quota: Quota,
+    /// Turns for hashing the store.
+    pub(crate) hashes: Semaphore,
     pub(crate) watches: Watches,
     pub(crate) exports: Exports,
     pub(crate) applied: Applied,
@@ -175,6 +179,8 @@ impl Core {
             leader: None,
         };
         let metrics = Metrics::new(&identity);
+        let quota = Quota::new(settings.quota_backend_bytes);
+        quota.note(store.memory_bytes(), false);
         Arc::new(Core {
             settings,
             identity,
@@ -195,6 +201,8 @@ impl Core {
             large_answers: Budget::new(ANSWERS_BYTES),
             watch_answers: Budget::new(WATCH_UNSENT_BYTES),
             metrics,
+            quota,
+            hashes: Semaphore::new(HASHES_AT_ONCE),
             watches: Watches::new(store.revision()),
             exports: Exports::new(),
             applied: Applied::default(),
@@ -403,6 +411,7 @@ impl Core {
     pub(crate) fn end_restore(&self, loaded: Store, publish: impl FnOnce()) {
         let mut present = self.store_mut();
         *present = loaded;
+        self.quota.note(present.memory_bytes(), false);
         publish();
         self.watches.replaced(&present);
         self.is_restoring.store(false, Ordering::SeqCst);

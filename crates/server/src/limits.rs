@@ -126,6 +126,19 @@ pub(crate) const LEASE_VERSION_PATIENCE: Duration = Duration::from_secs(4);
 /// with many keys. Those who grant at the same moment may exceed it by what is under way.
 pub(crate) const MAX_LEASES: usize = 1_000_000;
 
+/// Hashes of the store that are made at once: each holds on to old versions until it is done. Others wait.
+pub(crate) const HASHES_AT_ONCE: usize = 4;
+
+/// How long a member that is asked for a hash waits until it has applied what it is asked for: a follower that is
+/// farther behind is compared another time.
+pub(crate) const HASH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the hash of a peer may take: that of a few gigabytes, and the wait before.
+pub(crate) const HASH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a member that is to be compared before it serves waits until it has caught up. Beyond it serves without.
+pub(crate) const INITIAL_CHECK_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Leases listed under one hold of the store's lock: a fraction of a millisecond.
 pub(crate) const LEASES_PER_STEP: usize = 4_096;
 

@@ -104,6 +104,7 @@ pub(crate) struct Metrics {
     is_leader: Gauge,
     applied_index: Gauge,
     term: Gauge,
+    quota_bytes: Gauge,
     store_bytes: Gauge,
     store_bytes_in_use: Gauge,
     messages_refused: Gauge,
@@ -152,6 +153,7 @@ impl Metrics {
             is_leader: Gauge::default(),
             applied_index: Gauge::default(),
             term: Gauge::default(),
+            quota_bytes: Gauge::default(),
             store_bytes: Gauge::default(),
             store_bytes_in_use: Gauge::default(),
             messages_refused: Gauge::default(),
@@ -232,6 +234,11 @@ impl Metrics {
             "etcd_mvcc_db_total_size_in_use_in_bytes",
             "Memory used by the store",
             self.store_bytes_in_use.clone(),
+        );
+        r.register(
+            "etcd_server_quota_backend_bytes",
+            "Memory that the store may take; 0 if that is not limited",
+            self.quota_bytes.clone(),
         );
         r.register(
             "etcd_disk_backend_commit_duration_seconds",
@@ -398,6 +405,8 @@ impl Metrics {
         let store = core.store();
         self.store.read(&store);
         self.is_learner.set(i64::from(core.is_learner()));
+        let quota_bytes = core.quota.limit_bytes().unwrap_or(0);
+        self.quota_bytes.set(number(quota_bytes as u64));
         self.store_bytes.set(number(store.memory_bytes() as u64));
         self.store_bytes_in_use
             .set(number(store.memory_bytes() as u64));

@@ -12,8 +12,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 
+use crate::auto_compaction::compact_by_itself;
 use crate::clock::Clock;
 use crate::core::{Core, MemberIdentity};
+use crate::corruption::{check_before_serving, compare_members};
 use crate::data_dir::{self, FOUNDED, JOINED, Origin};
 use crate::error::ServerError;
 use crate::exports::Newest;
@@ -24,6 +26,7 @@ use crate::limits::{SHUTDOWN_GRACE, THREADS_GRACE};
 use crate::listen::{self, Port};
 use crate::members::Members;
 use crate::peers::{PeerService, SnapshotSource, ask_about_strangers, pull, supervise};
+use crate::quota::raise_when_crossed;
 use crate::real_disk::RealDisk;
 use crate::removal::{publish, stop_when_removed};
 use crate::settings::{Member, ServerSettings};
@@ -113,6 +116,9 @@ impl Server {
             wanted,
             fatal.clone(),
         ));
+        dialers.spawn(raise_when_crossed(Arc::clone(&core)));
+        dialers.spawn(compact_by_itself(Arc::clone(&core)));
+        dialers.spawn(compare_members(Arc::clone(&core)));
         let clients = http::add_pages(grpc::routes(&core), Arc::clone(&core));
         let peer_service = PeerServer::new(PeerService::new(
             Arc::clone(&core),
@@ -122,6 +128,18 @@ impl Server {
         .max_decoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES)
         .max_encoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES);
         let peers = Routes::new(peer_service).into_axum_router();
+        let (cleared, checked) = watch::channel(!core.settings.initial_corrupt_check);
+        if core.settings.initial_corrupt_check {
+            let (core, fatal) = (Arc::clone(&core), fatal.clone());
+            dialers.spawn(async move {
+                match check_before_serving(&core).await {
+                    Ok(()) => {
+                        cleared.send_replace(true);
+                    }
+                    Err(error) => fatal.report(error),
+                }
+            });
+        }
         for (opened, router, port) in [
             (client_listeners, clients, Port::Client),
             (peer_listeners, peers, Port::Peer),
@@ -133,7 +151,14 @@ impl Server {
         ] {
             for listener in opened {
                 let (core, router) = (Arc::clone(&core), router.clone());
-                listeners.spawn(listen::serve(core, listener, router, port, stopped.clone()));
+                let serving = listen::serve(core, listener, router, port, stopped.clone());
+                let mut checked = checked.clone();
+                listeners.spawn(async move {
+                    // If the check fails the sender is gone, and nobody is served.
+                    if port != Port::Client || checked.wait_for(|is| *is).await.is_ok() {
+                        serving.await;
+                    }
+                });
             }
         }
         Ok(Server {
@@ -164,6 +189,11 @@ impl Server {
                 Err(_) => String::new(),
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> Arc<Core> {
+        Arc::clone(&self.core)
     }
 
     /// Stops: refuses what comes, fails what waits, ends the threads.

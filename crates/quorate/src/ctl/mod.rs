@@ -7,14 +7,17 @@
 //! Every command is: check the flags, build one request, send it, render the answer. What is wrong with the flags is
 //! found before anything is sent.
 
+mod alarm;
 mod check;
 mod compact;
 mod connect;
+mod defrag;
 mod del;
 mod duration;
 mod elect;
 mod failure;
 mod get;
+mod hash_kv;
 mod keys;
 mod lease;
 mod lock;
@@ -96,10 +99,14 @@ enum Command {
     Status(status::StatusArgs),
     /// Lists the members of the cluster
     Members(members::MembersArgs),
-    /// `endpoint status` and `endpoint health`, as etcdctl calls them
+    /// Asks each endpoint how it is: status, health, hashkv
     Endpoint(EndpointArgs),
     /// Adds, removes, promotes and lists the members of the cluster
     Member(MemberArgs),
+    /// Lists and ends the alarms of the cluster
+    Alarm(alarm::AlarmArgs),
+    /// Does nothing, at once: the store needs no defragmentation
+    Defrag(defrag::DefragArgs),
     /// Has another member lead
     MoveLeader(move_leader::MoveLeaderArgs),
     /// Copies keys to another cluster, and goes on copying what happens to them
@@ -128,6 +135,8 @@ enum EndpointCommand {
     Status(status::StatusArgs),
     /// Checks that each endpoint can serve a linearizable read
     Health(status::HealthArgs),
+    /// Hashes what each endpoint holds
+    Hashkv(hash_kv::HashKvArgs),
 }
 
 const MEMBER_HELP: &str = "\
@@ -196,6 +205,11 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
         Command::Endpoint(EndpointArgs {
             command: EndpointCommand::Health(args),
         }) => status::run_health(&args, &connect).await,
+        Command::Endpoint(EndpointArgs {
+            command: EndpointCommand::Hashkv(args),
+        }) => hash_kv::run(&args, &connect).await,
+        Command::Alarm(args) => alarm::run(&args, &connect).await,
+        Command::Defrag(args) => defrag::run(&args, &connect).await,
         Command::Members(_) => members::run(&connect).await,
         Command::Member(MemberArgs { command }) => match command {
             MemberCommand::List(_) => members::run(&connect).await,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use quorate_server::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
+use quorate_server::{AutoCompaction, HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
 
 use super::urls::{self, Url};
 
@@ -16,6 +16,7 @@ use crate::flags::{self, FlagError, Given, parse_nanoseconds};
 mod founders;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 /// etcd's upper bound for --election-timeout, in milliseconds: beyond it a cluster without a leader
 /// looks dead.
@@ -107,6 +108,14 @@ pub(crate) struct ServeSettings {
     pub(crate) max_request_bytes: usize,
     /// The most operations in one transaction.
     pub(crate) max_txn_ops: usize,
+    /// Bytes of memory that the store may take; 0 is the default, less is no limit.
+    pub(crate) quota_backend_bytes: i64,
+    /// What is compacted without being asked.
+    pub(crate) auto_compaction: AutoCompaction,
+    /// Whether the data is compared with the other members' before clients are served.
+    pub(crate) initial_corrupt_check: bool,
+    /// How often the leader compares the members, if ever.
+    pub(crate) corrupt_check_interval: Option<Duration>,
     /// Origins whose pages browsers let read answers; `*` is all of them.
     pub(crate) cors: Vec<String>,
     /// Whether the JSON gateway is served.
@@ -168,6 +177,10 @@ impl ServeSettings {
             election_timeout,
             max_request_bytes: max_request_bytes(&reader, &mut notes)?,
             max_txn_ops: reader.number_within("max-txn-ops", 1, MAX_TXN_OPS_MAX)?,
+            quota_backend_bytes: upkeep::quota_backend_bytes(&reader)?,
+            auto_compaction: upkeep::auto_compaction(&reader)?,
+            initial_corrupt_check: reader.boolean("experimental-initial-corrupt-check"),
+            corrupt_check_interval: upkeep::corrupt_check_interval(&reader)?,
             cors: words(&reader.text("cors")),
             json_gateway: reader.boolean("enable-grpc-gateway"),
             watch_progress_interval: watch_progress_interval(&reader, &mut notes),

@@ -52,6 +52,8 @@ mod leases;
 #[cfg(target_os = "linux")]
 mod locks;
 #[cfg(target_os = "linux")]
+mod maintenance;
+#[cfg(target_os = "linux")]
 mod membership;
 mod metrics;
 #[cfg(target_os = "linux")]

@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 use super::reading::Answer;
 use super::{counted, header, reading, status};
 use crate::core::Core;
+use crate::quota;
 use crate::stubs::kv_server::Kv;
 
 const SERVICE: &str = "etcdserverpb.KV";
@@ -89,6 +90,13 @@ impl KvService {
             .map_err(|error| status::of_request(&error))
     }
 
+    /// Refuses what may take more than this member has room for.
+    async fn check_quota(&self, cost_bytes: usize) -> Result<(), Status> {
+        status::check_votes(&self.core)?;
+        let checked = quota::check(&self.core, cost_bytes).await;
+        checked.map_err(|error| status::of_request(&error))
+    }
+
     /// Puts this node's part into the header that the store gave.
     fn complete(&self, of: &mut Option<ResponseHeader>) {
         let revision = of.as_ref().map_or(0, |header| header.revision);
@@ -97,6 +105,8 @@ impl KvService {
 
     async fn put_checked(&self, request: PutRequest) -> Result<PutResponse, Status> {
         quorate_kv::check_put(&request, &self.limits).map_err(|error| status::of_kv(&error))?;
+        self.check_quota(quorate_kv::put_cost_bytes(&request))
+            .await?;
         match self.write(CommandKind::Put, &request).await? {
             Reply::Put(mut response) => {
                 self.complete(&mut response.header);
@@ -130,6 +140,8 @@ impl KvService {
             status::check_votes(&self.core)?;
             return self.read_txn(request).await;
         }
+        self.check_quota(quorate_kv::txn_cost_bytes(&request))
+            .await?;
         match self.write(CommandKind::Txn, &request).await? {
             Reply::Txn(mut response) => {
                 self.complete(&mut response.header);

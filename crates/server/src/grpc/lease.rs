@@ -27,6 +27,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{counted, header, status};
 use crate::core::Core;
 use crate::limits::{LEASE_VERSION_PATIENCE, LEASES_PER_STEP, MAX_LEASES, RENEWALS_PER_STREAM};
+use crate::quota;
 use crate::stubs::lease_server::Lease;
 
 const SERVICE: &str = "etcdserverpb.Lease";
@@ -50,6 +51,8 @@ impl LeaseService {
         quorate_kv::check_lease_grant(&request).map_err(|error| status::of_kv(&error))?;
         check_room(self.readable(quorate_kv::Store::lease_count)?)?;
         cluster_must_know_leases(&self.core).await;
+        let checked = quota::check(&self.core, quorate_kv::LEASE_COST_BYTES).await;
+        checked.map_err(|error| status::of_request(&error))?;
         request.ttl = request.ttl.max(min_ttl_seconds(
             self.core.settings.heartbeat_interval,
             self.core.settings.election_timeout,
@@ -185,7 +188,7 @@ impl LeaseService {
 
 /// A cluster that has just started agrees on its version in a moment: at once if all its members are there,
 /// else when a majority has waited for the others.
-async fn cluster_must_know_leases(core: &Core) {
+pub(super) async fn cluster_must_know_leases(core: &Core) {
     if core.cluster_knows(LEASES_FROM_VERSION) {
         return;
     }

@@ -31,7 +31,6 @@ use tower::util::MapResponseLayer;
 use crate::core::Core;
 use crate::gateway;
 use crate::limits::GRPC_OVERHEAD_BYTES;
-use crate::settings::QUORATE_VERSION;
 use crate::stubs::cluster_server::ClusterServer;
 use crate::stubs::election_server::ElectionServer;
 use crate::stubs::kv_server::KvServer;
@@ -106,12 +105,6 @@ fn header_without_revision(core: &Core) -> ResponseHeader {
         revision: 0,
         raft_term: core.leadership().term.0,
     }
-}
-
-fn not_yet<T>(what: &str) -> Result<T, Status> {
-    Err(Status::unimplemented(format!(
-        "quorate {QUORATE_VERSION} does not serve {what} yet"
-    )))
 }
 
 /// An answered call, told in the debug log. Its numbers are counted around all services (`counting.rs`).

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use quorate_disk::Disk;
-use quorate_proto::peer::{Frame, Handshake, MembersRequest, MembersResponse, SnapshotRequest};
+use quorate_proto::peer::{
+    Frame, Handshake, HashRequest, HashResponse, MembersRequest, MembersResponse, SnapshotRequest,
+};
 use quorate_raft::NodeId;
 use quorate_replica::wire;
 use quorate_wal::SnapshotMark;
@@ -13,9 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::handshake;
 use super::refusals::Refusals;
 use super::snapshot_source::{Parts, SnapshotSource};
+use super::{handshake, hashes};
 use crate::bodies::Handshaken;
 use crate::core::{ConsensusInput, Core};
 use crate::limits::{PEER_DIAL_TIMEOUT, PEER_PAUSE};
@@ -120,6 +122,18 @@ where
         let to = NodeId(theirs.member_id);
         let parts = self.snapshots.serve(to, mark, request.first_chunk)?;
         Ok(Response::new(parts))
+    }
+
+    async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+        let request = request.into_inner();
+        let theirs = request
+            .handshake
+            .ok_or_else(|| self.refused("no handshake"))?;
+        let version = self.core.version_in_force();
+        handshake::check(&self.core.identity, version, &self.core.members, &theirs)
+            .map_err(|reason| self.refused(&reason))?;
+        let answer = hashes::answer(&self.core, request.revision).await?;
+        Ok(Response::new(answer))
     }
 
     async fn members(

@@ -8,6 +8,7 @@
 mod accept;
 mod dial;
 mod handshake;
+mod hashes;
 mod queue;
 mod refusals;
 mod snapshot_pull;
@@ -22,6 +23,7 @@ use quorate_replica::PeerMessage;
 
 pub(crate) use accept::PeerService;
 use dial::dial;
+pub(crate) use hashes::ask_hash;
 pub(crate) use queue::PeerQueue;
 pub(crate) use snapshot_pull::pull;
 pub(crate) use snapshot_source::SnapshotSource;

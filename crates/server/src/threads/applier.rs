@@ -74,6 +74,7 @@ pub(super) fn run<D: Disk>(
             // Under the store's lock, so that whoever holds it sees the index and the state of
             // one moment: members are compared by them.
             publish(core, &applier);
+            core.quota.note(store.memory_bytes(), progress.takes_space);
             core.watches.feed(&mut store);
             time_of_batch += started.elapsed();
             let capture = applier.capture_if_due(&mut store);
@@ -92,7 +93,10 @@ pub(super) fn run<D: Disk>(
                 break;
             }
         }
-        more_to_free = core.store_mut().free_step(KEYS_PER_STEP);
+        let mut store = core.store_mut();
+        more_to_free = store.free_step(KEYS_PER_STEP);
+        core.quota.note(store.memory_bytes(), false);
+        drop(store);
         // On an idle node without peers nothing else would wake consensus to hear of a version.
         let is_much = unnoticed_bytes >= APPLIED_NOTICE_BYTES;
         if is_much || told_of_leases || version != applier.cluster_version() {
