@@ -17,6 +17,7 @@
 #![deny(missing_docs)]
 
 mod answers;
+mod authority;
 mod auto_compaction;
 mod backup;
 mod bodies;

@@ -15,6 +15,7 @@ use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::authority::PlainAuthority;
 use crate::bodies::{Charged, Requests, Rules};
 use crate::core::Core;
 use crate::error::ServerError;
@@ -156,7 +157,7 @@ async fn connection(
         .keep_alive_timeout(IDLE_PROBE_TIMEOUT);
     let end = service.end.clone();
     let service = TowerToHyperService::new(service);
-    let stream = FirstWords::within(HEADER_TIMEOUT, stream);
+    let stream = PlainAuthority::of(FirstWords::within(HEADER_TIMEOUT, stream));
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let served = async {

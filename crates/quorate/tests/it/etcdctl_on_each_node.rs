@@ -410,15 +410,7 @@ fn there_are_no_alarms_and_nothing_to_defragment() {
 #[test]
 fn what_is_not_served_yet_is_refused_in_a_plain_sentence() {
     on_each_node(1, |_, etcdctl, _| {
-        let directory = crate::cluster::real_directory();
-        let backup = directory.path().join("backup.db");
-        let backup = backup.to_str().expect("a path in UTF-8");
-        let calls: &[&[&str]] = &[
-            &["snapshot", "save", backup],
-            &["auth", "enable"],
-            &["user", "list"],
-            &["role", "list"],
-        ];
+        let calls: &[&[&str]] = &[&["auth", "enable"], &["user", "list"], &["role", "list"]];
         for words in calls {
             let ran = etcdctl.run(words);
             let said = format!("{}{}", ran.out, ran.error);

@@ -110,7 +110,7 @@ mod tests {
             member_id: 2,
         };
         let form = |format| render(&status, format);
-        assert_eq!(form(Format::Simple), "beef, 12, 30, 21 kB\n");
+        assert_eq!(form(Format::Simple), "beef, 12, 30, 20 kB\n");
         assert_eq!(
             form(Format::Fields),
             "\"Hash\" : 48879\n\"Revision\" : 12\n\"Keys\" : 30\n\"Size\" : 20512\n"
@@ -124,7 +124,7 @@ mod tests {
             "+------+----------+------------+------------+\n\
              | HASH | REVISION | TOTAL KEYS | TOTAL SIZE |\n\
              +------+----------+------------+------------+\n\
-             | beef |       12 |         30 |      21 kB |\n\
+             | beef |       12 |         30 |      20 kB |\n\
              +------+----------+------------+------------+\n"
         );
     }
