@@ -162,7 +162,8 @@ fn ctl_lists_and_disarms_alarms_in_etcdctls_forms() {
         assert_eq!(post(&cluster, 0, "alarm", &raise).0, 200);
     }
     let etcdctl = cluster.etcdctl(0);
-    for form in ["simple", "json", "fields", "protobuf", "table"] {
+    // Protobuf is no text; `etcdctl.rs` compares it.
+    for form in ["simple", "json", "fields", "table"] {
         let words = ["alarm", "list", "-w", form];
         let (ours, theirs) = (ctl(&cluster, 0, &words), etcdctl.run(&words));
         assert_eq!((&ours.out, ours.code), (&theirs.out, theirs.code), "{form}");
