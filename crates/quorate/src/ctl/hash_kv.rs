@@ -41,20 +41,18 @@ pub(super) async fn run(args: &HashKvArgs, connect: &ConnectArgs) -> Result<(), 
     format.refuse_protobuf()?;
     let client = super::status::client(connect, args.cluster).await?;
     let mut hashes = Vec::new();
-    let mut all_answered = true;
+    let mut failure = None;
     for connection in client.connections() {
         let endpoint = connection.endpoint();
         match client.hash_kv(connection, args.rev).await {
             Ok(hash) => hashes.push((endpoint.to_string(), hash)),
             Err(error) => {
                 eprintln!("Failed to get the hash of endpoint {endpoint} ({error})");
-                all_answered = false;
+                failure = Some(error);
             }
         }
     }
     super::print(&Answer::Hashes(hashes).render(format, Style::default()))?;
-    match all_answered {
-        true => Ok(()),
-        false => Err(Failure::error("not every endpoint answered")),
-    }
+    // etcdctl ends with the last of the errors.
+    failure.map_or(Ok(()), |error| Err(error.into()))
 }

@@ -229,7 +229,6 @@ const SCRIPT: &[(&[&str], &str)] = &[
     (&["endpoint", "hashkv", "--cluster"], ""),
     (&["alarm", "list"], ""),
     (&["alarm", "list", "-w", "json"], ""),
-    (&["alarm", "list", "-w", "fields"], ""),
     (&["alarm", "list", "-w", "protobuf"], ""),
     (&["alarm", "list", "-w", "table"], ""),
     (&["alarm", "list", "x"], ""),
