@@ -56,3 +56,4 @@ mod stream;
 
 pub use hub::{StreamId, WatchHub};
 pub use message::{EventBatch, WatchMessage, WatchRefusal};
+pub use stream::QueueLimits;

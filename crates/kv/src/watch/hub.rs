@@ -12,7 +12,7 @@ use crate::watch::group::{Groups, LiveWatcher};
 use crate::watch::message::{WatchMessage, WatchRefusal};
 use crate::watch::progress::Notifying;
 use crate::watch::publish::Backlog;
-use crate::watch::stream::{Options, Queue, Reader, State, Stream, Watcher, queue_bytes_max};
+use crate::watch::stream::{Options, Queue, QueueLimits, Reader, State, Stream, Watcher};
 
 /// Names a stream of a hub. One that has been closed names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,12 +32,18 @@ impl StreamId {
 pub struct WatchHub {
     /// Everything up to this revision is in the queues of live watchers, or was.
     pub(super) revision: i64,
+    pub(super) limits: QueueLimits,
     pub(super) streams: Vec<Option<Stream>>,
     free_streams: Vec<u32>,
     opened: u64,
     pub(super) groups: Groups,
     /// Streams with watchers that are behind and room for what they read.
     pub(super) ready: VecDeque<u32>,
+    /// Watchers that are behind and come next to what there is no room for, by their turns: the stream's
+    /// number and the watcher's id.
+    pub(super) held_back: BTreeMap<u64, (u32, i64)>,
+    /// The turn of the last one that fell behind.
+    last_turn: u64,
     pub(super) reads: SharedReads,
     pub(super) backlog: Backlog,
     pub(super) woken: Vec<StreamId>,
@@ -57,13 +63,21 @@ pub struct WatchHub {
 impl WatchHub {
     /// A hub without watchers, of a store that is at `revision`.
     pub fn new(revision: i64) -> WatchHub {
+        WatchHub::with_limits(revision, QueueLimits::default())
+    }
+
+    /// The same, with other limits than a server's.
+    pub fn with_limits(revision: i64, limits: QueueLimits) -> WatchHub {
         WatchHub {
             revision,
+            limits,
             streams: Vec::new(),
             free_streams: Vec::new(),
             opened: 0,
             groups: Groups::default(),
             ready: VecDeque::new(),
+            held_back: BTreeMap::new(),
+            last_turn: 0,
             reads: SharedReads::default(),
             backlog: Backlog::default(),
             woken: Vec::new(),
@@ -121,7 +135,7 @@ impl WatchHub {
             next_watch_id: 0,
             queue: Queue::default(),
             behind: BTreeMap::new(),
-            next_turn: 0,
+            held_back: 0,
             is_ready: false,
             is_woken: false,
             told_revision: 0,
@@ -260,7 +274,7 @@ impl WatchHub {
     /// Whether the stream's queue has room for the answer to another request. While it has none, its
     /// client's requests must wait, or it could fill the queue by asking.
     pub fn has_room(&self, id: StreamId) -> bool {
-        let room = queue_bytes_max(self.queued_bytes);
+        let room = self.limits.stream_room(self.queued_bytes);
         self.stream(id)
             .is_some_and(|stream| stream.queue.bytes < room)
     }
@@ -362,9 +376,9 @@ impl WatchHub {
 
     /// Lets a watcher that is behind wait for its turn, after those of its stream that wait already.
     pub(super) fn enqueue_behind(&mut self, number: u32, watch_id: i64) {
+        self.last_turn += 1;
+        let next_turn = self.last_turn;
         let stream = self.stream_at(number);
-        stream.next_turn += 1;
-        let next_turn = stream.next_turn;
         let watcher = stream.watchers.get_mut(&watch_id);
         let watcher = watcher.expect("a watcher that is to wait is there");
         let State::Behind { turn, .. } = &mut watcher.state else {
@@ -377,12 +391,22 @@ impl WatchHub {
 
     /// Notes a stream that may read history: with half of its queue free, so that each turn is worth it.
     pub(super) fn check_ready(&mut self, number: u32) {
-        let room = queue_bytes_max(self.queued_bytes) / 2;
+        let has_room = self.has_room_for_turn(number);
         let stream = self.stream_at(number);
-        if !stream.is_ready && !stream.behind.is_empty() && stream.queue.bytes < room {
+        if !stream.is_ready && !stream.behind.is_empty() && has_room {
             stream.is_ready = true;
             self.ready.push_back(number);
         }
+    }
+
+    pub(super) fn has_room_for_turn(&mut self, number: u32) -> bool {
+        let room = self.limits.stream_room(self.queued_bytes) / 2;
+        self.stream_at(number).queue.bytes < room
+    }
+
+    /// Whether there is room for more than a little.
+    pub(super) fn has_ample_room(&self) -> bool {
+        self.limits.leave_ample_room(self.queued_bytes)
     }
 
     pub(super) fn remove_watcher(&mut self, number: u32, watch_id: i64) {
@@ -401,7 +425,9 @@ impl WatchHub {
                 let turn = *turn;
                 let held_bytes = |reader: &Reader| reader.cursor.held_bytes();
                 self.queued_bytes -= reader.as_ref().map_or(0, held_bytes);
-                stream.behind.remove(&turn);
+                if stream.behind.remove(&turn).is_none() && self.held_back.remove(&turn).is_some() {
+                    stream.held_back -= 1;
+                }
                 self.behind_count -= 1;
             }
         }
