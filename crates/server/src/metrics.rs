@@ -358,7 +358,7 @@ impl Metrics {
             .set(number(store.memory_bytes() as u64));
         self.leases.set_count(store.lease_count());
         drop(store);
-        self.watches.read(&core.watches);
+        self.watches.read(&core.watches, &core.watch_answers);
         self.resident_bytes.set(number(resident_bytes()));
         if let Some(status) = core.consensus_status() {
             self.messages_refused.set(number(status.refused_messages));

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use quorate_proto::envelope::CommandKind;
 use quorate_replica::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION, PeerMessage};
 
 use super::{Op, Plan, World};
@@ -103,7 +104,7 @@ fn needed(message: &PeerMessage) -> u32 {
         PeerMessage::LeaseQuestions { .. } | PeerMessage::LeaseAnswers { .. } => 2,
         PeerMessage::Forward(proposals) => {
             let kinds = proposals.iter().map(|proposal| proposal.kind);
-            kinds.map(|kind| kind.since_version()).max().unwrap_or(0)
+            kinds.map(CommandKind::since_version).max().unwrap_or(0)
         }
         PeerMessage::Raft(_) | PeerMessage::ForwardRefused { .. } => 1,
     }
