@@ -49,6 +49,8 @@ pub struct HistoryStep {
     pub is_over: bool,
     /// What it cost, in versions; never more than was allowed.
     pub versions_read: usize,
+    /// The next revision is larger than what there was room for, and nothing of it was read.
+    pub has_no_room: bool,
 }
 
 /// Why history cannot be read.
@@ -108,12 +110,10 @@ impl HistoryCursor {
         self.partial_bytes
     }
 
-    /// Goes back to the beginning of the revision that it has not read to its end. It has given out the
-    /// one before.
+    /// Goes back to the beginning of the revision that it has not read to its end.
     pub(crate) fn rewind(&mut self) {
-        let position = self.revision_position;
-        assert!(position.is_some(), "nothing was given out: {self:?}");
-        self.position = position;
+        // If it began with that revision then the place is sought again.
+        self.position = self.revision_position;
         self.partial = Vec::new();
         self.partial_bytes = 0;
         self.repeated.clear();
@@ -139,14 +139,37 @@ impl Store {
         versions_max: usize,
         bytes_max: usize,
     ) -> Result<HistoryStep, HistoryError> {
+        self.read_history_within(cursor, StepLimits::new(versions_max, bytes_max))
+    }
+
+    /// The same, but a revision that does not fit is left: what the cursor holds and what the events take is
+    /// less than `bytes_max` in all, or it holds and is given nothing.
+    ///
+    /// # Errors
+    /// When the cursor's next revision has been compacted.
+    pub(crate) fn read_history_that_fits(
+        &self,
+        cursor: &mut HistoryCursor,
+        versions_max: usize,
+        bytes_max: usize,
+    ) -> Result<HistoryStep, HistoryError> {
+        let bytes_left = bytes_max.saturating_sub(cursor.held_bytes());
+        let limits = StepLimits {
+            must_fit: true,
+            ..StepLimits::new(versions_max, bytes_left)
+        };
+        self.read_history_within(cursor, limits)
+    }
+
+    fn read_history_within(
+        &self,
+        cursor: &mut HistoryCursor,
+        mut limits: StepLimits,
+    ) -> Result<HistoryStep, HistoryError> {
         let compact_revision = self.compacted_revision;
         if cursor.next_revision < compact_revision {
             return Err(HistoryError::Compacted { compact_revision });
         }
-        let mut limits = StepLimits {
-            budget: versions_max.max(1) * SNAPSHOT_CHANGES_PER_VERSION,
-            bytes: bytes_max,
-        };
         let budget = limits.budget;
         let mut step = match cursor.span.is_single() {
             true => self.read_key_history(cursor, &mut limits),
@@ -178,6 +201,11 @@ impl Store {
             limits.budget = limits.budget.saturating_sub(1);
             let event = self.event(&key, versions, version, cursor.with_previous);
             limits.take(&event);
+            if limits.are_broken() {
+                step.events.retain(|event| event.revision() < revision);
+                step.has_no_room = step.events.is_empty();
+                return step;
+            }
             step.events.push(event);
         }
         cursor.next_revision = self.revision.max(cursor.next_revision - 1) + 1;
@@ -217,6 +245,11 @@ impl Store {
                 limits.take(&event);
                 cursor.partial_bytes += event.memory_bytes();
                 cursor.partial.push(event);
+                if limits.are_broken() {
+                    cursor.rewind();
+                    step.has_no_room = step.events.is_empty();
+                    return step;
+                }
             }
         }
         cursor.position = Some(position);
@@ -278,9 +311,19 @@ struct StepLimits {
     /// In changes looked at; a version costs many.
     budget: usize,
     bytes: usize,
+    /// A revision that needs more is not read.
+    must_fit: bool,
 }
 
 impl StepLimits {
+    fn new(versions_max: usize, bytes_max: usize) -> StepLimits {
+        StepLimits {
+            budget: versions_max.max(1) * SNAPSHOT_CHANGES_PER_VERSION,
+            bytes: bytes_max,
+            must_fit: false,
+        }
+    }
+
     fn take(&mut self, event: &Event) {
         self.budget = self.budget.saturating_sub(SNAPSHOT_CHANGES_PER_VERSION - 1);
         self.bytes = self.bytes.saturating_sub(event.memory_bytes());
@@ -288,5 +331,9 @@ impl StepLimits {
 
     fn are_reached(&self) -> bool {
         self.budget == 0 || self.bytes == 0
+    }
+
+    fn are_broken(&self) -> bool {
+        self.must_fit && self.bytes == 0
     }
 }

@@ -128,4 +128,4 @@ pub use range::{RangeCursor, RangeStep};
 pub use read_txn::{ReadTxnCursor, ReadTxnStep};
 pub use snapshot::{SnapshotChecker, SnapshotError, SnapshotLoader, SnapshotScan, SnapshotSummary};
 pub use store::Store;
-pub use watch::{EventBatch, StreamId, WatchHub, WatchMessage, WatchRefusal};
+pub use watch::{EventBatch, QueueLimits, StreamId, WatchHub, WatchMessage, WatchRefusal};

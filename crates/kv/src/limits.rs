@@ -62,6 +62,10 @@ pub const WATCH_QUEUES_BYTES_MAX: usize = 256 << 20;
 /// Room that a stream always has: enough for a response to be under way while the next is made.
 pub(crate) const WATCH_STREAM_QUEUE_BYTES_MIN: usize = 64 << 10;
 
+/// How often the events of one revision may be noted with those whom they concern, at eight bytes or sixteen
+/// a note: all watchers there can be for four events, all events of a revision for four thousand.
+pub(crate) const WATCH_NOTES_MAX: usize = 4 << 20;
+
 /// What a message in a stream's queue counts beside its events: its place, and what an answer puts
 /// around it.
 pub(crate) const WATCH_MESSAGE_OVERHEAD_BYTES: usize = 128;

@@ -46,6 +46,7 @@
 //! A client's requests are taken only while [`WatchHub::has_room`], since each is answered in the queue.
 
 mod catch_up;
+mod create;
 mod group;
 mod hub;
 mod interval_index;
@@ -56,3 +57,4 @@ mod stream;
 
 pub use hub::{StreamId, WatchHub};
 pub use message::{EventBatch, WatchMessage, WatchRefusal};
+pub use stream::QueueLimits;

@@ -98,7 +98,7 @@ impl Budget {
         }
     }
 
-    #[cfg(test)]
+    /// How many bytes are charged now.
     pub(crate) fn used_bytes(&self) -> usize {
         self.used_bytes.load(Ordering::Relaxed)
     }

@@ -412,7 +412,7 @@ impl Metrics {
             .set(number(store.memory_bytes() as u64));
         self.leases.set_count(store.lease_count());
         drop(store);
-        self.watches.read(&core.watches);
+        self.watches.read(&core.watches, &core.watch_answers);
         self.process.read();
         self.peers.read(core);
         if let Some(status) = core.consensus_status() {

@@ -205,6 +205,10 @@ impl Watches {
     /// Closes a stream, once.
     pub(crate) fn close(&self, id: StreamId) {
         while self.with(|hub| hub.close_step(id, DELIVERIES_PER_STEP)) {}
+        if self.with(|hub| hub.behind_count() > 0) {
+            // Others may have waited for the room that it took.
+            self.wake();
+        }
         if self.lock_hub().bells.remove(&id).is_some() {
             self.open_streams.fetch_sub(1, Ordering::SeqCst);
         }

@@ -11,6 +11,12 @@
 //! larger than a turn its reader holds the beginning and goes on before anyone else has a turn, room or
 //! not, until it has all of it. So **at most one reader holds a part of a revision**, however many wait for
 //! the same, and what it holds counts as bytes that wait.
+//!
+//! When the queues together are full then nothing is read that does not fit into the little room that each
+//! stream has even so. Who comes to a larger revision is **held back** until there is room for all again;
+//! those who are take turns, one at a time. So however many spans one large revision concerns, and however
+//! large it is, the queues hold their limit, one revision more, and the little room of each stream. Who is at
+//! the place of a reading that is kept is given that, room or not: it is in memory already.
 
 use std::collections::VecDeque;
 
@@ -20,7 +26,7 @@ use crate::store::Store;
 use crate::watch::hub::WatchHub;
 use crate::watch::message::{EventBatch, WatchMessage};
 use crate::watch::publish::Variants;
-use crate::watch::stream::{Options, Reader, State, queue_bytes_max};
+use crate::watch::stream::{Options, Reader, State};
 
 /// What has been read for watchers that are behind: the next ones may be at the same places.
 #[derive(Debug, Default)]
@@ -29,8 +35,25 @@ pub(super) struct SharedReads {
     done: VecDeque<Reading>,
     /// What the events of these keep alive.
     bytes: usize,
-    /// Where the one reader began that holds a part of a revision.
-    begun: Option<HistoryCursor>,
+    begun: Option<Begun>,
+}
+
+/// The one reader that holds a part of a revision.
+#[derive(Debug)]
+struct Begun {
+    /// Where it began.
+    before: HistoryCursor,
+    /// The queues had room for more than a little then, so that it may read on to the end.
+    may_read_all: bool,
+}
+
+/// How much a reader may take.
+#[derive(Clone, Copy)]
+struct Room {
+    /// In its stream's queue.
+    bytes: usize,
+    /// There is room for a larger revision too.
+    is_ample: bool,
 }
 
 /// One reading, with what it depended on.
@@ -55,6 +78,8 @@ struct Turn {
     events: Option<(EventBatch, usize)>,
     last_revision: Option<i64>,
     is_over: bool,
+    /// What comes next is larger than the room.
+    has_no_room: bool,
 }
 
 impl WatchHub {
@@ -72,8 +97,12 @@ impl WatchHub {
         );
         let mut budget = versions_max.max(1);
         while budget > 0 {
+            self.call_one_held_back(&mut budget);
             let Some(number) = self.ready.pop_front() else {
-                self.reads = SharedReads::default();
+                self.reads.begun = None;
+                if self.held_back.is_empty() {
+                    self.reads = SharedReads::default();
+                }
                 return false;
             };
             self.stream_at(number).is_ready = false;
@@ -88,7 +117,37 @@ impl WatchHub {
                 self.ready.push_front(number);
             }
         }
-        !self.ready.is_empty()
+        !self.ready.is_empty() || self.has_ample_room() && !self.held_back.is_empty()
+    }
+
+    /// Lets one more of those who are held back have a turn if there is room for what it waits for.
+    fn call_one_held_back(&mut self, budget: &mut usize) {
+        if self.reads.begun.is_some() || !self.has_ample_room() {
+            return;
+        }
+        while *budget > 0
+            && let Some((turn, (number, watch_id))) = self.held_back.pop_first()
+        {
+            *budget -= 1;
+            let has_room = self.has_room_for_turn(number);
+            let stream = self.stream_at(number);
+            stream.held_back -= 1;
+            stream.behind.insert(turn, watch_id);
+            if stream.is_ready {
+                return;
+            }
+            if has_room {
+                stream.is_ready = true;
+                self.ready.push_front(number);
+                return;
+            }
+        }
+    }
+
+    /// A watcher waits until there is room for what it comes to next.
+    fn hold_back(&mut self, number: u32, watch_id: i64, turn: u64) {
+        self.stream_at(number).held_back += 1;
+        self.held_back.insert(turn, (number, watch_id));
     }
 
     /// One watcher's turn; what it cost, in versions.
@@ -99,7 +158,7 @@ impl WatchHub {
         watch_id: i64,
         versions_max: usize,
     ) -> usize {
-        let bytes_max = queue_bytes_max(self.queued_bytes);
+        let (limits, queued_bytes) = (self.limits, self.queued_bytes);
         let store_number = self.store_number;
         let WatchHub {
             streams,
@@ -109,7 +168,7 @@ impl WatchHub {
         } = self;
         let stream = streams[number as usize].as_mut();
         let stream = stream.expect("a stream that is ready is open");
-        let room = bytes_max.saturating_sub(stream.queue.bytes);
+        let queued_here = stream.queue.bytes;
         let watcher = stream.watchers.get_mut(&watch_id);
         let watcher = watcher.expect("a watcher that waits for its turn is there");
         let options = watcher.options;
@@ -126,6 +185,12 @@ impl WatchHub {
         let held_bytes = reader
             .as_ref()
             .map_or(0, |reader| reader.cursor.held_bytes());
+        // What it holds itself is not in its way.
+        let queued_bytes = queued_bytes - held_bytes;
+        let room = Room {
+            bytes: limits.stream_room(queued_bytes).saturating_sub(queued_here),
+            is_ample: limits.leave_ample_room(queued_bytes),
+        };
         if let Some(of_other) = reader.take_if(|reader| reader.store_number != store_number) {
             *next_revision = of_other.cursor.next_revision();
         }
@@ -170,6 +235,7 @@ impl WatchHub {
         }
         match turn.is_over {
             true => self.make_live(number, watch_id, next_revision),
+            false if turn.has_no_room => self.hold_back(number, watch_id, place),
             false if is_held => drop(self.stream_at(number).behind.insert(place, watch_id)),
             false => self.enqueue_behind(number, watch_id),
         }
@@ -185,34 +251,47 @@ impl SharedReads {
         cursor: &mut HistoryCursor,
         options: Options,
         versions_max: usize,
-        bytes_max: usize,
+        room: Room,
     ) -> Result<Turn, HistoryError> {
         // Whoever began and has no turn now is gone.
         let begun = self.begun.take();
-        let leads = |read: &&mut Reading| read.leads(cursor, store, bytes_max);
+        let leads = |read: &&mut Reading| read.leads(cursor, store, room.bytes);
         if let Some(read) = self.done.iter_mut().rev().find(leads) {
             *cursor = read.after.clone();
             return Ok(read.turn(store, options, 1));
         }
         // Who holds a part of a revision is the one that began; it reads to the end of that.
-        let (before, bytes_max) = match cursor.holds_any() {
-            true => (begun.expect("who holds something has begun"), 0),
-            false => (cursor.clone(), bytes_max),
+        let goes_on = cursor.holds_any();
+        let mut begun = match goes_on {
+            true => begun.expect("who holds something has begun"),
+            false => Begun {
+                before: cursor.clone(),
+                may_read_all: false,
+            },
         };
-        let step = store.read_history(cursor, versions_max, bytes_max)?;
+        begun.may_read_all |= room.is_ample;
+        let step = match begun.may_read_all {
+            true if goes_on => store.read_history(cursor, versions_max, 0),
+            true => store.read_history(cursor, versions_max, room.bytes),
+            false => store.read_history_that_fits(cursor, versions_max, room.bytes),
+        }?;
         let cost = step.versions_read.max(1);
-        if cursor.holds_any() {
-            if step.events.is_empty() {
-                self.begun = Some(before);
-                return Ok(Turn {
-                    cost,
-                    events: None,
-                    last_revision: None,
-                    is_over: false,
-                });
+        if step.events.is_empty() && (step.has_no_room || cursor.holds_any()) {
+            if !step.has_no_room {
+                self.begun = Some(begun);
             }
+            return Ok(Turn {
+                cost,
+                events: None,
+                last_revision: None,
+                is_over: false,
+                has_no_room: step.has_no_room,
+            });
+        }
+        if cursor.holds_any() {
             cursor.rewind();
         }
+        let before = begun.before;
         let mut read = Reading::new(store, before, cursor.clone(), step);
         let turn = read.turn(store, options, cost);
         self.keep(read);
@@ -272,6 +351,7 @@ impl Reading {
             events: self.found.of(options).cloned(),
             // What has happened since is read from there on.
             is_over: self.over_at == Some(store.revision()),
+            has_no_room: false,
         }
     }
 }

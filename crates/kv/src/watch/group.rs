@@ -101,6 +101,11 @@ impl Groups {
         );
         self.span_bytes -= group.key.len() + group.range_end.len();
         self.free.push(number);
+        if self.free.len() == self.groups.len() {
+            // What many needed once is not kept for ever. Numbers begin anew, as they may at any time.
+            *self = Groups::default();
+            return;
+        }
         let span = Span::new(&group.key, &group.range_end);
         if span.end == End::AtStart {
             self.by_key.remove(&group.key);

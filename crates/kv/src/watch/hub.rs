@@ -2,17 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::Bytes;
-use quorate_proto::etcdserverpb::WatchCreateRequest;
-use quorate_proto::etcdserverpb::watch_create_request::FilterType;
-
-use crate::limits::WATCHERS_PER_STREAM_MAX;
 use crate::watch::catch_up::SharedReads;
 use crate::watch::group::{Groups, LiveWatcher};
-use crate::watch::message::{WatchMessage, WatchRefusal};
+use crate::watch::message::WatchMessage;
 use crate::watch::progress::Notifying;
 use crate::watch::publish::Backlog;
-use crate::watch::stream::{Options, Queue, Reader, State, Stream, Watcher, queue_bytes_max};
+use crate::watch::stream::{Queue, QueueLimits, Reader, State, Stream};
 
 /// Names a stream of a hub. One that has been closed names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,12 +27,18 @@ impl StreamId {
 pub struct WatchHub {
     /// Everything up to this revision is in the queues of live watchers, or was.
     pub(super) revision: i64,
+    pub(super) limits: QueueLimits,
     pub(super) streams: Vec<Option<Stream>>,
     free_streams: Vec<u32>,
     opened: u64,
     pub(super) groups: Groups,
     /// Streams with watchers that are behind and room for what they read.
     pub(super) ready: VecDeque<u32>,
+    /// Watchers that are behind and come next to what there is no room for, by their turns: the stream's
+    /// number and the watcher's id.
+    pub(super) held_back: BTreeMap<u64, (u32, i64)>,
+    /// The turn of the last one that fell behind.
+    last_turn: u64,
     pub(super) reads: SharedReads,
     pub(super) backlog: Backlog,
     pub(super) woken: Vec<StreamId>,
@@ -50,20 +51,28 @@ pub struct WatchHub {
     /// How many stores have been replaced.
     pub(super) store_number: u64,
     pub(super) queued_bytes: usize,
-    watcher_count: usize,
+    pub(super) watcher_count: usize,
     pub(super) behind_count: usize,
 }
 
 impl WatchHub {
     /// A hub without watchers, of a store that is at `revision`.
     pub fn new(revision: i64) -> WatchHub {
+        WatchHub::with_limits(revision, QueueLimits::default())
+    }
+
+    /// The same, with other limits than a server's.
+    pub fn with_limits(revision: i64, limits: QueueLimits) -> WatchHub {
         WatchHub {
             revision,
+            limits,
             streams: Vec::new(),
             free_streams: Vec::new(),
             opened: 0,
             groups: Groups::default(),
             ready: VecDeque::new(),
+            held_back: BTreeMap::new(),
+            last_turn: 0,
             reads: SharedReads::default(),
             backlog: Backlog::default(),
             woken: Vec::new(),
@@ -121,7 +130,7 @@ impl WatchHub {
             next_watch_id: 0,
             queue: Queue::default(),
             behind: BTreeMap::new(),
-            next_turn: 0,
+            held_back: 0,
             is_ready: false,
             is_woken: false,
             told_revision: 0,
@@ -181,69 +190,6 @@ impl WatchHub {
         false
     }
 
-    /// Creates a watcher, or refuses it; the answer is in the stream's queue, before any event. The store
-    /// is at `store_revision` now: of what a watcher with start revision 0 is told, nothing lies before
-    /// that. An empty key means the first one there can be.
-    pub fn create(&mut self, id: StreamId, request: &WatchCreateRequest, store_revision: i64) {
-        let Some(stream) = self.stream(id) else {
-            return;
-        };
-        let key = match request.key.is_empty() {
-            true => Bytes::from_static(&[0]),
-            false => request.key.clone(),
-        };
-        let revision = store_revision;
-        let watch_id = match choose_watch_id(stream, request, &key) {
-            Ok(watch_id) => watch_id,
-            Err(reason) => return self.push(id.number, WatchMessage::Refused { reason, revision }),
-        };
-        let group = self.groups.join(&key, &request.range_end);
-        let from_revision = match request.start_revision {
-            0 => store_revision + 1,
-            // As in etcd: the last revision before any; and what is less lies before all history.
-            -1 => 0,
-            start => start,
-        };
-        let watcher = Watcher {
-            group,
-            options: options(request),
-            state: State::Behind {
-                turn: 0,
-                next_revision: from_revision,
-                reader: None,
-                has_sent: false,
-            },
-        };
-        let is_later = request.start_revision > self.revision;
-        let stream = self.streams[id.number as usize].as_mut();
-        let stream = stream.expect("it was just seen");
-        stream.watchers.insert(watch_id, watcher);
-        if is_later {
-            stream
-                .later_starts
-                .insert((request.start_revision, watch_id));
-        }
-        if request.watch_id == 0 {
-            stream.next_watch_id = watch_id + 1;
-        }
-        self.watcher_count += 1;
-        self.behind_count += 1;
-        self.push(id.number, WatchMessage::Created { watch_id, revision });
-        if from_revision > self.telling_revision() {
-            self.make_live(id.number, watch_id, from_revision);
-        } else {
-            self.enqueue_behind(id.number, watch_id);
-        }
-    }
-
-    /// Refuses a watcher for a reason that the hub cannot know.
-    pub fn refuse(&mut self, id: StreamId, reason: WatchRefusal, store_revision: i64) {
-        if self.stream(id).is_some() {
-            let revision = store_revision;
-            self.push(id.number, WatchMessage::Refused { reason, revision });
-        }
-    }
-
     /// Cancels a watcher: what is in the queue is still told, then that it is gone. As in etcd there is no
     /// answer when there is none of this id, and the answer names the revision that the store is at now, as
     /// far as the caller knows it; never one before what the stream has been told of.
@@ -260,7 +206,7 @@ impl WatchHub {
     /// Whether the stream's queue has room for the answer to another request. While it has none, its
     /// client's requests must wait, or it could fill the queue by asking.
     pub fn has_room(&self, id: StreamId) -> bool {
-        let room = queue_bytes_max(self.queued_bytes);
+        let room = self.limits.stream_room(self.queued_bytes);
         self.stream(id)
             .is_some_and(|stream| stream.queue.bytes < room)
     }
@@ -362,9 +308,9 @@ impl WatchHub {
 
     /// Lets a watcher that is behind wait for its turn, after those of its stream that wait already.
     pub(super) fn enqueue_behind(&mut self, number: u32, watch_id: i64) {
+        self.last_turn += 1;
+        let next_turn = self.last_turn;
         let stream = self.stream_at(number);
-        stream.next_turn += 1;
-        let next_turn = stream.next_turn;
         let watcher = stream.watchers.get_mut(&watch_id);
         let watcher = watcher.expect("a watcher that is to wait is there");
         let State::Behind { turn, .. } = &mut watcher.state else {
@@ -377,12 +323,22 @@ impl WatchHub {
 
     /// Notes a stream that may read history: with half of its queue free, so that each turn is worth it.
     pub(super) fn check_ready(&mut self, number: u32) {
-        let room = queue_bytes_max(self.queued_bytes) / 2;
+        let has_room = self.has_room_for_turn(number);
         let stream = self.stream_at(number);
-        if !stream.is_ready && !stream.behind.is_empty() && stream.queue.bytes < room {
+        if !stream.is_ready && !stream.behind.is_empty() && has_room {
             stream.is_ready = true;
             self.ready.push_back(number);
         }
+    }
+
+    pub(super) fn has_room_for_turn(&mut self, number: u32) -> bool {
+        let room = self.limits.stream_room(self.queued_bytes) / 2;
+        self.stream_at(number).queue.bytes < room
+    }
+
+    /// Whether there is room for more than a little.
+    pub(super) fn has_ample_room(&self) -> bool {
+        self.limits.leave_ample_room(self.queued_bytes)
     }
 
     pub(super) fn remove_watcher(&mut self, number: u32, watch_id: i64) {
@@ -401,7 +357,9 @@ impl WatchHub {
                 let turn = *turn;
                 let held_bytes = |reader: &Reader| reader.cursor.held_bytes();
                 self.queued_bytes -= reader.as_ref().map_or(0, held_bytes);
-                stream.behind.remove(&turn);
+                if stream.behind.remove(&turn).is_none() && self.held_back.remove(&turn).is_some() {
+                    stream.held_back -= 1;
+                }
                 self.behind_count -= 1;
             }
         }
@@ -445,40 +403,4 @@ fn set_place(streams: &mut [Option<Stream>], live: &[LiveWatcher], place: u32) {
     let watcher = stream.watchers.get_mut(&moved.watch_id);
     let watcher = watcher.expect("a live watcher is there");
     watcher.state = State::Live { place };
-}
-
-fn options(request: &WatchCreateRequest) -> Options {
-    let has = |filter: FilterType| request.filters.contains(&filter.into());
-    Options {
-        without_puts: has(FilterType::Noput),
-        without_deletes: has(FilterType::Nodelete),
-        with_previous: request.prev_kv,
-        may_split: request.fragment,
-        notifies_progress: request.progress_notify,
-        start_revision: request.start_revision,
-    }
-}
-
-/// The id of a new watcher; refused in etcd's order.
-fn choose_watch_id(
-    stream: &Stream,
-    request: &WatchCreateRequest,
-    key: &[u8],
-) -> Result<i64, WatchRefusal> {
-    let range_end = request.range_end.as_ref();
-    if !matches!(range_end, [] | [0]) && key >= range_end {
-        return Err(WatchRefusal::EmptyRange);
-    }
-    if stream.watchers.len() >= WATCHERS_PER_STREAM_MAX {
-        return Err(WatchRefusal::TooManyWatchers);
-    }
-    if request.watch_id == 0 {
-        let is_free = |id: &i64| !stream.watchers.contains_key(id);
-        let free = (stream.next_watch_id..).find(is_free);
-        return Ok(free.expect("a stream has fewer watchers than ids"));
-    }
-    match stream.watchers.contains_key(&request.watch_id) {
-        true => Err(WatchRefusal::DuplicateId),
-        false => Ok(request.watch_id),
-    }
 }

@@ -13,7 +13,7 @@ use std::ops::Bound;
 
 use crate::watch::hub::{StreamId, WatchHub};
 use crate::watch::message::WatchMessage;
-use crate::watch::stream::{State, Stream, Watcher, queue_bytes_max};
+use crate::watch::stream::{State, Stream, Watcher};
 
 /// A stream whose watchers are being told of their progress, and how far that is.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl WatchHub {
         {
             stream.later_starts.pop_first();
         }
-        let are_there = stream.later_starts.is_empty() && stream.behind.is_empty();
+        let are_there = stream.later_starts.is_empty() && !stream.is_any_behind();
         if are_there && !stream.watchers.is_empty() {
             let watch_id = None;
             self.push(number, WatchMessage::Progress { watch_id, revision });
@@ -138,7 +138,7 @@ impl WatchHub {
         let revision = self.revision;
         self.stream(id)?;
         loop {
-            let room = queue_bytes_max(self.queued_bytes);
+            let room = self.limits.stream_room(self.queued_bytes);
             let WatchHub {
                 streams, groups, ..
             } = self;

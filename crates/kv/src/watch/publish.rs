@@ -10,18 +10,23 @@
 //!   ([`leave_live`] keeps that so).
 //! - Who becomes live meanwhile begins after R: history gave it R, or it does not want it. One that wants R
 //!   and was not there when telling began reads history ([`WatchHub::telling_revision`]).
+//!
+//! Which groups an event concerns is noted with each of them before the first is told. A revision of many
+//! events that concerns many groups would be noted more often than memory has room for: it is read from the
+//! history instead.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use crate::event::SharedEvent;
+use crate::limits::WATCH_NOTES_MAX;
 use crate::live::{RevisionContent, RevisionEvents};
 use crate::watch::catch_up::SharedReads;
 use crate::watch::group::{Group, LiveWatcher};
 use crate::watch::hub::{WatchHub, leave_live};
 use crate::watch::message::{EventBatch, WatchMessage};
-use crate::watch::stream::{Options, State, queue_bytes_max};
+use crate::watch::stream::{Options, State};
 
 /// Events that concern several watchers, once for each set of filters that one of them has.
 #[derive(Debug)]
@@ -54,6 +59,8 @@ enum Stage {
     Noting {
         events: Vec<SharedEvent>,
         noted: usize,
+        /// How many notes that made.
+        notes: usize,
     },
     /// Telling these, the first ones of which are done.
     Groups {
@@ -194,7 +201,11 @@ impl WatchHub {
         }
         let RevisionEvents { revision, content } = revisions.pop_front()?;
         let stage = match content {
-            RevisionContent::Events(events) => Stage::Noting { events, noted: 0 },
+            RevisionContent::Events(events) => Stage::Noting {
+                events,
+                noted: 0,
+                notes: 0,
+            },
             RevisionContent::InHistory { keys } => everyone(keys),
         };
         Some(Telling { revision, stage })
@@ -203,12 +214,23 @@ impl WatchHub {
     /// Goes on to tell a revision. Returns whether everyone has been told.
     fn tell(&mut self, telling: &mut Telling, budget: &mut usize) -> bool {
         let revision = telling.revision;
-        if let Stage::Noting { events, noted } = &mut telling.stage {
+        if let Stage::Noting {
+            events,
+            noted,
+            notes,
+        } = &mut telling.stage
+        {
             while let Some(event) = events.get(*noted) {
+                if *notes > WATCH_NOTES_MAX {
+                    *telling = self.leave_to_history(revision);
+                    return self.tell(telling, budget);
+                }
                 if *budget == 0 {
                     return false;
                 }
-                *budget = budget.saturating_sub(1 + self.groups.note(event));
+                let here = self.groups.note(event);
+                *budget = budget.saturating_sub(1 + here);
+                *notes += here;
                 *noted += 1;
             }
             telling.stage = Stage::Groups {
@@ -253,6 +275,20 @@ impl WatchHub {
                 let keys = keys.map(|(least, greatest)| (least.as_ref(), greatest.as_ref()));
                 self.send_to_history(revision, keys, next_group, budget)
             }
+        }
+    }
+
+    /// Breaks off noting a revision, and has it read from the history next.
+    fn leave_to_history(&mut self, revision: i64) -> Telling {
+        let content = RevisionContent::InHistory { keys: None };
+        let instead = RevisionEvents { revision, content };
+        self.backlog.revisions.push_front(instead);
+        Telling {
+            revision: self.revision,
+            stage: Stage::Forgetting {
+                touched: self.groups.take_touched(),
+                done: 0,
+            },
         }
     }
 
@@ -336,7 +372,10 @@ impl WatchHub {
             };
             let stream = self.streams[live.stream as usize].as_ref();
             let queued = stream.map_or(0, |stream| stream.queue.bytes);
-            if queued >= queue_bytes_max(self.queued_bytes) {
+            // While all queues are full, what is larger than the little room of each waits for room too.
+            let room = self.limits.stream_room(self.queued_bytes);
+            let is_ample = self.limits.leave_ample_room(self.queued_bytes);
+            if queued >= room || !is_ample && queued + *bytes >= room {
                 self.fall_behind(number);
                 continue;
             }

@@ -19,8 +19,8 @@ pub(super) struct Stream {
     pub(super) queue: Queue,
     /// Watchers that are behind, by their turns. A map, so that one that is cancelled is not searched for.
     pub(super) behind: BTreeMap<u64, i64>,
-    /// The turn of the next one that falls behind.
-    pub(super) next_turn: u64,
+    /// How many more are behind, and held back by what they come to next.
+    pub(super) held_back: usize,
     /// Whether it is in the hub's list of streams that may read history.
     pub(super) is_ready: bool,
     /// Whether it is in the hub's list of streams that have something to take.
@@ -62,7 +62,7 @@ pub(super) enum State {
     Live { place: u32 },
     /// Reading history.
     Behind {
-        /// Its place in the stream's map of those that are behind.
+        /// Its place in the stream's map of those that are behind, or in the hub's of those held back.
         turn: u64,
         next_revision: i64,
         /// Made when its turn comes.
@@ -127,11 +127,46 @@ impl Queue {
     }
 }
 
-/// How many bytes a stream's queue may have when all have `queued_bytes`.
-pub(super) fn queue_bytes_max(queued_bytes: usize) -> usize {
-    match queued_bytes < WATCH_QUEUES_BYTES_MAX {
-        true => WATCH_STREAM_QUEUE_BYTES_MAX,
-        false => WATCH_STREAM_QUEUE_BYTES_MIN,
+impl Stream {
+    /// Whether any of its watchers has yet to be told of what happened before.
+    pub(super) fn is_any_behind(&self) -> bool {
+        !self.behind.is_empty() || self.held_back > 0
+    }
+}
+
+/// How many bytes may wait for the streams of a hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// For all together; a revision that is larger than that may wait alone.
+    pub all_bytes: usize,
+    /// For one stream, while there is room for all.
+    pub stream_bytes: usize,
+    /// For one stream at any time.
+    pub stream_bytes_always: usize,
+}
+
+impl Default for QueueLimits {
+    fn default() -> QueueLimits {
+        QueueLimits {
+            all_bytes: WATCH_QUEUES_BYTES_MAX,
+            stream_bytes: WATCH_STREAM_QUEUE_BYTES_MAX,
+            stream_bytes_always: WATCH_STREAM_QUEUE_BYTES_MIN,
+        }
+    }
+}
+
+impl QueueLimits {
+    /// Whether there is room for more than a little when all streams have `queued_bytes`.
+    pub(super) fn leave_ample_room(&self, queued_bytes: usize) -> bool {
+        queued_bytes < self.all_bytes
+    }
+
+    /// How many bytes a stream's queue may have then.
+    pub(super) fn stream_room(&self, queued_bytes: usize) -> usize {
+        match self.leave_ample_room(queued_bytes) {
+            true => self.stream_bytes,
+            false => self.stream_bytes_always,
+        }
     }
 }
 

@@ -25,3 +25,4 @@ mod watch_random;
 mod watch_steps;
 mod watches;
 mod watches_behind;
+mod watches_crowded;

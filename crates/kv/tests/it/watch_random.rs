@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use quorate_kv::{Command, StreamId, WatchHub, WatchMessage};
+use quorate_kv::{Command, QueueLimits, StreamId, WatchHub, WatchMessage};
 use quorate_proto::etcdserverpb::WatchCreateRequest;
 use quorate_proto::mvccpb::Event;
 
@@ -41,6 +41,13 @@ const SPANS: [(&str, &str); 8] = [
     ("a", "z"),
     ("b", "bb"),
 ];
+
+/// Room for a few small events.
+const TIGHT: QueueLimits = QueueLimits {
+    all_bytes: 3_000,
+    stream_bytes: 2_000,
+    stream_bytes_always: 800,
+};
 
 fn key() -> impl Strategy<Value = String> {
     "[a-e]b?"
@@ -101,8 +108,8 @@ struct World {
 }
 
 impl World {
-    fn new() -> World {
-        let mut hub = WatchHub::new(1);
+    fn new(limits: QueueLimits) -> World {
+        let mut hub = WatchHub::with_limits(1, limits);
         let streams = [0; 3].map(|_| hub.open_stream(0, 1));
         World {
             member: Member::default(),
@@ -323,8 +330,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_watcher_is_told_everything_once_and_in_order(actions in vec(action(), 1..120)) {
-        let mut world = World::new();
+    fn every_watcher_is_told_everything_once_and_in_order(
+        limits in prop_oneof![Just(QueueLimits::default()), Just(TIGHT)],
+        actions in vec(action(), 1..120),
+    ) {
+        let mut world = World::new(limits);
         world.member.store.want_events(true);
         for action in &actions {
             world.act(action);

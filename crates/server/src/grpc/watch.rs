@@ -387,8 +387,9 @@ pub(super) fn create_in(
         return hub.refuse(id, WatchRefusal::TooManyWatchers, revision);
     }
     if hub.watcher_count() == 0 {
-        // It was not told of anything while nobody watched, and that concerns nobody.
-        hub.publish(VecDeque::new(), revision);
+        // It was not told of anything while nobody watched. Its thread goes through that in steps; whoever begins
+        // before it does so reads from the history what comes first.
+        hub.begin_publish(VecDeque::new(), revision);
     }
     hub.create(id, create, revision);
 }

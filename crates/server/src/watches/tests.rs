@@ -170,3 +170,20 @@ fn streams_have_a_limit() {
     assert!(open().is_some());
     assert!(open().is_none(), "closing twice makes room once");
 }
+
+#[test]
+fn whoever_is_behind_is_looked_after_when_another_goes_and_leaves_its_room() {
+    let (watches, mut store) = (Watches::new(1), Store::default());
+    let (other, _) = watch(&watches, &store, 0);
+    put(&watches, &mut store, 1, 1);
+    drive(&watches, &store);
+    let (id, _) = watch(&watches, &store, 2);
+    watches.wait(Some(Duration::ZERO));
+    watches.close(other);
+    assert!(watches.lock_feed().is_woken);
+    drive(&watches, &store);
+    assert_eq!(told(&watches, id), [2]);
+    watches.wait(Some(Duration::ZERO));
+    watches.close(id);
+    assert!(!watches.lock_feed().is_woken, "nobody is behind");
+}

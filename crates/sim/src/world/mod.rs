@@ -4,7 +4,8 @@
 //! - `event`: what happens at a point of time.
 //! - `plan`: what kind of world a seed makes.
 //! - `clock`: what a node measures time by.
-//! - `node`: a process and its queues; `start` starts it, `machines` runs it, event by event.
+//! - `node`: a process and its queues; `start` starts it, `machines` runs it, event by event,
+//!   and `end` ends it.
 //! - `network`: links between members; `links` runs them.
 //! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
@@ -23,6 +24,7 @@ mod clients;
 mod clock;
 mod copies;
 mod disks;
+mod end;
 mod event;
 mod faults;
 mod forged;
@@ -475,27 +477,5 @@ impl World {
         let mut tally = self.tally.clone();
         tally.took(&self.sites);
         tally
-    }
-
-    /// What every node is at, for the message of a failure.
-    pub fn describe(&self) -> String {
-        let mut text = format!("at {:?}, {:?}\n", self.now.since(Instant::ZERO), self.plan);
-        for member in &self.members {
-            let said = match &member.process {
-                None => "is down".to_owned(),
-                Some(process) => format!(
-                    "applied {}, {:?}",
-                    process.applied.index,
-                    process.consensus.status()
-                ),
-            };
-            text += &format!("member {} {said}\n", member.id);
-        }
-        for (number, op) in self.ops.iter().enumerate() {
-            if op.outcome.is_none() {
-                text += &format!("operation {number} waits: {op:?}\n");
-            }
-        }
-        text
     }
 }

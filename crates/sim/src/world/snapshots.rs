@@ -292,7 +292,10 @@ impl World {
             Ok(loaded) => loaded,
             Err(error) => return self.disk_failed(node, &error),
         };
-        process.store = loaded.store;
+        let loaded_store = loaded.store;
+        self.watch_behind(node);
+        let process = self.process_mut(node);
+        process.store = loaded_store;
         let answers = process.applier.restore(loaded.head, loaded.bytes);
         self.watch_replaced(node);
         self.tally.reached(Rare::SnapshotInstalled);

@@ -1,6 +1,6 @@
 //! All that happens, in words: what `replay` prints.
 
-use quorate_raft::{Message, NodeId, Role, Standing};
+use quorate_raft::{Instant, Message, NodeId, Role, Standing};
 use quorate_replica::{PeerMessage, wire};
 
 use super::event::Event;
@@ -8,6 +8,28 @@ use super::snapshots::Part;
 use super::{Input, World};
 
 impl World {
+    /// What every node is at, for the message of a failure.
+    pub fn describe(&self) -> String {
+        let mut text = format!("at {:?}, {:?}\n", self.now.since(Instant::ZERO), self.plan);
+        for member in &self.members {
+            let said = match &member.process {
+                None => "is down".to_owned(),
+                Some(process) => format!(
+                    "applied {}, {:?}",
+                    process.applied.index,
+                    process.consensus.status()
+                ),
+            };
+            text += &format!("member {} {said}\n", member.id);
+        }
+        for (number, op) in self.ops.iter().enumerate() {
+            if op.outcome.is_none() {
+                text += &format!("operation {number} waits: {op:?}\n");
+            }
+        }
+        text
+    }
+
     /// Tells whoever listens; `words` are only made if someone does.
     pub(crate) fn note(&mut self, words: impl FnOnce(&World) -> String) {
         if let Some(mut trace) = self.trace.take() {

@@ -307,6 +307,30 @@ impl World {
         }
     }
 
+    /// Another store is to take the place of this member's. Now and then somebody begins to read what there is of its
+    /// history, and is not done when that happens.
+    pub(super) fn watch_behind(&mut self, node: usize) {
+        for number in 0..self.watchers.watchers.len() {
+            let random = &mut self.watchers.random;
+            if random.percent(50) {
+                continue;
+            }
+            let versions = random.pick(&[1, 3]);
+            if let Some(place) = self.watchers.watchers[number].at.take() {
+                let before = self.members[place.node].process.as_mut();
+                let before = before.expect("it is not lost");
+                before.hub.close_stream(place.stream);
+            }
+            let member = &mut self.members[node];
+            let process = member.process.as_mut().expect("it runs");
+            let (store, hub) = (&process.store, &mut process.hub);
+            let watcher = &mut self.watchers.watchers[number];
+            watcher.next = store.compacted_revision().max(1);
+            watcher.join(node, member.life, hub, store);
+            hub.catch_up(store, versions);
+        }
+    }
+
     /// Another store took the place of the one that was watched.
     pub(super) fn watch_replaced(&mut self, node: usize) {
         let process = self.process_mut(node);

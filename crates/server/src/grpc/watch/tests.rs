@@ -265,3 +265,48 @@ async fn a_stream_that_is_read_slowly_goes_on_while_others_wait() {
     assert_eq!(hear(&mut heard).await.events.len(), 1);
     assert!(timeout(Duration::ZERO, end.wanted()).await.is_err());
 }
+
+/// However much happened while nobody watched: the first watcher does not go through it under the hub's lock.
+#[test]
+fn the_first_watcher_waits_for_nothing_that_it_was_not_there_for() {
+    let mut store = Store::default();
+    let mut hub = WatchHub::new(1);
+    for index in 1..=10 {
+        store.want_events(true);
+        let put = Command::Put(PutRequest {
+            key: "k".into(),
+            ..Default::default()
+        });
+        store.apply(index, &put, Answer::Wanted).expect("a put");
+    }
+    hub.begin_publish(store.take_events(), 11);
+    let id = hub.open_stream(0, 1);
+    for start_revision in [8, 0] {
+        let request = WatchCreateRequest {
+            key: "k".into(),
+            start_revision,
+            ..Default::default()
+        };
+        create_in(&mut hub, id, &request, 11);
+    }
+    assert_eq!(hub.revision(), 1, "nothing was gone through");
+    let mut told = Vec::new();
+    loop {
+        while hub.publish_step(1) {}
+        while hub.catch_up(&store, 1) {}
+        let taken = hub.take(id, usize::MAX);
+        if taken.is_empty() {
+            break;
+        }
+        for message in taken {
+            if let WatchMessage::Events {
+                watch_id, events, ..
+            } = message
+            {
+                told.extend(events.iter().map(|event| (watch_id, event.revision())));
+            }
+        }
+    }
+    assert_eq!(told, [(0, 8), (0, 9), (0, 10), (0, 11)]);
+    assert_eq!(hub.revision(), 11);
+}
