@@ -113,7 +113,7 @@ pub struct BackupStatus {
 /// # Errors
 /// When it cannot be restored: see [`BackupError`].
 pub fn check_backup(path: &Path) -> Result<BackupStatus, BackupError> {
-    let read = read(path, true, |import| check_imported(import))?;
+    let read = read(path, true, check_imported)?;
     let (_, summary) = read.content;
     Ok(BackupStatus {
         hash: read.id.checksum,
@@ -136,7 +136,7 @@ pub(crate) fn load_backup(
     path: &Path,
     skip_hash_check: bool,
 ) -> Result<LoadedSnapshot, BackupError> {
-    let read = read(path, !skip_hash_check, |import| load_imported(import))?;
+    let read = read(path, !skip_hash_check, load_imported)?;
     if !read.has_hash && !skip_hash_check {
         return Err(BackupError::NoHash(path.to_owned()));
     }
