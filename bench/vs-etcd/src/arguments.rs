@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 #[cfg(test)]
@@ -24,6 +24,9 @@ Examples:
   cargo build --release
   cargo run --release -p vs-etcd -- --markdown
   cargo run --release -p vs-etcd -- --only put:100,get:100 --rounds 2 --seconds 1
+  cargo run --release -p vs-etcd -- --only txn:100,range:10,keep-alive:100,watch:100,watch:1000
+  cargo run --release -p vs-etcd -- --rounds 3 million
+  cargo run --release -p vs-etcd -- --rounds 5 failover --kills 4
 
 Exit codes: 0 measured; 1 a server or the generator failed, or operations did; 2 wrong flags; 130 interrupted.";
 
@@ -31,6 +34,8 @@ Exit codes: 0 measured; 1 a server or the generator failed, or operations did; 2
 #[derive(Debug, Parser)]
 #[command(name = "vs-etcd", after_help = HELP)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) workload: Option<Workload>,
     /// Quorate's binary, server and load generator both [default: target/release/quorate, beside this program]
     #[arg(long, value_name = "PATH")]
     quorate: Option<PathBuf>,
@@ -52,7 +57,8 @@ pub(crate) struct Arguments {
     /// Keys written beforehand for reads
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) keys: u64,
-    /// Cells to measure, as put:100,get:100 [default: put and get, with 1, 10, 100 and 1000 clients]
+    /// Cells to measure, as put:100,get:100; the kinds are put, get, txn, range (of 1,000 keys), keep-alive and watch
+    /// (so many watchers) [default: put and get, with 1, 10, 100 and 1000 clients]
     #[arg(long, value_name = "KIND:CLIENTS,…", value_delimiter = ',')]
     only: Vec<Cell>,
     /// Print one JSON object, with every run
@@ -74,12 +80,61 @@ pub(crate) enum Form {
     Json,
 }
 
+/// What is measured instead of cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Workload {
+    /// Memory of each node with many keys, and the time that a restart takes
+    Million {
+        /// Keys of 8 bytes with values of 256
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+        store_keys: u64,
+    },
+    /// How long no write is answered after `kill -9` of the leader
+    Failover {
+        /// Kills of each cluster, in each round
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        kills: u32,
+    },
+}
+
 /// What one operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     Put,
     Get,
+    Txn,
+    Range,
+    KeepAlive,
+    Watch,
+}
+
+impl Kind {
+    const ALL: [Kind; 6] = [
+        Kind::Put,
+        Kind::Get,
+        Kind::Txn,
+        Kind::Range,
+        Kind::KeepAlive,
+        Kind::Watch,
+    ];
+
+    /// Whether keys must be there beforehand.
+    pub(crate) fn reads(self) -> bool {
+        matches!(self, Kind::Get | Kind::Range)
+    }
+
+    /// Also the generator's name for it.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Put => "put",
+            Kind::Get => "get",
+            Kind::Txn => "txn",
+            Kind::Range => "range",
+            Kind::KeepAlive => "keep-alive",
+            Kind::Watch => "watch",
+        }
+    }
 }
 
 /// A load: an operation, and how many clients do it, each with one request outstanding.
@@ -150,11 +205,8 @@ impl FromStr for Cell {
     fn from_str(text: &str) -> Result<Cell, String> {
         let wrong = || format!("{text:?} is not of the form put:100 or get:100");
         let (kind, clients) = text.split_once(':').ok_or_else(wrong)?;
-        let kind = match kind {
-            "put" => Kind::Put,
-            "get" => Kind::Get,
-            _ => return Err(wrong()),
-        };
+        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind);
+        let kind = kind.ok_or_else(wrong)?;
         match clients.parse() {
             Ok(clients) if (1..=100_000).contains(&clients) => Ok(Cell { kind, clients }),
             Ok(_) => Err(format!("{text:?}: clients must be from 1 to 100000")),
@@ -171,10 +223,7 @@ impl fmt::Display for Cell {
 
 impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Kind::Put => "put",
-            Kind::Get => "get",
-        })
+        formatter.write_str(self.name())
     }
 }
 

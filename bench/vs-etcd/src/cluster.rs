@@ -14,7 +14,7 @@ use crate::measure::System;
 use crate::{health, interrupt, ports};
 
 /// How long a cluster may take until every member serves.
-const READY_DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const READY_DEADLINE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A cluster that serves; dropped, it is killed and its data removed.
@@ -54,9 +54,13 @@ impl Cluster {
 
     /// `127.0.0.1:…,127.0.0.1:…,127.0.0.1:…`
     pub(crate) fn endpoints(&self) -> String {
+        self.endpoint_list().join(",")
+    }
+
+    /// Each member's, in their order.
+    pub(crate) fn endpoint_list(&self) -> Vec<String> {
         let endpoint = |port: &u16| format!("127.0.0.1:{port}");
-        let endpoints: Vec<String> = self.client_ports.iter().map(endpoint).collect();
-        endpoints.join(",")
+        self.client_ports.iter().map(endpoint).collect()
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -69,6 +73,12 @@ impl Cluster {
 
     /// Stops every member in good order and starts them again with their data.
     pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
+        self.stop()?;
+        self.start()
+    }
+
+    /// Stops every member in good order, and writes out what they left.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         self.check_running()?;
         for node in &self.nodes {
             node.terminate()?;
@@ -76,8 +86,19 @@ impl Cluster {
         for node in self.nodes.drain(..) {
             node.wait_terminated()?;
         }
-        sync_filesystem(&self.directory)?;
-        self.start()
+        sync_filesystem(&self.directory)
+    }
+
+    /// Kills a member as `kill -9` does; it is gone when this returns.
+    pub(crate) fn kill(&mut self, member: usize) {
+        drop(self.nodes.remove(member));
+    }
+
+    /// Starts the member that was killed, with its data, and waits until every member serves.
+    pub(crate) fn revive(&mut self, member: usize) -> anyhow::Result<()> {
+        let node = self.start_node(member)?;
+        self.nodes.insert(member, node);
+        self.wait_ready()
     }
 
     /// An error if a member has ended.
@@ -93,13 +114,27 @@ impl Cluster {
     }
 
     fn start(&mut self) -> anyhow::Result<()> {
+        self.start_nodes()?;
+        self.wait_ready()
+    }
+
+    /// Starts every member of a cluster that is stopped, and does not wait for them.
+    pub(crate) fn start_nodes(&mut self) -> anyhow::Result<()> {
         for index in 0..MEMBERS {
-            let name = format!("{} n{}", self.system, index + 1);
-            let log = self.directory.join(format!("n{}.log", index + 1));
-            let arguments = self.arguments(index);
-            self.nodes
-                .push(Child::start(&name, &self.program, &arguments, &log, None)?);
+            let node = self.start_node(index)?;
+            self.nodes.push(node);
         }
+        Ok(())
+    }
+
+    fn start_node(&self, index: usize) -> anyhow::Result<Child> {
+        let name = format!("{} n{}", self.system, index + 1);
+        let log = self.directory.join(format!("n{}.log", index + 1));
+        Child::start(&name, &self.program, &self.arguments(index), &log, None)
+    }
+
+    /// Waits until every member serves.
+    pub(crate) fn wait_ready(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + READY_DEADLINE;
         loop {
             self.check_running()?;
@@ -134,6 +169,9 @@ impl Cluster {
             format!("--initial-advertise-peer-urls={}", peer_url(index)),
             format!("--initial-cluster={}", members.join(",")),
             "--initial-cluster-state=new".to_owned(),
+            // Both servers' defaults, said aloud since the time without a leader hangs on them.
+            "--heartbeat-interval=100".to_owned(),
+            "--election-timeout=1000".to_owned(),
             "--log-level=error".to_owned(),
         ];
         let subcommand = match self.system {

@@ -15,6 +15,9 @@ const KEY_BYTES: usize = 8;
 const VALUE_BYTES: usize = 256;
 /// Different keys that puts write.
 const PUT_KEYS: u64 = 100_000;
+/// That one range takes in.
+const RANGE_KEYS: u64 = 1_000;
+const WATCHERS_PER_STREAM: usize = 100;
 /// What a load may take beyond its own length: connecting, and the slowest last answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Writing keys beforehand may take so long.
@@ -85,10 +88,16 @@ impl Load {
         log: &Path,
     ) -> anyhow::Result<Load> {
         let key_space = match cell.kind {
-            Kind::Put => PUT_KEYS,
-            Kind::Get => keys,
+            kind if kind.reads() => keys,
+            _ => PUT_KEYS,
         };
         let mut arguments = common(cell.kind, endpoints);
+        match cell.kind {
+            // Only ranges that lie within the keys written are asked for.
+            Kind::Range => arguments.push(format!("--range-keys={}", RANGE_KEYS.min(keys))),
+            Kind::Watch => arguments.push(format!("--watchers-per-stream={WATCHERS_PER_STREAM}")),
+            _ => {}
+        }
         arguments.extend([
             format!("--clients={}", cell.clients),
             format!("--connections={}", cell.connections()),

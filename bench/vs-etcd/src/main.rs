@@ -12,17 +12,21 @@
 
 mod arguments;
 mod child;
+mod clients;
 mod cluster;
+mod failover;
 mod generator;
 mod health;
 mod interrupt;
 mod machine;
 mod measure;
+mod memory;
 mod ports;
 mod proc_stat;
 mod ratio;
 mod report;
 mod rounds;
+mod samples;
 mod storage;
 
 use std::path::Path;
@@ -31,9 +35,10 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, bail};
 use clap::Parser as _;
 
-use arguments::Arguments;
+use arguments::{Arguments, Workload};
 use measure::Bench;
 use report::{Report, Versions};
+use samples::Comparison;
 
 /// With more than this share of the machine used by others, it was not quiet. The kernel's own work for
 /// the servers' disks counts among the others and is a few hundredths.
@@ -91,6 +96,15 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         warmup_seconds: arguments.warmup_seconds,
         keys: arguments.keys,
     };
+    if let Some(workload) = arguments.workload {
+        let samples = match workload {
+            Workload::Million { store_keys } => memory::run(&bench, store_keys, arguments.rounds)?,
+            Workload::Failover { kills } => failover::run(&bench, kills, arguments.rounds)?,
+        };
+        let comparison = Comparison::new(versions, &storage.description, samples);
+        comparison.print(arguments)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let pairs = rounds::run(&bench, &arguments.cells(), arguments.rounds)?;
     let report = Report::new(arguments, &bench, versions, &storage.description, &pairs);
     report.print(arguments)?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::arguments::{Cell, Kind};
+use crate::arguments::Cell;
 use crate::cluster::Cluster;
 use crate::generator::{self, Load, Outcome};
 use crate::interrupt;
@@ -62,10 +62,9 @@ pub(crate) struct Run {
 impl Bench {
     /// Founds a cluster, loads it, and removes it.
     pub(crate) fn run(&self, system: System, cell: Cell) -> anyhow::Result<Run> {
-        let directory = self.directory.join(system.to_string().to_lowercase());
-        let mut cluster = Cluster::found(system, self.program(system), &directory)?;
+        let mut cluster = self.found(system)?;
         let log = cluster.directory().join("generator.log");
-        if cell.kind == Kind::Get {
+        if cell.kind.reads() {
             generator::preload(&self.quorate, &cluster.endpoints(), self.keys, &log)?;
             // A server that has just written much may read more slowly (etcd 3.4 does).
             cluster.restart()?;
@@ -73,6 +72,12 @@ impl Bench {
         let run = self.load(system, cell, &mut cluster, &log)?;
         cluster.remove()?;
         Ok(run)
+    }
+
+    /// A cluster with no data.
+    pub(crate) fn found(&self, system: System) -> anyhow::Result<Cluster> {
+        let directory = self.directory.join(system.to_string().to_lowercase());
+        Cluster::found(system, self.program(system), &directory)
     }
 
     fn load(
@@ -120,7 +125,7 @@ impl Bench {
         })
     }
 
-    fn program(&self, system: System) -> &Path {
+    pub(crate) fn program(&self, system: System) -> &Path {
         match system {
             System::Quorate => &self.quorate,
             System::Etcd => &self.etcd,
@@ -138,6 +143,6 @@ impl fmt::Display for System {
 }
 
 /// To a ten-thousandth, below which the clocks tell nothing.
-fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }

@@ -13,6 +13,7 @@ use crate::rounds::Pair;
 use crate::storage::Description;
 
 mod tables;
+pub(crate) use tables::table;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::arguments::Cell;
+use crate::arguments::{Cell, Kind};
 use crate::measure::{Bench, Run, System};
 
 /// Both servers on one cell, one right after the other.
@@ -63,7 +63,7 @@ pub(crate) fn run(bench: &Bench, cells: &[Cell], rounds: u32) -> anyhow::Result<
 
 /// A B, B A, A B, … within a round and from round to round, so that neither is always the one that finds
 /// the machine as the other left it.
-fn order(round: u32, cell_index: usize) -> [System; 2] {
+pub(crate) fn order(round: u32, cell_index: usize) -> [System; 2] {
     if (round as usize + cell_index) % 2 == 1 {
         [System::Quorate, System::Etcd]
     } else {
@@ -73,6 +73,7 @@ fn order(round: u32, cell_index: usize) -> [System; 2] {
 
 fn clients(cell: Cell) -> String {
     match cell.clients {
+        watchers if cell.kind == Kind::Watch => format!("{watchers} watchers"),
         1 => "1 client".to_owned(),
         clients => format!("{clients} clients"),
     }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
-    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse,
-    LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
-    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
-    MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
-    MemberUpdateRequest, MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, StatusResponse, TxnRequest, TxnResponse,
-    WatchCreateRequest, request_op,
+    AlarmMember, AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse,
+    DefragmentResponse, DeleteRangeRequest, DeleteRangeResponse, HashKvResponse, LeaseGrantRequest,
+    LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeRequest,
+    LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, MemberAddRequest,
+    MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest,
+    MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest,
+    MemberUpdateResponse, MoveLeaderRequest, MoveLeaderResponse, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, StatusResponse, TxnRequest, TxnResponse, WatchCreateRequest,
+    request_op,
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::Code;
@@ -336,6 +338,61 @@ impl Client {
     /// As for [`range`](Self::range), and [`Error::Unreachable`].
     pub async fn status(&self, connection: &Connection) -> Result<StatusResponse, Error> {
         self.within_timeout(connection.status()).await
+    }
+
+    /// The alarms that are on.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn alarms(&self) -> Result<AlarmResponse, Error> {
+        let list = AlarmRequest::default();
+        self.call(Kind::Read, |to| async move { to.alarm(list).await })
+            .await
+    }
+
+    /// Ends an alarm; the answer holds it, and nothing if it was not on. It may be tried again elsewhere as a read
+    /// is, since ending twice does no harm.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn alarm_disarm(&self, alarm: &AlarmMember) -> Result<AlarmResponse, Error> {
+        let request = AlarmRequest {
+            action: AlarmAction::Deactivate.into(),
+            member_id: alarm.member_id,
+            alarm: alarm.alarm,
+        };
+        self.call(Kind::Read, |to| async move { to.alarm(request).await })
+            .await
+    }
+
+    /// The alarms that are on, as the member at `connection` says. Not retried.
+    ///
+    /// # Errors
+    /// As for [`status`](Self::status).
+    pub async fn alarms_at(&self, connection: &Connection) -> Result<AlarmResponse, Error> {
+        let list = AlarmRequest::default();
+        self.within_timeout(connection.alarm(list)).await
+    }
+
+    /// The hash of all keys and versions that the member at `connection` holds up to a revision; 0 is the newest.
+    /// Not retried.
+    ///
+    /// # Errors
+    /// As for [`status`](Self::status).
+    pub async fn hash_kv(
+        &self,
+        connection: &Connection,
+        revision: i64,
+    ) -> Result<HashKvResponse, Error> {
+        self.within_timeout(connection.hash_kv(revision)).await
+    }
+
+    /// Has the member at `connection` give back what it does not use of its file, if it has one. Not retried.
+    ///
+    /// # Errors
+    /// As for [`status`](Self::status).
+    pub async fn defragment(&self, connection: &Connection) -> Result<DefragmentResponse, Error> {
+        self.within_timeout(connection.defragment()).await
     }
 
     /// Whether the member at `connection` can serve: it answers a linearizable read, for which it needs a leader and

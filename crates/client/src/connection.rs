@@ -5,7 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use quorate_proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
+    AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DefragmentRequest,
+    DefragmentResponse, DeleteRangeRequest, DeleteRangeResponse, HashKvRequest, HashKvResponse,
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
     LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
     LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, MemberAddRequest, MemberAddResponse,
@@ -98,6 +99,12 @@ impl Connection {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The channel below, for calls that want to read answers in a way of their own.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// Reads keys.
@@ -214,6 +221,33 @@ impl Connection {
     ) -> Result<MoveLeaderResponse, Error> {
         let mut stub = MaintenanceClient::new(self.channel.clone());
         self.answer(stub.move_leader(request)).await
+    }
+
+    /// Lists, raises or ends alarms.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse, Error> {
+        let mut stub = MaintenanceClient::new(self.channel.clone());
+        self.answer(stub.alarm(request)).await
+    }
+
+    /// The hash of all keys and versions that this member holds up to a revision; 0 is the newest.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, Error> {
+        let mut stub = MaintenanceClient::new(self.channel.clone());
+        self.answer(stub.hash_kv(HashKvRequest { revision })).await
+    }
+
+    /// Has this member give back what it does not use of its file, if it has one.
+    ///
+    /// # Errors
+    /// As for [`range`](Self::range).
+    pub async fn defragment(&self) -> Result<DefragmentResponse, Error> {
+        let mut stub = MaintenanceClient::new(self.channel.clone());
+        self.answer(stub.defragment(DefragmentRequest {})).await
     }
 
     /// Asks for the whole store as this member has it now, in pieces. It may take long until the first comes.

@@ -53,6 +53,12 @@ pub enum Error {
         /// The server's text, byte for byte.
         message: String,
     },
+    /// One who waited in a line has lost its place: its lease has ended, or its key was deleted.
+    #[error("mutex: session is expired")]
+    SessionExpired,
+    /// One who wants to proclaim something leads no longer.
+    #[error("election: not leader")]
+    NotLeader,
 }
 
 impl Error {
@@ -72,8 +78,11 @@ impl Error {
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         match self {
-            Self::BadEndpoint { .. } | Self::NoEndpoints | Self::Unreachable { .. } => false,
-            Self::Lost { .. } => true,
+            Self::BadEndpoint { .. }
+            | Self::NoEndpoints
+            | Self::Unreachable { .. }
+            | Self::NotLeader => false,
+            Self::Lost { .. } | Self::SessionExpired => true,
             Self::TimedOut { sent, .. } => *sent,
             Self::Server { code, .. } => !matches!(
                 code,
@@ -93,7 +102,11 @@ impl Error {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => true,
             Self::Server { code, .. } => *code == Code::Unavailable,
-            Self::BadEndpoint { .. } | Self::NoEndpoints | Self::TimedOut { .. } => false,
+            Self::BadEndpoint { .. }
+            | Self::NoEndpoints
+            | Self::TimedOut { .. }
+            | Self::SessionExpired
+            | Self::NotLeader => false,
         }
     }
 

@@ -15,17 +15,21 @@
 
 mod client;
 mod connection;
+mod contest;
 mod endpoint;
 mod error;
 mod options;
+mod session;
 pub mod stubs;
 mod watch;
 
 pub use client::Client;
 pub use connection::{Connection, KeepAlive, SnapshotStream};
+pub use contest::{Observer, Place};
 pub use endpoint::Endpoint;
 pub use error::Error;
 pub use options::Options;
+pub use session::Session;
 pub use tonic::Code;
 pub use watch::{WatchStream, Watcher};
 

@@ -9,14 +9,15 @@
 //! How much memory a store takes differs from member to member: one has freed what another's pins still
 //! hold. A refusal that depended on it would split the cluster. So a command is refused for one reason
 //! alone, that an alarm is on, and an alarm is a command: where it stands in the log, all members begin to
-//! refuse. Whoever takes a request looks at its own quota ([`Store::exceeds_quota`]) before it proposes;
-//! the write that crosses it is applied, and its client hears "database space exceeded" from the member
-//! that took it, which raises the alarm (etcd does the same, `server/etcdserver/quota.go`).
+//! refuse. Whoever takes a request holds what it would cost ([`put_cost_bytes`], [`txn_cost_bytes`],
+//! [`LEASE_COST_BYTES`]) against its own quota before it proposes it, and if that is too much refuses it and
+//! raises the alarm (etcd does the same, `server/etcdserver/api/v3rpc/quota.go`). Writes that were under way
+//! by then are applied; whoever finds after them that its quota is crossed raises the alarm, too.
 
 use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::request_op::Request;
 use quorate_proto::etcdserverpb::{
-    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, RequestOp, TxnRequest,
+    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, PutRequest, RequestOp, TxnRequest,
 };
 
 use crate::command::{Command, header};
@@ -28,7 +29,7 @@ use crate::store::Store;
 const PUT_OVERHEAD_BYTES: usize = 256;
 
 /// What a lease costs, by etcd's count.
-const LEASE_OVERHEAD_BYTES: usize = 64;
+pub const LEASE_COST_BYTES: usize = 64;
 
 /// The alarms that are on, in the order of kind and member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,13 +70,6 @@ impl Store {
         wanted.map(|(kind, member)| alarm(kind, member)).collect()
     }
 
-    /// Whether applying `command` would take the store over a quota of so many bytes of memory. A question
-    /// for whoever takes a request, about its own member; nothing that is applied depends on it.
-    pub fn exceeds_quota(&self, command: &Command, quota_bytes: usize) -> bool {
-        let cost = cost_bytes(command);
-        cost > 0 && self.memory_bytes().saturating_add(cost) >= quota_bytes
-    }
-
     /// Refuses reads while the CORRUPT alarm is on.
     pub fn check_readable(&self) -> Result<(), KvError> {
         match self.alarms.is_on(AlarmType::Corrupt) {
@@ -92,7 +86,7 @@ impl Store {
             return Ok(());
         }
         self.check_readable()?;
-        if cost_bytes(command) > 0 && self.alarms.is_on(AlarmType::Nospace) {
+        if command.cost_bytes() > 0 && self.alarms.is_on(AlarmType::Nospace) {
             return Err(KvError::NoSpace);
         }
         Ok(())
@@ -138,24 +132,32 @@ fn alarm(kind: AlarmType, member: u64) -> AlarmMember {
     }
 }
 
-/// What a command may add to the store, by etcd's count; 0 when it can only make it smaller. Of a
-/// transaction the larger branch, and unlike in etcd those nested in it count.
-fn cost_bytes(command: &Command) -> usize {
-    match command {
-        Command::Put(put) => PUT_OVERHEAD_BYTES + put.key.len() + put.value.len(),
-        Command::Txn(txn) => txn_cost_bytes(txn),
-        Command::LeaseGrant(_) => LEASE_OVERHEAD_BYTES,
-        Command::DeleteRange(_)
-        | Command::Compact(_)
-        | Command::LeaseRevoke(_)
-        | Command::LeaseCheckpoint(_)
-        | Command::Alarm(_) => 0,
+impl Command {
+    /// What it may add to the store, in bytes, by etcd's count; 0 when it can only make it smaller.
+    pub fn cost_bytes(&self) -> usize {
+        match self {
+            Command::Put(put) => put_cost_bytes(put),
+            Command::Txn(txn) => txn_cost_bytes(txn),
+            Command::LeaseGrant(_) => LEASE_COST_BYTES,
+            Command::DeleteRange(_)
+            | Command::Compact(_)
+            | Command::LeaseRevoke(_)
+            | Command::LeaseCheckpoint(_)
+            | Command::Alarm(_) => 0,
+        }
     }
 }
 
-fn txn_cost_bytes(txn: &TxnRequest) -> usize {
+/// What a put may add to the store, in bytes, by etcd's count.
+pub fn put_cost_bytes(put: &PutRequest) -> usize {
+    PUT_OVERHEAD_BYTES + put.key.len() + put.value.len()
+}
+
+/// What a transaction may add to the store, in bytes, by etcd's count; 0 when it can only make it smaller. Of
+/// its branches the larger one, and unlike in etcd the transactions nested in it count.
+pub fn txn_cost_bytes(txn: &TxnRequest) -> usize {
     let operation = |operation: &RequestOp| match &operation.request {
-        Some(Request::RequestPut(put)) => PUT_OVERHEAD_BYTES + put.key.len() + put.value.len(),
+        Some(Request::RequestPut(put)) => put_cost_bytes(put),
         Some(Request::RequestTxn(txn)) => txn_cost_bytes(txn),
         _ => 0,
     };

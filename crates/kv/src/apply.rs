@@ -122,7 +122,10 @@ impl Store {
             },
             Work::Txn(transaction) => match transaction.step(Access::Write(self), &mut budget) {
                 None => return Step::More,
-                Some(result) => result.map(Reply::Txn),
+                Some(result) => {
+                    self.counts.transactions += 1;
+                    result.map(Reply::Txn)
+                }
             },
             Work::Compact(request) => self.compact(request).map(Reply::Compact),
             Work::GrantLease(request) => self.grant_lease(request).map(Reply::LeaseGrant),

@@ -49,6 +49,7 @@ impl Deletion {
             self.from = from;
             return None;
         }
+        store.counts.deletes += 1;
         Some(DeleteRangeResponse {
             header: header(store.draft_revision()),
             deleted: self.deleted,

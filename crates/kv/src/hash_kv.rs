@@ -19,6 +19,9 @@ use crate::pin::Pin;
 use crate::store::Store;
 use crate::versions::{Version, Versions};
 
+/// What is hashed before all keys: the name of etcd's bucket for them, as in etcd.
+const FIRST_BYTES: &[u8] = b"key";
+
 /// A hash of the keys and their versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KvHash {
@@ -64,7 +67,8 @@ impl Store {
         }
         Ok(HashCursor {
             done: KvHash {
-                hash: 0,
+                // Not of nothing, which would be 0: clients take that for no hash at all.
+                hash: crc32c::crc32c(FIRST_BYTES),
                 compact_revision: self.compacted_revision,
                 hash_revision,
                 current_revision: self.revision,

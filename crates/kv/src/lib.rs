@@ -75,6 +75,7 @@ mod check;
 mod command;
 mod compaction;
 mod compare;
+mod counts;
 mod delete;
 mod error;
 mod event;
@@ -102,6 +103,7 @@ mod versions;
 mod walk;
 mod watch;
 
+pub use alarm::{LEASE_COST_BYTES, put_cost_bytes, txn_cost_bytes};
 pub use apply::{Application, Step};
 pub use begin_anew::BumpError;
 pub use check::{
@@ -109,6 +111,7 @@ pub use check::{
     check_range, check_txn, is_read_only, is_serializable,
 };
 pub use command::{Answer, Command, Reply};
+pub use counts::Counts;
 pub use error::{Code, KvError};
 pub use event::{Event, SharedEvent};
 pub use hash_kv::{HashCursor, KvHash};

@@ -41,6 +41,7 @@ impl Store {
 
     /// Writes a key; what could be refused has been.
     pub(crate) fn put(&mut self, request: &PutRequest, answer: Answer) -> PutResponse {
+        self.counts.puts += 1;
         let key = request.key.as_ref();
         let mut prev_kv = None;
         self.write_key(key, |before| {

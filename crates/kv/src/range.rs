@@ -87,6 +87,19 @@ pub(crate) fn check_revision(
     }
 }
 
+/// The same for a range in a transaction, where a revision below zero is not the newest but one that has been
+/// compacted: etcd looks there (`checkRequestRange`) before it would take it for the newest.
+pub(crate) fn check_revision_in_txn(
+    request: &RangeRequest,
+    newest: i64,
+    compacted: i64,
+) -> Result<(), KvError> {
+    if request.revision < 0 && request.revision < compacted {
+        return Err(KvError::Compacted);
+    }
+    check_revision(request, newest, compacted)
+}
+
 /// A range being read. Whoever steps it makes sure that the versions it needs stay.
 #[derive(Debug)]
 pub(crate) struct RangeScan {

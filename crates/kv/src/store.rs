@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use crate::alarm::Alarms;
 use crate::changes::Changes;
 use crate::compaction::Sweep;
+use crate::counts::Counts;
 use crate::error::KvError;
 use crate::hash::StateHash;
 use crate::keyspace::Keyspace;
@@ -36,6 +37,7 @@ pub struct Store {
     pub(crate) alarms: Alarms,
     /// What happened, for those who want to be told as it happens.
     pub(crate) live: LiveEvents,
+    pub(crate) counts: Counts,
 }
 
 /// The change that is being applied: not yet visible, not yet in the hash.
@@ -74,6 +76,7 @@ impl Store {
             lease_events: LeaseEventQueue::default(),
             alarms: Alarms::default(),
             live: LiveEvents::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -85,6 +88,11 @@ impl Store {
     /// The revision before which nothing can be read; -1 before the first compaction.
     pub fn compacted_revision(&self) -> i64 {
         self.compacted_revision
+    }
+
+    /// How much was applied since this store was made or loaded.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// The log index of the last entry applied; 0 before the first.

@@ -21,7 +21,7 @@ use crate::command::{Answer, header};
 use crate::compare::CompareScan;
 use crate::delete::Deletion;
 use crate::error::KvError;
-use crate::range::{RangeScan, check_revision};
+use crate::range::{RangeScan, check_revision_in_txn};
 use crate::store::Store;
 
 /// How a transaction reaches the store: to change it, or, when it holds only ranges, to read.
@@ -230,7 +230,7 @@ impl Transaction {
                 (Some(Operation::Txn(nested)), _) => path.push((*nested, 0)),
                 (Some(Operation::Put(put)), Check::Puts) => store.check_txn_put(put)?,
                 (Some(Operation::Range(range)), Check::Ranges) => {
-                    check_revision(range, self.before, self.compacted)?;
+                    check_revision_in_txn(range, self.before, self.compacted)?;
                 }
                 _ => {}
             }

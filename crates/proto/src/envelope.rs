@@ -84,6 +84,25 @@ impl CommandKind {
             _ => return None,
         })
     }
+
+    /// The protocol version from which on members know this kind: the log may hold it once the cluster
+    /// has agreed on that version, not before. A member that met it without knowing it would have to stop.
+    pub const fn since_version(self) -> u32 {
+        match self {
+            CommandKind::Put
+            | CommandKind::DeleteRange
+            | CommandKind::Txn
+            | CommandKind::Compact
+            | CommandKind::ClusterVersion
+            | CommandKind::MemberChange
+            | CommandKind::MemberTable
+            | CommandKind::MemberUpdate => 1,
+            CommandKind::LeaseGrant
+            | CommandKind::LeaseRevoke
+            | CommandKind::LeaseCheckpoint
+            | CommandKind::Alarm => 2,
+        }
+    }
 }
 
 /// Names one request for ever: no request id is ever applied twice.
@@ -221,6 +240,15 @@ impl CommandEnvelope {
             session_sequence,
             body: bytes.slice(body_start..content_len),
         })
+    }
+}
+
+/// The kind of a command, if it is one that this binary knows; the checksum is not looked at, so it is
+/// for whoever decides nothing by it that damage could make worse.
+pub fn peek_kind(bytes: &[u8]) -> Option<CommandKind> {
+    match bytes {
+        [VERSION, kind, ..] => CommandKind::from_number(u32::from(*kind)),
+        _ => None,
     }
 }
 

@@ -51,3 +51,7 @@ pub mod peer {
 }
 
 pub mod envelope;
+
+/// The descriptors of all files in `proto/`, as an encoded `google.protobuf.FileDescriptorSet`: for tools that show
+/// messages as text.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -36,8 +36,11 @@ pub const DEFAULT_MAX_UNAPPLIED_BYTES: usize = 16 << 20;
 /// Default reads waiting for an index. A read costs a few dozen bytes here.
 pub const DEFAULT_MAX_PENDING_READS: usize = 65_536;
 
-/// Default bytes of the newest entries kept in memory; older ones are read back when wanted.
-pub const DEFAULT_MAX_MEMORY_LOG_BYTES: usize = 64 << 20;
+/// Default bytes of the newest entries kept in memory; older ones are read back when wanted. Some seconds of
+/// small writes at full speed: a follower that is further behind reads from disk what it could not keep up
+/// with anyway. A store that has once been busy holds so much from then on, so more would be memory that
+/// serves nobody.
+pub const DEFAULT_MAX_MEMORY_LOG_BYTES: usize = 16 << 20;
 
 /// Most voters in a configuration. Seven is the most that makes sense in practice; the bound
 /// keeps quorum arithmetic on the stack.

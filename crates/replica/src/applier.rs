@@ -5,6 +5,7 @@
 //! while readers see the revision before it. Everything a command does depends on the entry
 //! and the state alone: equal logs give equal stores, answers and hashes on every member.
 
+mod decode;
 mod members;
 
 use std::collections::VecDeque;
@@ -12,15 +13,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chaos::chaos;
-use prost::Message as _;
 use quorate_kv::{Answer as Wanted, Application, Command, LeaseEvents, Reply, Step, Store};
-use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
-use quorate_proto::peer;
+use quorate_proto::envelope::{CommandEnvelope, RequestId};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, SnapshotMeta, Term};
 
+use self::decode::{Decoded, decode_command};
+use crate::cluster_version::check_speaks;
 use crate::duplicates::Duplicates;
-use crate::error::{ApplyError, RequestError};
+use crate::error::{ApplyError, ApplyFault, RequestError};
 use crate::lease_clock::LeaseNews;
 use crate::limits::FIRST_KEYS_OF_A_COMMAND;
 use crate::members::MemberTable;
@@ -48,6 +49,8 @@ pub struct Progress {
     /// What became of leases, for [`Consensus::leases_applied`](crate::Consensus::leases_applied):
     /// before it hears that anything of this step is applied.
     pub leases: Option<LeaseNews>,
+    /// Whether a command was begun that may make the store larger.
+    pub takes_space: bool,
     /// Whether there is more to apply.
     pub more: bool,
 }
@@ -77,6 +80,8 @@ pub struct Applier {
     witnessed: Option<Vec<(LogIndex, RequestId)>>,
     log_time_ms: u64,
     cluster_version: u32,
+    /// The highest that this member speaks.
+    highest_version: u32,
     /// In force at `applied`.
     membership: Membership,
     /// Who the members are at `applied`.
@@ -97,6 +102,7 @@ impl Applier {
         boot_nonce: u32,
         founders: MemberTable,
         snapshot_log_bytes: u64,
+        highest_version: u32,
     ) -> Applier {
         Applier {
             membership: founders.membership(),
@@ -117,6 +123,7 @@ impl Applier {
             witnessed: None,
             log_time_ms: 0,
             cluster_version: 0,
+            highest_version,
         }
     }
 
@@ -360,8 +367,9 @@ impl Applier {
                 return Ok(());
             }
         };
-        let envelope =
-            CommandEnvelope::decode(&bytes).map_err(|reason| ApplyError { index, reason })?;
+        let envelope = self
+            .open(&bytes)
+            .map_err(|reason| ApplyError { index, reason })?;
         self.log_time_ms = match planted::bug("log-time-falls") {
             true => envelope.log_time_ms,
             false => self.log_time_ms.max(envelope.log_time_ms),
@@ -388,6 +396,7 @@ impl Applier {
                 } else {
                     Wanted::Discard
                 };
+                progress.takes_space |= command.cost_bytes() > 0;
                 let first_keys = match command {
                     Command::Put(_) => 1,
                     _ => FIRST_KEYS_OF_A_COMMAND,
@@ -402,6 +411,11 @@ impl Applier {
                 });
             }
             Decoded::ClusterVersion(version) => {
+                let spoken = check_speaks(self.highest_version, version);
+                spoken.map_err(|reason| ApplyError {
+                    index,
+                    reason: reason.into(),
+                })?;
                 self.cluster_version = self.cluster_version.max(version);
                 self.skip(store, index, term);
             }
@@ -418,6 +432,13 @@ impl Applier {
             }
         }
         Ok(())
+    }
+
+    /// The command, if this member may apply it.
+    fn open(&self, bytes: &Bytes) -> Result<CommandEnvelope, ApplyFault> {
+        let envelope = CommandEnvelope::decode(bytes).map_err(ApplyFault::Envelope)?;
+        check_speaks(self.highest_version, envelope.kind.since_version())?;
+        Ok(envelope)
     }
 
     fn news_of_leases(&mut self, store: &mut Store) -> Option<LeaseNews> {
@@ -474,43 +495,4 @@ impl Applier {
             waits
         });
     }
-}
-
-enum Decoded {
-    Store(Command),
-    ClusterVersion(u32),
-    MemberUpdate(peer::MemberUpdate),
-    /// A sound envelope around a body that no version of its kind can be. It is passed over, on
-    /// every member alike.
-    Illegal,
-}
-
-fn decode_command(kind: CommandKind, body: &Bytes) -> Decoded {
-    use quorate_proto::etcdserverpb as pb;
-    let body = body.clone();
-    let command = match kind {
-        CommandKind::Put => pb::PutRequest::decode(body).map(Command::Put),
-        CommandKind::DeleteRange => pb::DeleteRangeRequest::decode(body).map(Command::DeleteRange),
-        CommandKind::Txn => pb::TxnRequest::decode(body).map(Command::Txn),
-        CommandKind::Compact => pb::CompactionRequest::decode(body).map(Command::Compact),
-        CommandKind::LeaseGrant => pb::LeaseGrantRequest::decode(body).map(Command::LeaseGrant),
-        CommandKind::LeaseRevoke => pb::LeaseRevokeRequest::decode(body).map(Command::LeaseRevoke),
-        CommandKind::LeaseCheckpoint => {
-            pb::LeaseCheckpointRequest::decode(body).map(Command::LeaseCheckpoint)
-        }
-        CommandKind::Alarm => pb::AlarmRequest::decode(body).map(Command::Alarm),
-        CommandKind::MemberUpdate => {
-            let update = peer::MemberUpdate::decode(body);
-            return update.map_or(Decoded::Illegal, Decoded::MemberUpdate);
-        }
-        // Neither stands in the log by itself.
-        CommandKind::MemberChange | CommandKind::MemberTable => return Decoded::Illegal,
-        CommandKind::ClusterVersion => {
-            return match <[u8; 4]>::try_from(&body[..]) {
-                Ok(bytes) => Decoded::ClusterVersion(u32::from_le_bytes(bytes)),
-                Err(_) => Decoded::Illegal,
-            };
-        }
-    };
-    command.map_or(Decoded::Illegal, Decoded::Store)
 }

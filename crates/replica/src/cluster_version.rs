@@ -10,11 +10,22 @@
 //! is proposed. Whoever is missing was never seen, so it has nothing to lose: if it turns out to be
 //! older it stops before the first command that it does not know, says so, and is upgraded. Once a
 //! version is in force, a member that is away may be one that goes by it, and a greater one waits
-//! for all.
+//! for all of them at once: one whose link was lost since may come back as an older program, so what
+//! it said is forgotten with the link.
+//!
+//! # What the version in force decides
+//!
+//! No command gets into the log before every member knows its kind
+//! ([`CommandKind::since_version`]); members ask each other nothing that the version does not know.
+//! A member that speaks less than the version in force does not take part: others refuse its links, and
+//! it refuses to start on a log or a snapshot that is beyond it ([`TooNew`]), before it changes anything.
+//! So there is a way back as long as the version in force is the old one, and none afterwards.
 
 use std::collections::BTreeMap;
 
-use quorate_raft::{Instant, NodeId, Term};
+use bytes::Bytes;
+use quorate_proto::envelope::{CommandEnvelope, CommandKind, peek_kind};
+use quorate_raft::{Instant, LogIndex, NodeId, Term};
 
 use crate::limits::FOUNDING_PATIENCE;
 
@@ -26,14 +37,65 @@ pub const HIGHEST_PROTOCOL_VERSION: u32 = 2;
 
 /// The cluster version from which on the log may hold commands on leases and alarms, and members ask
 /// each other about leases. A member of an older version would stop before the first such command.
-pub const LEASES_FROM_VERSION: u32 = 2;
+pub const LEASES_FROM_VERSION: u32 = CommandKind::LeaseGrant.since_version();
+
+/// What this member would have to speak to go on, and does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "protocol version {needed}, and this quorate speaks at most {highest}: start a newer quorate, or \
+     one that is not told to speak less. From a version that a cluster has agreed on there is no way \
+     back (docs/upgrading.md)"
+)]
+pub struct TooNew {
+    /// The version that is needed.
+    pub needed: u32,
+    /// The highest that this member speaks.
+    pub highest: u32,
+}
+
+/// Whether a member that speaks at most `highest` can go by `needed`.
+pub(crate) fn check_speaks(highest: u32, needed: u32) -> Result<(), TooNew> {
+    match needed > highest {
+        true => Err(TooNew { needed, highest }),
+        false => Ok(()),
+    }
+}
+
+/// The version that a member must speak to apply this command of a log; of one that is not sound the
+/// lowest, since it is not for this to judge.
+pub(crate) fn version_needed(command: &Bytes) -> u32 {
+    match peek_kind(command) {
+        Some(CommandKind::ClusterVersion) => {
+            let command = CommandEnvelope::decode(command).ok();
+            let version = command.and_then(|it| <[u8; 4]>::try_from(&it.body[..]).ok());
+            version.map_or(LOWEST_PROTOCOL_VERSION, u32::from_le_bytes)
+        }
+        Some(kind) => kind.since_version(),
+        None => LOWEST_PROTOCOL_VERSION,
+    }
+}
+
+/// Whether the log may hold a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// All members know it.
+    Granted,
+    /// Not known here: what the log says by now has not all been applied.
+    NotSeenYet,
+    /// Some member may not know it.
+    NotCapable,
+}
 
 /// What one member knows of the others' versions.
 #[derive(Debug)]
 pub(crate) struct ClusterVersions {
+    /// The highest that this one speaks.
+    own: u32,
     others: Vec<NodeId>,
     highest: BTreeMap<NodeId, u32>,
     applied: u32,
+    /// The log through here stood before we led: a version may be in it that was not applied yet.
+    unseen_through: LogIndex,
     proposed: Option<(Term, u32)>,
     incomplete: Option<Incomplete>,
 }
@@ -47,11 +109,13 @@ struct Incomplete {
 }
 
 impl ClusterVersions {
-    pub(crate) fn new() -> ClusterVersions {
+    pub(crate) fn new(own: u32) -> ClusterVersions {
         ClusterVersions {
+            own,
             others: Vec::new(),
             highest: BTreeMap::new(),
             applied: 0,
+            unseen_through: LogIndex::ZERO,
             proposed: None,
             incomplete: None,
         }
@@ -65,6 +129,26 @@ impl ClusterVersions {
     /// A handshake told the highest version that `peer` speaks.
     pub(crate) fn heard(&mut self, peer: NodeId, highest: u32) {
         self.highest.insert(peer, highest);
+    }
+
+    /// The link to `peer` was lost. Before the first version is in force the cluster is being founded, and
+    /// who was there once is taken to come back.
+    pub(crate) fn lost(&mut self, peer: NodeId) {
+        if self.applied > 0 {
+            self.highest.remove(&peer);
+        }
+    }
+
+    /// Whether the log may hold a command of this kind, for a node that has applied so far.
+    pub(crate) fn admits(&self, kind: CommandKind, applied: LogIndex) -> Admission {
+        // What needs no agreement needs no version in force either.
+        if kind.since_version() <= self.applied.max(LOWEST_PROTOCOL_VERSION) {
+            Admission::Granted
+        } else if applied < self.unseen_through {
+            Admission::NotSeenYet
+        } else {
+            Admission::NotCapable
+        }
     }
 
     /// The log has set this version.
@@ -93,7 +177,7 @@ impl ClusterVersions {
             return None;
         }
         let heard = self.others.iter().filter_map(|id| self.highest.get(id));
-        let least = heard.copied().fold(HIGHEST_PROTOCOL_VERSION, u32::min);
+        let least = heard.copied().fold(self.own, u32::min);
         if least <= self.applied || self.proposed == Some((term, least)) {
             return None;
         }
@@ -107,9 +191,11 @@ impl ClusterVersions {
         waits.filter(|_| self.applied == 0).map(|it| it.until)
     }
 
-    /// Somebody leads, or nobody does: not this node in the term that it was asked for last.
-    pub(crate) fn lose_leader(&mut self) {
+    /// Somebody leads, or nobody does: not this node in the term that it was asked for last. Whoever
+    /// does, the log ends here.
+    pub(crate) fn lose_leader(&mut self, last_index: LogIndex) {
         self.incomplete = None;
+        self.unseen_through = last_index;
     }
 
     /// Whether a majority is there, and the rest was waited for.
@@ -132,97 +218,4 @@ impl ClusterVersions {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const START: Instant = Instant::ZERO;
-
-    fn later() -> Instant {
-        START + FOUNDING_PATIENCE
-    }
-
-    #[test]
-    fn nothing_is_proposed_before_every_member_was_heard() {
-        let mut versions = ClusterVersions::new();
-        versions.members(vec![NodeId(2), NodeId(3)]);
-        versions.heard(NodeId(2), 1);
-        assert_eq!(versions.next_proposal(START, Term(1)), None);
-        versions.heard(NodeId(3), 1);
-        assert_eq!(versions.next_proposal(START, Term(1)), Some(1));
-        assert_eq!(versions.next_proposal(START, Term(1)), None, "once a term");
-        assert_eq!(
-            versions.next_proposal(START, Term(2)),
-            Some(1),
-            "again by the next leader"
-        );
-        versions.applied(1);
-        assert_eq!(versions.next_proposal(START, Term(3)), None);
-    }
-
-    #[test]
-    fn the_slowest_member_decides() {
-        let mut versions = ClusterVersions::new();
-        versions.members(vec![NodeId(2)]);
-        versions.heard(NodeId(2), 0);
-        assert_eq!(versions.next_proposal(START, Term(1)), None);
-    }
-
-    #[test]
-    fn one_that_is_no_member_is_not_asked() {
-        let mut versions = ClusterVersions::new();
-        versions.heard(NodeId(2), 0);
-        versions.members(vec![NodeId(3)]);
-        versions.heard(NodeId(3), 1);
-        assert_eq!(versions.next_proposal(START, Term(1)), Some(1));
-    }
-
-    #[test]
-    fn a_cluster_that_was_never_complete_goes_by_the_majority_after_a_while() {
-        let mut versions = ClusterVersions::new();
-        versions.members(vec![NodeId(2), NodeId(3)]);
-        assert_eq!(versions.next_proposal(START, Term(1)), None);
-        assert_eq!(versions.next_proposal(later(), Term(1)), None, "alone");
-        assert_eq!(versions.deadline(), None, "time changes nothing more");
-        versions.heard(NodeId(2), 1);
-        assert_eq!(versions.next_proposal(later(), Term(1)), Some(1));
-    }
-
-    #[test]
-    fn each_leader_waits_for_the_missing_anew() {
-        let mut versions = ClusterVersions::new();
-        versions.members(vec![NodeId(2), NodeId(3)]);
-        versions.heard(NodeId(2), 2);
-        assert_eq!(versions.next_proposal(START, Term(1)), None);
-        assert_eq!(versions.deadline(), Some(later()));
-        versions.lose_leader();
-        assert_eq!(versions.deadline(), None);
-        assert_eq!(versions.next_proposal(later(), Term(2)), None);
-        let last = later() + FOUNDING_PATIENCE;
-        assert_eq!(versions.deadline(), Some(last));
-        assert_eq!(versions.next_proposal(last, Term(2)), Some(2));
-    }
-
-    #[test]
-    fn nobody_is_waited_for_once_all_have_come() {
-        let mut versions = ClusterVersions::new();
-        versions.members(vec![NodeId(2)]);
-        assert_eq!(versions.next_proposal(START, Term(1)), None);
-        versions.heard(NodeId(2), 2);
-        assert_eq!(versions.next_proposal(START, Term(1)), Some(2));
-        assert_eq!(versions.deadline(), None, "though it is not in force");
-    }
-
-    #[test]
-    fn a_greater_version_than_one_in_force_waits_for_all() {
-        let mut versions = ClusterVersions::new();
-        versions.members(vec![NodeId(2), NodeId(3)]);
-        versions.applied(1);
-        versions.heard(NodeId(2), 2);
-        for now in [START, later()] {
-            assert_eq!(versions.next_proposal(now, Term(1)), None);
-        }
-        assert_eq!(versions.deadline(), None);
-        versions.heard(NodeId(3), 2);
-        assert_eq!(versions.next_proposal(later(), Term(1)), Some(2));
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chaos::chaos;
-use quorate_proto::envelope::{CommandKind, RequestId, peek_request_id};
+use quorate_proto::envelope::{RequestId, peek_request_id};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{
     Dropped, Entry, Envelope, InstallError, InstallWanted, Instant, LeadershipState, LogIndex,
@@ -28,7 +28,7 @@ use quorate_raft::{
     WriteId,
 };
 
-use crate::cluster_version::{ClusterVersions, LEASES_FROM_VERSION};
+use crate::cluster_version::{Admission, ClusterVersions};
 use crate::damage::Repaired;
 use crate::error::RequestError;
 use crate::lease_clock::LeaseClock;
@@ -56,6 +56,8 @@ pub struct ConsensusSettings {
     /// Whether the log is told now and then how much of leases is left, so that a new leader need not
     /// give them all their time again.
     pub lease_checkpoints: bool,
+    /// The highest protocol version that this member speaks.
+    pub highest_version: u32,
 }
 
 /// What a person or a metric may want to know.
@@ -118,7 +120,7 @@ impl Consensus {
         wall_ms: u64,
     ) -> Consensus {
         let status = raft.status();
-        let mut versions = ClusterVersions::new();
+        let mut versions = ClusterVersions::new(settings.highest_version);
         let mut others = status.membership.members();
         others.retain(|id| *id != settings.member);
         versions.members(others);
@@ -162,9 +164,8 @@ impl Consensus {
         let overloaded = self.is_overloaded();
         for proposal in proposals {
             let sequence = proposal.sequence;
-            if proposal.kind >= CommandKind::LeaseGrant
-                && self.versions.in_force() < LEASES_FROM_VERSION
-            {
+            let admission = self.versions.admits(proposal.kind, self.applied);
+            if admission != Admission::Granted {
                 self.fail(sequence, RequestError::NotCapable);
             } else if proposal.body.len() > MAX_COMMAND_BYTES {
                 self.fail(sequence, RequestError::TooLarge);
@@ -229,6 +230,7 @@ impl Consensus {
     /// The link to `peer` was lost: what was sent may or may not have arrived.
     pub fn link_lost(&mut self, now: Instant, peer: NodeId) {
         self.links.remove(&peer);
+        self.versions.lost(peer);
         self.raft.link_lost(now, peer);
         self.leases.questions.wait_all(Some(peer));
         for sequence in self.proposals.take_forwarded_to(peer) {
@@ -521,7 +523,7 @@ impl Consensus {
             self.refused_by = None;
             self.leadership_moved();
             self.leases_lose_leader();
-            self.versions.lose_leader();
+            self.versions.lose_leader(self.raft.status().last_index);
             for sequence in self.proposals.take_forwarded() {
                 self.fail(sequence, RequestError::LeaderLost);
             }

@@ -4,6 +4,7 @@ use quorate_kv::KvError;
 use quorate_proto::envelope::EnvelopeError;
 use quorate_raft::LogIndex;
 
+use crate::cluster_version::TooNew;
 use crate::entry_format::EntryError;
 use crate::members::MemberError;
 
@@ -36,7 +37,8 @@ pub enum RequestError {
     /// effect.
     #[error("etcdserver: this member has not caught up since its start; ask another, or try again")]
     NotCaughtUp,
-    /// Not every member was seen to speak a version that knows this; it had no effect.
+    /// Not every member was seen to speak a version that knows this, so the log must not hold it; it had
+    /// no effect. It works once all members run the newer program (`docs/upgrading.md`).
     #[error("etcdserver: not capable")]
     NotCapable,
     /// The command passed the checks of the node that took it but cannot be read by the store.
@@ -51,7 +53,18 @@ pub struct ApplyError {
     /// The entry.
     pub index: LogIndex,
     /// What it is.
-    pub reason: EnvelopeError,
+    pub reason: ApplyFault,
+}
+
+/// What is wrong with an entry that a node must not apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyFault {
+    /// Its envelope.
+    #[error("{0}")]
+    Envelope(EnvelopeError),
+    /// It is for members that speak a newer version.
+    #[error("it needs {0}")]
+    TooNew(#[from] TooNew),
 }
 
 /// Why a node cannot start.
@@ -63,6 +76,9 @@ pub enum OpenError {
     /// The settings contradict themselves.
     #[error("cannot start consensus: {0}")]
     Settings(#[from] quorate_raft::ConfigError),
+    /// The cluster goes by a newer version than this program speaks.
+    #[error("this member's data needs {0}. Nothing was changed")]
+    TooNew(#[from] TooNew),
     /// The log holds an entry that this version does not understand.
     #[error(
         "the entry at index {index} of the write-ahead log is {reason}; start the version of \
@@ -88,6 +104,9 @@ pub enum SnapshotContentError {
     /// Nor what it says of the store.
     #[error(transparent)]
     Store(#[from] quorate_kv::SnapshotError),
+    /// It is of a cluster that goes by a newer version than this program speaks.
+    #[error("the snapshot needs {0}")]
+    TooNew(#[from] TooNew),
     /// It ends before its head does.
     #[error("the snapshot ends within its head: use an older one, or fetch it again")]
     EndsInHead,

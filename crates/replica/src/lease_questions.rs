@@ -123,9 +123,11 @@ impl LeaseQuestions {
                 expired.push(sequence);
             }
         }
-        // While there is no leader nobody else empties the line.
-        if self.pending.is_empty() {
-            self.waiting.clear();
+        // While there is no leader nobody else takes them out of the line, and new ones come.
+        if self.waiting.len() > 2 * self.pending.len() {
+            let pending = &self.pending;
+            self.waiting
+                .retain(|sequence| pending.contains_key(sequence));
         }
         expired
     }
@@ -183,6 +185,25 @@ mod tests {
         assert_eq!(questions.take_expired(SOON + Duration::from_secs(1)), [1]);
         assert_eq!(questions.take_waiting(NodeId(2), 10), []);
         assert_eq!(questions.deadline(), None);
+    }
+
+    #[test]
+    fn a_line_that_nobody_takes_from_does_not_grow() {
+        let mut questions = LeaseQuestions::default();
+        let at = |milliseconds| Instant::ZERO + Duration::from_millis(milliseconds);
+        // As from clients that try again and again: some always wait.
+        for number in 0..10_000 {
+            questions.take_expired(at(number));
+            assert!(questions.admit(question(number), at(number + 100)));
+        }
+        assert_eq!(questions.pending.len(), 100);
+        assert!(
+            questions.waiting.len() <= 201,
+            "{}",
+            questions.waiting.len()
+        );
+        let taken = questions.take_waiting(NodeId(2), 1_000);
+        assert_eq!(taken.len(), 100, "and none of those that wait is lost");
     }
 
     #[test]

@@ -26,8 +26,10 @@
 #![deny(missing_docs)]
 
 mod applier;
+mod auto_compaction;
 mod cluster_version;
 mod consensus;
+mod corruption;
 mod damage;
 mod duplicates;
 mod entry_format;
@@ -48,11 +50,15 @@ mod snapshots;
 pub mod wire;
 
 pub use applier::{Answer, Applier, Progress};
-pub use cluster_version::{HIGHEST_PROTOCOL_VERSION, LEASES_FROM_VERSION, LOWEST_PROTOCOL_VERSION};
+pub use auto_compaction::{AutoCompaction, AutoCompactor, StoreLevel};
+pub use cluster_version::{
+    HIGHEST_PROTOCOL_VERSION, LEASES_FROM_VERSION, LOWEST_PROTOCOL_VERSION, TooNew,
+};
 pub use consensus::{Consensus, ConsensusSettings, ConsensusStatus, Effects, WriteRequest};
+pub use corruption::{MemberHash, UNKNOWN_MEMBER, corrupt_members};
 pub use damage::Repaired;
 pub use entry_format::EntryError;
-pub use error::{ApplyError, OpenError, RequestError, SnapshotContentError};
+pub use error::{ApplyError, ApplyFault, OpenError, RequestError, SnapshotContentError};
 pub use identity::{ClusterIdentity, MemberSeed, identify};
 pub use lease_clock::{LeaseNews, LeaseTime};
 pub use lease_questions::{LeaseOutcome, LeaseQuestion};

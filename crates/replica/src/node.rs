@@ -13,6 +13,7 @@ use quorate_wal::snapshot::SnapshotFiles;
 use quorate_wal::{Damage, Identity, Note, Options, Preparer, Reader, SnapshotMark, WalError};
 
 use crate::applier::Applier;
+use crate::cluster_version::{check_speaks, version_needed};
 use crate::consensus::{Consensus, ConsensusSettings, table_of};
 use crate::damage::{begin_after_covered, check_somebody_has_it, damaged, term_runs};
 use crate::entry_format::entry_payload;
@@ -69,6 +70,9 @@ pub struct NodeSettings {
     /// Whether a leader has the log say now and then how much of leases is left
     /// (etcd: `--experimental-enable-lease-checkpoint`).
     pub lease_checkpoints: bool,
+    /// The highest protocol version to speak: [`HIGHEST_PROTOCOL_VERSION`](crate::HIGHEST_PROTOCOL_VERSION),
+    /// unless a person wants the way back to an older program kept open.
+    pub highest_version: u32,
 }
 
 /// The machines of one node, and its store.
@@ -142,7 +146,7 @@ impl<D: Disk> Node<D> {
         notes.extend(snapshots.tidy()?);
         let (records_file, kept) = RecordsFile::open(records_disk, identity)?;
         notes.extend(kept.note);
-        let begun = begin(&opened.recovered, &snapshots)?;
+        let begun = begin(&opened.recovered, &snapshots, settings.highest_version)?;
         notes.extend(begun.notes);
         let config = raft_config(settings);
         let mut applier = Applier::new(
@@ -150,9 +154,11 @@ impl<D: Disk> Node<D> {
             settings.boot_nonce,
             settings.founders.clone(),
             settings.snapshot_log_bytes,
+            settings.highest_version,
         );
         let mut restored = restored(&opened.recovered);
-        let changes = changes_of_members(&opened.reader, &opened.recovered)?;
+        let changes =
+            changes_of_members(&opened.reader, &opened.recovered, settings.highest_version)?;
         restored.memberships = changes.memberships;
         restored.records = kept.records;
         let mut store = Store::new();
@@ -177,6 +183,7 @@ impl<D: Disk> Node<D> {
             request_timeout,
             retry_after: settings.heartbeat_interval,
             lease_checkpoints: settings.lease_checkpoints,
+            highest_version: settings.highest_version,
         };
         let members = changes.newest_table;
         let members = members.unwrap_or_else(|| (**applier.members()).clone());
@@ -213,17 +220,28 @@ struct Begun {
 fn begin<D: Disk>(
     recovered: &quorate_wal::Recovered,
     snapshots: &SnapshotFiles<D>,
-) -> Result<Begun, WalError> {
+    highest_version: u32,
+) -> Result<Begun, OpenError> {
     let mut refused = Vec::new();
-    let load = |mark| match load_snapshot(snapshots, mark) {
+    let mut too_new = None;
+    let load = |mark| match load_snapshot(snapshots, mark, highest_version) {
         Ok(loaded) => Ok(Ok(loaded)),
+        Err(SnapshotContentError::TooNew(error)) => {
+            // It is sound: nothing older is to take its place, nor is it to go.
+            too_new = Some(error);
+            Ok(Err(error.to_string()))
+        }
         Err(SnapshotContentError::File(error @ WalError::Disk(_))) => Err(error),
         Err(error) => {
             refused.push(mark);
             Ok(Err(error.to_string()))
         }
     };
-    let (start, loaded) = quorate_wal::snapshot::pair_loading(recovered, snapshots, load)?;
+    let paired = quorate_wal::snapshot::pair_loading(recovered, snapshots, load);
+    if let Some(too_new) = too_new {
+        return Err(OpenError::TooNew(too_new));
+    }
+    let (start, loaded) = paired?;
     Ok(Begun {
         loaded,
         notes: start.notes,
@@ -291,10 +309,12 @@ struct ChangesOfMembers {
 
 /// The memberships in the log. They are in force before anything is applied, so consensus has to
 /// be told of them at its start: the log is read once for this, in pieces, and what is damaged is
-/// passed over.
+/// passed over. A log that holds what a newer version alone understands is refused, committed or not:
+/// a node that went on would stop at it, perhaps in the midst of a fault that it was needed in.
 fn changes_of_members<D: Disk>(
     reader: &Reader<D>,
     recovered: &quorate_wal::Recovered,
+    highest_version: u32,
 ) -> Result<ChangesOfMembers, OpenError> {
     let mut changes = ChangesOfMembers {
         memberships: Vec::new(),
@@ -313,6 +333,9 @@ fn changes_of_members<D: Disk>(
             let index = entry.index;
             let payload = entry_payload(u32::from(entry.kind), entry.data)
                 .map_err(|reason| OpenError::Entry { index, reason })?;
+            if let Payload::Command(command) = &payload {
+                check_speaks(highest_version, version_needed(command))?;
+            }
             if let Payload::Membership {
                 membership,
                 context,

@@ -82,6 +82,8 @@ pub enum RefusalReason {
     Overloaded,
     /// The log will never take it: too large.
     Illegal,
+    /// Some member may not know such a command.
+    NotCapable,
     /// A change of the members that is not made.
     Members(MemberError),
 }
@@ -230,6 +232,7 @@ fn reason_to_wire(reason: RefusalReason) -> Reason {
         RefusalReason::NotLeader => Reason::NotLeader,
         RefusalReason::Overloaded => Reason::Overloaded,
         RefusalReason::Illegal => Reason::Illegal,
+        RefusalReason::NotCapable => Reason::NotCapable,
         RefusalReason::Members(error) => match error {
             MemberError::NotFound => Reason::MemberNotFound,
             MemberError::Exists => Reason::MemberExists,
@@ -250,6 +253,7 @@ fn reason_from_wire(reason: Reason) -> RefusalReason {
         Reason::NotLeader => return RefusalReason::NotLeader,
         Reason::Overloaded => return RefusalReason::Overloaded,
         Reason::Illegal => return RefusalReason::Illegal,
+        Reason::NotCapable => return RefusalReason::NotCapable,
         Reason::MemberNotFound => MemberError::NotFound,
         Reason::MemberExists => MemberError::Exists,
         Reason::PeerUrlsExist => MemberError::PeerUrlsExist,

@@ -8,7 +8,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use quorate_replica::{LoadedSnapshot, SnapshotContentError, check_imported, load_imported};
+use quorate_replica::{
+    HIGHEST_PROTOCOL_VERSION, LoadedSnapshot, SnapshotContentError, check_imported, load_imported,
+};
 use quorate_wal::snapshot::{SnapshotId, SnapshotImport, export_padding};
 use quorate_wal::{Identity, WalError};
 use sha2::{Digest, Sha256};
@@ -113,7 +115,9 @@ pub struct BackupStatus {
 /// # Errors
 /// When it cannot be restored: see [`BackupError`].
 pub fn check_backup(path: &Path) -> Result<BackupStatus, BackupError> {
-    let read = read(path, true, check_imported)?;
+    let read = read(path, true, |import| {
+        check_imported(import, HIGHEST_PROTOCOL_VERSION)
+    })?;
     let (_, summary) = read.content;
     Ok(BackupStatus {
         hash: read.id.checksum,
@@ -136,7 +140,9 @@ pub(crate) fn load_backup(
     path: &Path,
     skip_hash_check: bool,
 ) -> Result<LoadedSnapshot, BackupError> {
-    let read = read(path, !skip_hash_check, load_imported)?;
+    let read = read(path, !skip_hash_check, |import| {
+        load_imported(import, HIGHEST_PROTOCOL_VERSION)
+    })?;
     if !read.has_hash && !skip_hash_check {
         return Err(BackupError::NoHash(path.to_owned()));
     }

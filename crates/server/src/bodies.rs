@@ -32,6 +32,7 @@ use crate::limits::{
     LARGE_REQUESTS_BYTES, MAX_HANDSHAKE_BYTES, REQUEST_BODY_TIMEOUT, REQUEST_OVERHEAD_BYTES,
     SMALL_REQUEST_BYTES, SMALL_REQUESTS_BYTES,
 };
+use crate::overdue::{ConnectionEnd, Overdue};
 
 use frames::Frames;
 pub(crate) use sent::{AnswerCharge, Sent, StreamAnswers, Unsent};
@@ -63,6 +64,12 @@ impl Requests {
     /// A charge of nothing yet, for what is held of a stream of requests.
     pub(crate) fn open(&self) -> Charge {
         self.large.open()
+    }
+
+    /// From now on a message that holds much has its time; whoever leaves it unfinished, or does not read the answers
+    /// for which the message after it waits, is cut off when others find little room.
+    pub(crate) fn hold_for_a_time(&self, end: &ConnectionEnd) -> Overdue {
+        Overdue::after(REQUEST_BODY_TIMEOUT, &self.large, end)
     }
 }
 
@@ -105,6 +112,7 @@ pub(crate) enum Rules {
 #[derive(Clone)]
 pub(crate) struct Charged<S> {
     pub(crate) rules: Rules,
+    pub(crate) end: ConnectionEnd,
     pub(crate) inner: S,
 }
 
@@ -129,6 +137,7 @@ where
                 Rule::Link(handshaken)
             }
             Rules::Requests(accounts) => {
+                request.extensions_mut().insert(self.end.clone());
                 let held = accounts.hold();
                 let headers = request.headers().iter();
                 let header_bytes: usize = headers
@@ -144,7 +153,7 @@ where
                 let held = Arc::new(held);
                 match request.uri().path() {
                     path if GRPC_STREAMS.contains(&path) => {
-                        Rule::Stream(held, Messages::new(accounts))
+                        Rule::Stream(held, Messages::new(accounts, &self.end))
                     }
                     path if is_json_stream(path) => Rule::JsonStream(held),
                     _ => Rule::Request(held),
@@ -208,13 +217,20 @@ enum Rule {
 struct Messages {
     frames: Frames,
     held: Held,
+    accounts: Requests,
+    end: ConnectionEnd,
+    /// Of the message that holds much.
+    overdue: Option<Overdue>,
 }
 
 impl Messages {
-    fn new(accounts: &Requests) -> Messages {
+    fn new(accounts: &Requests, end: &ConnectionEnd) -> Messages {
         Messages {
             frames: Frames::default(),
             held: accounts.hold(),
+            accounts: accounts.clone(),
+            end: end.clone(),
+            overdue: None,
         }
     }
 
@@ -227,6 +243,9 @@ impl Messages {
         let (small, large) = self.frames.part();
         self.held.small.keep(small);
         self.held.large.keep(large);
+        if large == 0 {
+            self.overdue = None;
+        }
     }
 
     /// Charges a piece; whether a message ends in it.
@@ -234,6 +253,12 @@ impl Messages {
         let piece = self.frames.read(piece);
         self.held.small.add(piece.small_bytes)?;
         self.held.large.add(piece.large_bytes)?;
+        if piece.has_end {
+            self.overdue = None;
+        }
+        if piece.large_bytes > 0 && self.overdue.is_none() {
+            self.overdue = Some(self.accounts.hold_for_a_time(&self.end));
+        }
         Ok(piece.has_end)
     }
 }

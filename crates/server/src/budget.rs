@@ -65,6 +65,11 @@ impl Budget {
         self.used_bytes.load(Ordering::SeqCst) < self.limit_bytes
     }
 
+    /// Whether so much is used that those who need much may find no room.
+    pub(crate) fn is_short(&self) -> bool {
+        self.used_bytes.load(Ordering::SeqCst) > self.limit_bytes / 2
+    }
+
     /// Whether there would be without what `own` holds.
     fn has_room_beside(&self, own: &Charge) -> bool {
         let others = (self.used_bytes.load(Ordering::SeqCst))

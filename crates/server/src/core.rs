@@ -15,7 +15,7 @@ use quorate_replica::{
     Consensus, ConsensusStatus, LeaseNews, LeaseQuestion, LeaseTime, MemberTable, PeerMessage,
     Proposal, RequestError,
 };
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 use crate::answers::{Answers, Outcome};
 use crate::bodies::Requests;
@@ -25,11 +25,13 @@ use crate::exports::Exports;
 use crate::inbox::Inbox;
 use crate::lease_questions::LeaseQuestions;
 use crate::limits::{
-    ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES, WATCH_UNSENT_BYTES,
+    ANSWERS_BYTES, CATCH_UP_PAUSE, CONSENSUS_INBOX, CONSENSUS_INBOX_BYTES, HASHES_AT_ONCE,
+    SLOW_READ_INDEX, WATCH_UNSENT_BYTES,
 };
 use crate::members::Members;
 use crate::metrics::{Counted, Metrics};
 use crate::peers::Peers;
+use crate::quota::Quota;
 use crate::read_queue::ReadQueue;
 use crate::settings::ServerSettings;
 use crate::watches::Watches;
@@ -102,6 +104,8 @@ pub(crate) struct MemberIdentity {
     pub(crate) cluster_id: u64,
     pub(crate) member_id: u64,
     pub(crate) boot_nonce: u32,
+    /// The highest protocol version that it speaks.
+    pub(crate) highest_version: u32,
     /// What its log began with ([`crate::data_dir::Known::began_with`]).
     pub(crate) began_with: u64,
 }
@@ -124,12 +128,19 @@ pub(crate) struct Core {
     pub(crate) strangers: Notify,
     /// This member was removed.
     pub(crate) removed: watch::Sender<bool>,
+    /// The protocol version in force here, as it is agreed.
+    pub(crate) cluster_version: watch::Sender<u32>,
+    /// A peer goes by a protocol version that this member does not speak.
+    pub(crate) outgrown: watch::Sender<Option<quorate_replica::TooNew>>,
     pub(crate) requests: Requests,
     /// Large answers of reads.
     pub(crate) large_answers: Arc<Budget>,
     /// What watchers are being told.
     pub(crate) watch_answers: Arc<Budget>,
     pub(crate) metrics: Metrics,
+    pub(crate) quota: Quota,
+    /// Turns for hashing the store.
+    pub(crate) hashes: Semaphore,
     pub(crate) watches: Watches,
     pub(crate) exports: Exports,
     pub(crate) applied: Applied,
@@ -167,6 +178,9 @@ impl Core {
             term: Term::ZERO,
             leader: None,
         };
+        let metrics = Metrics::new(&identity);
+        let quota = Quota::new(settings.quota_backend_bytes);
+        quota.note(store.memory_bytes(), false);
         Arc::new(Core {
             settings,
             identity,
@@ -181,10 +195,14 @@ impl Core {
             members,
             strangers: Notify::new(),
             removed: watch::Sender::new(false),
+            cluster_version: watch::Sender::new(0),
+            outgrown: watch::Sender::new(None),
             requests: Requests::new(),
             large_answers: Budget::new(ANSWERS_BYTES),
             watch_answers: Budget::new(WATCH_UNSENT_BYTES),
-            metrics: Metrics::new(),
+            metrics,
+            quota,
+            hashes: Semaphore::new(HASHES_AT_ONCE),
             watches: Watches::new(store.revision()),
             exports: Exports::new(),
             applied: Applied::default(),
@@ -262,6 +280,7 @@ impl Core {
 
     /// Waits until a read of the store is linearizable.
     pub(crate) async fn read_barrier(&self) -> Result<(), RequestError> {
+        let began = self.clock.now();
         let (leave, first_in_line) = self.reads.wait()?;
         if first_in_line {
             self.consensus.push(ConsensusInput::ReadsWait);
@@ -272,6 +291,9 @@ impl Core {
         let result = leave.await.unwrap_or(Err(RequestError::Stopped));
         if result.is_err() {
             self.metrics.read_indexes_failed.inc();
+        }
+        if self.clock.now().since(began) > SLOW_READ_INDEX {
+            self.metrics.slow_read_indexes.inc();
         }
         result
     }
@@ -321,9 +343,14 @@ impl Core {
         std::mem::take(&mut queue.unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The protocol version that the members have agreed on, as far as this one has heard; 0 if none.
+    pub(crate) fn version_in_force(&self) -> u32 {
+        *self.cluster_version.borrow()
+    }
+
     /// Whether all members agree that they speak at least this version.
     pub(crate) fn cluster_knows(&self, version: u32) -> bool {
-        self.applied.cluster_version.load(Ordering::Acquire) >= u64::from(version)
+        self.version_in_force() >= version
     }
 
     /// Waits until this member has caught up since its start. Until then its store may lack
@@ -384,6 +411,7 @@ impl Core {
     pub(crate) fn end_restore(&self, loaded: Store, publish: impl FnOnce()) {
         let mut present = self.store_mut();
         *present = loaded;
+        self.quota.note(present.memory_bytes(), false);
         publish();
         self.watches.replaced(&present);
         self.is_restoring.store(false, Ordering::SeqCst);

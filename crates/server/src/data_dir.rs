@@ -19,14 +19,18 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use quorate_replica::{Member, MemberTable};
+use quorate_replica::{HIGHEST_PROTOCOL_VERSION, Member, MemberTable, TooNew};
 use serde_json::{Value, json};
 
 use crate::error::ServerError;
 use crate::settings::QUORATE_VERSION;
 
-/// The version of the directory's layout.
+/// The version of a new directory's layout. A directory of a member whose cluster has agreed on a
+/// later protocol version has that version: a program that speaks less, however old, refuses it.
 const FORMAT_VERSION: u64 = 1;
+
+/// In the identity file: what a program must know to use the directory.
+const FORMAT_FIELD: &str = "format_version";
 
 const IDENTITY_FILE: &str = "member.json";
 const LOG_DIRECTORY: &str = "wal";
@@ -67,8 +71,9 @@ pub(crate) struct Known {
     pub(crate) began_with: u64,
 }
 
-/// Whose `path` is, if it is anyone's; nothing is made or changed.
-pub(crate) fn look(path: &Path) -> Result<Option<Known>, ServerError> {
+/// Whose `path` is, if it is anyone's, for a program that speaks at most `highest`; nothing is made or
+/// changed.
+pub(crate) fn look(path: &Path, highest: u32) -> Result<Option<Known>, ServerError> {
     let fault = |reason: String| ServerError::DataDir {
         path: path.to_owned(),
         reason,
@@ -79,6 +84,12 @@ pub(crate) fn look(path: &Path) -> Result<Option<Known>, ServerError> {
         Err(error) => return Err(fault(format!("cannot read {IDENTITY_FILE}: {error}"))),
     };
     let identity = read_identity(&bytes).map_err(fault)?;
+    let needed = identity[FORMAT_FIELD].as_u64().unwrap_or(0);
+    let needed = u32::try_from(needed).unwrap_or(u32::MAX);
+    if needed > highest {
+        let too_new = TooNew { needed, highest };
+        return Err(fault(format!("it needs {too_new}. Nothing was touched")));
+    }
     let id = |field: &str| {
         let text = identity[field].as_str().unwrap_or_default();
         u64::from_str_radix(text, 16).ok().filter(|id| *id != 0)
@@ -205,6 +216,17 @@ fn note(path: &Path, field: &str, value: &str) -> Result<(), ServerError> {
     })
 }
 
+/// Notes that the cluster goes by this protocol version: from now on no program that speaks less may
+/// use the directory.
+pub(crate) fn note_version(path: &Path, version: u32) -> io::Result<()> {
+    let mut identity: Value = serde_json::from_slice(&fs::read(path.join(IDENTITY_FILE))?)?;
+    if identity[FORMAT_FIELD].as_u64() >= Some(u64::from(version)) {
+        return Ok(());
+    }
+    identity[FORMAT_FIELD] = version.into();
+    write_identity(path, &identity)
+}
+
 /// Whether a log that has begun is still there. A gap among its segments the log notices itself; that the newest are
 /// missing cannot be seen from here.
 fn check_log(identity: &Value, log_directory: &Path) -> Result<(), String> {
@@ -230,11 +252,12 @@ fn check_log(identity: &Value, log_directory: &Path) -> Result<(), String> {
 fn read_identity(bytes: &[u8]) -> Result<Value, String> {
     let identity: Value = serde_json::from_slice(bytes)
         .map_err(|error| format!("{IDENTITY_FILE} cannot be read: {error}"))?;
-    let version = identity["format_version"].as_u64().unwrap_or(0);
-    if version != FORMAT_VERSION {
+    let version = identity[FORMAT_FIELD].as_u64().unwrap_or(0);
+    let known = FORMAT_VERSION..=u64::from(HIGHEST_PROTOCOL_VERSION);
+    if !known.contains(&version) {
         return Err(format!(
-            "it has format version {version}, this binary knows {FORMAT_VERSION}; start the \
-             version of quorate that wrote it ({})",
+            "it has format version {version}, this binary knows {FORMAT_VERSION} to \
+             {HIGHEST_PROTOCOL_VERSION}; start the version of quorate that wrote it ({})",
             identity["quorate"].as_str().unwrap_or("unknown")
         ));
     }
@@ -276,7 +299,7 @@ fn make_directory(path: &Path) -> io::Result<()> {
 
 fn identity(cluster_id: u64, member_id: u64, name: &str, origin: &Origin) -> Value {
     json!({
-        "format_version": FORMAT_VERSION,
+        FORMAT_FIELD: FORMAT_VERSION,
         "cluster_id": hex(cluster_id),
         "member_id": hex(member_id),
         "name": name,
@@ -318,17 +341,34 @@ mod tests {
     fn a_directory_says_whose_it_is() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("data");
-        assert!(look(&path).expect("nothing is no fault").is_none());
+        assert!(look(&path, 2).expect("nothing is no fault").is_none());
         open(&path, 1, 2, "n1", &origin()).expect("made");
-        let known = look(&path).expect("read").expect("there");
+        let known = look(&path, 2).expect("read").expect("there");
         assert_eq!((known.cluster_id, known.member_id), (1, 2));
         assert_eq!(known.began_with, FOUNDED);
         note_restored(&path, u64::MAX).expect("noted");
-        let known = look(&path).expect("read").expect("there");
+        let known = look(&path, 2).expect("read").expect("there");
         assert_eq!(known.began_with, u64::MAX);
         assert_eq!(known.origin.founders, origin().founders);
         fs::write(path.join(IDENTITY_FILE), r#"{"format_version": 1}"#).expect("written");
-        assert!(look(&path).is_err());
+        assert!(look(&path, 2).is_err());
+    }
+
+    #[test]
+    fn a_directory_of_a_cluster_that_went_on_is_none_for_an_older_program() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("data");
+        open(&path, 1, 2, "n1", &origin()).expect("made");
+        look(&path, 1).expect("as long as no version was agreed");
+        for version in [1, 2, 1, 2] {
+            note_version(&path, version).expect("noted");
+        }
+        let refused = look(&path, 1).err().expect("refused").to_string();
+        assert!(refused.contains("needs protocol version 2"), "{refused}");
+        look(&path, 2).expect("read").expect("there");
+        open(&path, 1, 2, "n1", &origin()).expect("found");
+        note_log(&path).expect("noted");
+        assert!(look(&path, 1).is_err(), "still");
     }
 
     fn refusal(result: Result<PathBuf, ServerError>) -> String {
@@ -390,9 +430,9 @@ mod tests {
         let identity = path.join(IDENTITY_FILE);
         let newer = fs::read_to_string(&identity)
             .expect("text")
-            .replace(": 1", ": 2");
+            .replace(": 1", ": 9");
         fs::write(&identity, newer).expect("written");
-        assert!(refusal(open(&path, 1, 2, "n1", &origin())).contains("format version 2"));
+        assert!(refusal(open(&path, 1, 2, "n1", &origin())).contains("format version 9"));
         fs::write(&identity, "{").expect("written");
         assert!(refusal(open(&path, 1, 2, "n1", &origin())).contains("cannot be read"));
         fs::remove_file(&identity).expect("removed");

@@ -41,12 +41,29 @@ pub enum ServerError {
     /// A snapshot that was durable here cannot be loaded.
     #[error("{0}")]
     Snapshot(quorate_replica::SnapshotContentError),
+    /// Another member holds something else.
+    #[error(
+        "this member differs from {peer} at revision {revision}: one of the two is corrupt; compare all members \
+         (`quorate ctl endpoint hashkv --cluster`), then remove the one that differs from the others, and add it \
+         anew on an empty data directory"
+    )]
+    Differs {
+        /// The other member's name.
+        peer: String,
+        /// The revision at which both were compared.
+        revision: i64,
+    },
     /// Others removed this member.
     #[error(
         "the member has been permanently removed from the cluster; to have it back, add it anew \
          (`etcdctl member add`) and start it on an empty data directory"
     )]
     Removed,
+    /// The cluster goes by a protocol version that this member does not speak.
+    #[error(
+        "the cluster takes this member in no more, because it needs {0}. Its data is as it was"
+    )]
+    Outgrown(quorate_replica::TooNew),
     /// A thread met a state that cannot be; what it was is on standard error.
     #[error(
         "the thread {0} panicked: this is a fault of quorate's own; please report it with the log"

@@ -26,7 +26,7 @@
 
 use std::time::Duration;
 
-use quorate_replica::{Member, MemberTable};
+use quorate_replica::{Member, MemberTable, TooNew};
 
 use crate::error::ServerError;
 use crate::limits::JOIN_PATIENCE;
@@ -61,6 +61,7 @@ pub(crate) async fn join(settings: &ServerSettings) -> Result<Joined, ServerErro
                 break;
             }
         }
+        check_speaks(settings.protocol_version, told.as_ref())?;
         let problem = match find(told, settings, &own_urls) {
             Ok(joined) => return Ok(joined),
             Err(problem) => problem,
@@ -71,6 +72,19 @@ pub(crate) async fn join(settings: &ServerSettings) -> Result<Joined, ServerErro
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether a cluster that answered goes by a version that this program speaks. That does not change by
+/// waiting.
+fn check_speaks(highest: u32, told: Option<&Told>) -> Result<(), ServerError> {
+    let needed = told.map_or(0, |told| told.cluster_version);
+    if needed <= highest {
+        return Ok(());
+    }
+    let too_new = TooNew { needed, highest };
+    Err(ServerError::Settings(format!(
+        "cannot join: the cluster needs {too_new}"
+    )))
 }
 
 /// The member of these URLs in what was told, or why this node cannot be it.

@@ -17,17 +17,20 @@
 #![deny(missing_docs)]
 
 mod answers;
+mod auto_compaction;
 mod backup;
 mod bodies;
 mod budget;
 mod clock;
 mod core;
+mod corruption;
 mod data_dir;
 mod error;
 mod exports;
 mod first_words;
 mod gateway;
 mod grpc;
+mod hashing;
 mod http;
 mod inbox;
 mod join;
@@ -35,8 +38,11 @@ mod lease_questions;
 mod limits;
 mod listen;
 mod members;
+mod memory_limit;
 mod metrics;
+mod overdue;
 mod peers;
+mod quota;
 mod read_queue;
 mod real_disk;
 mod removal;
@@ -44,12 +50,18 @@ mod restore;
 mod settings;
 mod start;
 pub mod stubs;
+#[cfg(test)]
+mod test_servers;
 mod threads;
+mod versions;
 mod watches;
 
 pub use backup::{BackupError, BackupStatus, check_backup};
 pub use error::ServerError;
+pub use quorate_replica::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
 pub use real_disk::{RealDisk, RealFile};
 pub use restore::{RestoreFailure, RestoreOptions, Restored, restore_backup};
-pub use settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, Member, QUORATE_VERSION, ServerSettings};
+pub use settings::{
+    AutoCompaction, ETCD_CLUSTER_VERSION, ETCD_VERSION, Member, QUORATE_VERSION, ServerSettings,
+};
 pub use start::Server;

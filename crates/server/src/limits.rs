@@ -126,6 +126,19 @@ pub(crate) const LEASE_VERSION_PATIENCE: Duration = Duration::from_secs(4);
 /// with many keys. Those who grant at the same moment may exceed it by what is under way.
 pub(crate) const MAX_LEASES: usize = 1_000_000;
 
+/// Hashes of the store that are made at once: each holds on to old versions until it is done. Others wait.
+pub(crate) const HASHES_AT_ONCE: usize = 4;
+
+/// How long a member that is asked for a hash waits until it has applied what it is asked for: a follower that is
+/// farther behind is compared another time.
+pub(crate) const HASH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the hash of a peer may take: that of a few gigabytes, and the wait before.
+pub(crate) const HASH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a member that is to be compared before it serves waits until it has caught up. Beyond it serves without.
+pub(crate) const INITIAL_CHECK_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Leases listed under one hold of the store's lock: a fraction of a millisecond.
 pub(crate) const LEASES_PER_STEP: usize = 4_096;
 
@@ -169,8 +182,9 @@ pub(crate) const SNAPSHOT_RETRY_FIRST: Duration = Duration::from_millis(200);
 /// See [`SNAPSHOT_RETRY_FIRST`].
 pub(crate) const SNAPSHOT_RETRY_LONGEST: Duration = Duration::from_secs(5);
 
-/// Open watch streams of one node: a few for each client connection that there may be.
-pub(crate) const WATCH_STREAMS: usize = 16_384;
+/// Open watch streams of one node: one for each client connection that there may be, and clients put all their watchers
+/// on one. It bounds what streams are given whatever others hold: see [`WATCH_UNSENT_BYTES`].
+pub(crate) const WATCH_STREAMS: usize = 4_096;
 
 /// Watchers of one node, on all streams: a few hundred bytes each.
 pub(crate) const WATCHERS: usize = 1 << 20;
@@ -182,11 +196,25 @@ pub(crate) const WATCHED_KEYS_BYTES: usize = 64 << 20;
 /// Bytes of messages that a stream takes from its queue at once.
 pub(crate) const WATCH_ANSWERS_BYTES: usize = 64 << 10;
 
+/// Answers of a stream that wait to be encoded, charged like those that wait to be sent. What is ready together leaves in
+/// one piece, so that a write which a hundred watchers of a stream hear of is a few frames and not a hundred.
+pub(crate) const WATCH_ANSWERS_AHEAD: usize = 128;
+
 /// Bytes of answers that were taken from all streams' queues and are not sent, as many as wait in the queues. They have
 /// an account of their own, so that watchers who do not read keep nobody from reading the store. While it is full
 /// answers stay in the queues, but for one of up to [`WATCH_ANSWERS_BYTES`] on each stream of which nothing is unsent:
-/// a gibibyte, if all streams there may be are so.
+/// as much again, if all streams there may be are so.
 pub(crate) const WATCH_UNSENT_BYTES: usize = quorate_kv::WATCH_QUEUES_BYTES_MAX;
+
+/// How long a stream may leave unsent what it was to be told, once that account or the queues are full. It is as long as
+/// a request may take to come.
+pub(crate) const WATCH_UNREAD_FOR: Duration = REQUEST_BODY_TIMEOUT;
+
+/// How fast a large answer must be read to be done by then; a larger one may take longer.
+pub(crate) const WATCH_UNREAD_BYTES_PER_SECOND: usize = 1 << 20;
+
+/// How often somebody whose time is over looks whether others wait for what is held.
+pub(crate) const OVERDUE_LOOKED_FOR_EVERY: Duration = Duration::from_secs(2);
 
 /// Revisions that wait to be told to the watchers. When there are more, they are forgotten, and read from the history.
 pub(crate) const WATCH_FEED_REVISIONS: usize = 10_000;
@@ -199,6 +227,14 @@ pub(crate) const WATCHES_FED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Election timeouts without a leader after which a stream ends whose client requires one (etcd: `maxNoLeaderCnt`).
 pub(crate) const NO_LEADER_TIMEOUTS: u32 = 3;
+
+/// Calls of one node that are in line for a lock or an election, or observe one. Each has a stream of watches, so they
+/// leave half of those that there may be to clients that watch.
+pub(crate) const CONTENDERS: usize = WATCH_STREAMS / 2;
+
+/// How long one who has left a line tries to take its key away while the cluster has no leader: some elections. After
+/// that the key stands until its lease ends.
+pub(crate) const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Backups that are read from the disk at once: each reads a whole snapshot.
 pub(crate) const BACKUPS_STREAMED: usize = 4;
@@ -215,3 +251,12 @@ pub(crate) const BACKUP_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a backup waits for its snapshot: the one under way and its own, of ten gigabytes each on a slow disk.
 pub(crate) const BACKUP_TAKEN_WITHIN: Duration = Duration::from_secs(600);
+
+/// A linearizable read that waits longer for leave to read is slow: etcd's number.
+pub(crate) const SLOW_READ_INDEX: Duration = Duration::from_millis(500);
+
+/// A batch of entries that takes longer to apply is slow: etcd's number.
+pub(crate) const SLOW_APPLY: Duration = Duration::from_millis(100);
+
+/// Between two measurements of how long a peer takes to answer: etcd's number.
+pub(crate) const PEER_ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(3);

@@ -25,6 +25,7 @@ use crate::limits::{
     MAX_STREAMS_PER_PEER_CONNECTION, PEER_WINDOW_BYTES, TCP_KEEPALIVE,
 };
 use crate::metrics::Counted;
+use crate::overdue::ConnectionEnd;
 
 /// How long a connection may take to say which protocol it speaks, and its headers over HTTP/1.1.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,6 +112,7 @@ pub(crate) async fn serve(
             stream,
             Charged {
                 rules: port.rules(&core.requests),
+                end: ConnectionEnd::default(),
                 inner: router.clone(),
             },
             port,
@@ -152,20 +154,29 @@ async fn connection(
         .initial_connection_window_size(port.window_bytes())
         .keep_alive_interval(IDLE_PROBE_AFTER)
         .keep_alive_timeout(IDLE_PROBE_TIMEOUT);
+    let end = service.end.clone();
     let service = TowerToHyperService::new(service);
     let stream = FirstWords::within(HEADER_TIMEOUT, stream);
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
-    let result = tokio::select! {
-        result = serving.as_mut() => result,
-        () = stopped(&mut stop) => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    let served = async {
+        tokio::select! {
+            result = serving.as_mut() => result,
+            () = stopped(&mut stop) => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
         }
     };
-    if let Err(error) = result {
-        core.metrics.connections_broken.inc();
-        tracing::debug!(%error, "a connection ended badly");
+    tokio::select! {
+        result = served => if let Err(error) = result {
+            core.metrics.connections_broken.inc();
+            tracing::debug!(%error, "a connection ended badly");
+        },
+        () = end.wanted() => {
+            core.metrics.connections_overdue.inc();
+            tracing::warn!("a connection is ended, since others wait for what its client leaves unread or unfinished");
+        }
     }
     drop(permit);
 }
@@ -201,5 +212,33 @@ mod tests {
             sockopt::tcp_keepintvl(&stream),
         ];
         assert_eq!(times, [Ok(TCP_KEEPALIVE); 2]);
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_what_others_wait_for_is_cut_off() {
+        use axum::Extension;
+        use axum::routing::get;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let core = crate::core::tests::without_threads();
+        let listener = bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let hold = |Extension(end): Extension<ConnectionEnd>| async move {
+            end.now();
+            std::future::pending::<()>().await;
+        };
+        let router = Router::new().route("/hold", get(hold));
+        let (_stop, stopped) = watch::channel(false);
+        let serving = serve(Arc::clone(&core), listener, router, Port::Client, stopped);
+        let serving = tokio::spawn(serving);
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        let request = b"GET /hold HTTP/1.1\r\nhost: here\r\n\r\n";
+        client.write_all(request).await.expect("it is open");
+        let mut answer = Vec::new();
+        let read = client.read_to_end(&mut answer);
+        let read = tokio::time::timeout(HEADER_TIMEOUT, read).await;
+        assert_eq!(read.expect("it ends").expect("without a fault"), 0);
+        assert_eq!(core.metrics.connections_overdue.get(), 1);
+        serving.abort();
     }
 }

@@ -3,33 +3,39 @@
 //! Counters are counted where things happen; what can be read off the node's state (who leads,
 //! how far the log is) is set when somebody asks.
 
+mod calls;
+mod durations;
 mod leases;
+mod page;
+mod peers;
+mod process;
 mod snapshots;
+mod store;
+#[cfg(test)]
+mod tests;
 mod watches;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use calls::CallCollector;
+pub(crate) use calls::{CallMetrics, MethodMetrics};
 pub(crate) use leases::LeaseMetrics;
+pub(crate) use page::Format;
+use peers::PeerMetrics;
+use process::ProcessMetrics;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use quorate_raft::{NodeId, Role, Standing};
 pub(crate) use snapshots::SnapshotMetrics;
+use store::StoreMetrics;
 use watches::WatchMetrics;
 
-use crate::core::Core;
-use crate::settings::{ETCD_VERSION, QUORATE_VERSION};
-
-/// How a gRPC method was handled.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct HandledLabels {
-    pub(crate) grpc_service: &'static str,
-    pub(crate) grpc_method: &'static str,
-    pub(crate) grpc_code: &'static str,
-}
+use crate::core::{Core, MemberIdentity};
+use crate::settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, QUORATE_VERSION};
 
 /// etcd names this label `To`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,40 +77,46 @@ pub(crate) struct Metrics {
     pub(crate) proposals_pending: Gauge,
     pub(crate) read_indexes_failed: Counter,
     pub(crate) wal_fsync_seconds: Histogram,
-    pub(crate) handled: Family<HandledLabels, Counter>,
+    pub(crate) backend_commit_seconds: Histogram,
+    pub(crate) slow_applies: Counter,
+    pub(crate) slow_read_indexes: Counter,
+    pub(crate) heartbeat_send_failures: Counter,
+    pub(crate) health_successes: Gauge,
+    pub(crate) health_failures: Gauge,
+    pub(crate) calls: Arc<CallMetrics>,
     pub(crate) committed_index: Gauge,
     pub(crate) client_connections: Gauge,
     pub(crate) peer_connections: Gauge,
     pub(crate) connections_refused: Counter,
     pub(crate) connections_broken: Counter,
+    pub(crate) connections_overdue: Counter,
     pub(crate) peer_handshakes_refused: Counter,
     pub(crate) peer_frames_refused: Counter,
     pub(crate) peer_frames_delayed: Counter,
-    pub(crate) peer_received_bytes: Bytes,
     pub(crate) snapshots: SnapshotMetrics,
     pub(crate) watches: WatchMetrics,
     pub(crate) leases: LeaseMetrics,
+    pub(crate) peers: PeerMetrics,
+    pub(crate) store: StoreMetrics,
+    process: ProcessMetrics,
+    is_learner: Gauge,
     has_leader: Gauge,
     is_leader: Gauge,
     applied_index: Gauge,
     term: Gauge,
+    quota_bytes: Gauge,
     store_bytes: Gauge,
     store_bytes_in_use: Gauge,
-    keys: Gauge,
-    resident_bytes: Gauge,
     messages_refused: Gauge,
     damaged_entries: Gauge,
     repaired_entries: Gauge,
     asking: Gauge,
     refilling: Gauge,
     clock_readings_refused: Gauge,
-    peer_up: Family<PeerLabels, Gauge>,
-    peer_dropped: Family<PeerLabels, Gauge>,
-    peer_sent_bytes: Family<PeerLabels, Gauge>,
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Metrics {
+    pub(crate) fn new(identity: &MemberIdentity) -> Metrics {
         let mut metrics = Metrics {
             registry: Registry::default(),
             leader_changes: Counter::default(),
@@ -113,40 +125,53 @@ impl Metrics {
             read_indexes_failed: Counter::default(),
             // etcd's buckets, so that its dashboards read the same: 1 ms to 8 s.
             wal_fsync_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
-            handled: Family::default(),
+            // etcd's: 1 ms to 8 s.
+            backend_commit_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            slow_applies: Counter::default(),
+            slow_read_indexes: Counter::default(),
+            heartbeat_send_failures: Counter::default(),
+            health_successes: Gauge::default(),
+            health_failures: Gauge::default(),
+            calls: Arc::new(CallMetrics::new()),
             committed_index: Gauge::default(),
             client_connections: Gauge::default(),
             peer_connections: Gauge::default(),
             connections_refused: Counter::default(),
             connections_broken: Counter::default(),
+            connections_overdue: Counter::default(),
             peer_handshakes_refused: Counter::default(),
             peer_frames_refused: Counter::default(),
             peer_frames_delayed: Counter::default(),
-            peer_received_bytes: Bytes::default(),
             snapshots: SnapshotMetrics::new(),
             watches: WatchMetrics::new(),
             leases: LeaseMetrics::new(),
+            peers: PeerMetrics::new(),
+            store: StoreMetrics::default(),
+            process: ProcessMetrics::default(),
+            is_learner: Gauge::default(),
             has_leader: Gauge::default(),
             is_leader: Gauge::default(),
             applied_index: Gauge::default(),
             term: Gauge::default(),
+            quota_bytes: Gauge::default(),
             store_bytes: Gauge::default(),
             store_bytes_in_use: Gauge::default(),
-            keys: Gauge::default(),
-            resident_bytes: Gauge::default(),
             messages_refused: Gauge::default(),
             damaged_entries: Gauge::default(),
             repaired_entries: Gauge::default(),
             asking: Gauge::default(),
             refilling: Gauge::default(),
             clock_readings_refused: Gauge::default(),
-            peer_up: Family::default(),
-            peer_dropped: Family::default(),
-            peer_sent_bytes: Family::default(),
         };
         metrics.register_etcd_names();
         metrics.register_own_names();
-        metrics.register_peers();
+        metrics.register_member(identity);
+        metrics.register_peer_port();
+        metrics.peers.register(&mut metrics.registry);
+        metrics.store.register(&mut metrics.registry);
+        metrics.process.register(&mut metrics.registry);
+        let calls = CallCollector(Arc::clone(&metrics.calls));
+        metrics.registry.register_collector(Box::new(calls));
         metrics.snapshots.register(&mut metrics.registry);
         metrics.watches.register(&mut metrics.registry);
         metrics.leases.register(&mut metrics.registry);
@@ -210,21 +235,69 @@ impl Metrics {
             "Memory used by the store",
             self.store_bytes_in_use.clone(),
         );
-        r.register("etcd_debugging_mvcc_keys_total", "Keys", self.keys.clone());
         r.register(
-            "process_resident_memory_bytes",
-            "Resident memory of the process",
-            self.resident_bytes.clone(),
+            "etcd_server_quota_backend_bytes",
+            "Memory that the store may take; 0 if that is not limited",
+            self.quota_bytes.clone(),
         );
         r.register(
-            "grpc_server_handled",
-            "Handled gRPC calls",
-            self.handled.clone(),
+            "etcd_disk_backend_commit_duration_seconds",
+            "Applying one batch of entries to the store, which is in memory: nothing is synced",
+            self.backend_commit_seconds.clone(),
+        );
+        r.register(
+            "etcd_server_slow_apply",
+            "Batches of entries that took longer than 100 ms to apply",
+            self.slow_applies.clone(),
+        );
+        r.register(
+            "etcd_server_slow_read_indexes",
+            "Linearizable reads that waited longer than 500 ms for leave to read",
+            self.slow_read_indexes.clone(),
+        );
+        r.register(
+            "etcd_server_heartbeat_send_failures",
+            "Times that this member, as leader, was a heartbeat late with what it had to send",
+            self.heartbeat_send_failures.clone(),
+        );
+        r.register(
+            "etcd_server_health_success",
+            "Answers of /health that said that this member is healthy",
+            self.health_successes.clone(),
+        );
+        r.register(
+            "etcd_server_health_failures",
+            "Answers of /health that said that it is not",
+            self.health_failures.clone(),
         );
         let version = [("server_version".into(), ETCD_VERSION.into())];
         r.sub_registry_with_labels(version.into_iter()).register(
             "etcd_server_version",
             "The etcd version whose API is served",
+            constant_one(),
+        );
+    }
+
+    fn register_member(&mut self, identity: &MemberIdentity) {
+        let r = &mut self.registry;
+        r.register(
+            "etcd_server_is_learner",
+            "Whether this member only learns",
+            self.is_learner.clone(),
+        );
+        let id = [(
+            "server_id".into(),
+            format!("{:x}", identity.member_id).into(),
+        )];
+        r.sub_registry_with_labels(id.into_iter()).register(
+            "etcd_server_id",
+            "This member's id",
+            constant_one(),
+        );
+        let version = [("cluster_version".into(), cluster_version().into())];
+        r.sub_registry_with_labels(version.into_iter()).register(
+            "etcd_cluster_version",
+            "The etcd version whose API the cluster serves",
             constant_one(),
         );
     }
@@ -259,6 +332,11 @@ impl Metrics {
             self.connections_broken.clone(),
         );
         r.register(
+            "quorate_connections_overdue",
+            "Connections ended because others waited for what their clients left unread or unfinished",
+            self.connections_overdue.clone(),
+        );
+        r.register(
             "quorate_clock_readings_refused",
             "Wall clock readings refused as a jump",
             self.clock_readings_refused.clone(),
@@ -290,7 +368,7 @@ impl Metrics {
         );
     }
 
-    fn register_peers(&mut self) {
+    fn register_peer_port(&mut self) {
         let r = &mut self.registry;
         r.register(
             "quorate_peer_handshakes_refused",
@@ -307,29 +385,9 @@ impl Metrics {
             "Frames from peers that had to wait for room",
             self.peer_frames_delayed.clone(),
         );
-        r.register(
-            "etcd_network_peer_received_bytes",
-            "Bytes heard from peers",
-            self.peer_received_bytes.clone(),
-        );
-        r.register(
-            "etcd_network_active_peers",
-            "Whether the link to a peer is up",
-            self.peer_up.clone(),
-        );
-        r.register(
-            "etcd_network_peer_sent_failures_total",
-            "Messages to a peer that found no link or no room",
-            self.peer_dropped.clone(),
-        );
-        r.register(
-            "etcd_network_peer_sent_bytes_total",
-            "Bytes said to a peer",
-            self.peer_sent_bytes.clone(),
-        );
     }
 
-    /// The page that Prometheus reads.
+    /// The page that Prometheus reads, in OpenMetrics; [`Format::of`] puts it into another.
     pub(crate) fn encode(&self, core: &Core) -> String {
         self.read_state(core);
         let mut page = String::new();
@@ -345,14 +403,18 @@ impl Metrics {
         self.term.set(number(leadership.term.0));
         self.applied_index.set(number(core.applied_index()));
         let store = core.store();
-        self.keys.set(number(store.key_count() as u64));
+        self.store.read(&store);
+        self.is_learner.set(i64::from(core.is_learner()));
+        let quota_bytes = core.quota.limit_bytes().unwrap_or(0);
+        self.quota_bytes.set(number(quota_bytes as u64));
         self.store_bytes.set(number(store.memory_bytes() as u64));
         self.store_bytes_in_use
             .set(number(store.memory_bytes() as u64));
         self.leases.set_count(store.lease_count());
         drop(store);
         self.watches.read(&core.watches);
-        self.resident_bytes.set(number(resident_bytes()));
+        self.process.read();
+        self.peers.read(core);
         if let Some(status) = core.consensus_status() {
             self.messages_refused.set(number(status.refused_messages));
             self.damaged_entries
@@ -368,28 +430,13 @@ impl Metrics {
             self.clock_readings_refused
                 .set(number(status.refused_clock_readings));
         }
-        for (peer, queue) in core.peers.all() {
-            let labels = PeerLabels::of(peer);
-            self.peer_up
-                .get_or_create(&labels)
-                .set(i64::from(queue.is_up()));
-            self.peer_dropped
-                .get_or_create(&labels)
-                .set(number(queue.dropped()));
-            self.peer_sent_bytes
-                .get_or_create(&labels)
-                .set(number(queue.sent_bytes()));
-        }
     }
 }
 
-/// From `/proc`, in pages of 4 KiB; zero where there is none.
-fn resident_bytes() -> u64 {
-    const PAGE_BYTES: u64 = 4096;
-    let pages = std::fs::read_to_string("/proc/self/statm")
-        .ok()
-        .and_then(|statm| statm.split_whitespace().nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * PAGE_BYTES
+/// As etcd writes it here: without the patch.
+fn cluster_version() -> String {
+    let parts: Vec<&str> = ETCD_CLUSTER_VERSION.split('.').take(2).collect();
+    parts.join(".")
 }
 
 /// One that is counted in a gauge until it is dropped.

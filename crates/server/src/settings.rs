@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use quorate_replica::AutoCompaction;
+
 /// The etcd version that `/version` and Status give: clients decide by it what they may use.
 pub const ETCD_VERSION: &str = "3.5.21";
 
@@ -54,12 +56,23 @@ pub struct ServerSettings {
     /// Whether a leader has the log say now and then how much of leases is left, so that its successor
     /// need not give them all their time again.
     pub lease_checkpoints: bool,
+    /// The highest protocol version to speak.
+    pub protocol_version: u32,
     /// Whether to start with the data as it is, whatever other members remember of it.
     pub accepts_old_disk: bool,
     /// The largest request, in bytes.
     pub max_request_bytes: usize,
     /// Operations in one transaction.
     pub max_txn_ops: usize,
+    /// Bytes of memory that the store may take: 0 is the default (the smaller of 2 GiB and half of the memory there
+    /// is), and less is no limit.
+    pub quota_backend_bytes: i64,
+    /// What is compacted without being asked.
+    pub auto_compaction: AutoCompaction,
+    /// Whether this member compares itself with the others before it serves clients.
+    pub initial_corrupt_check: bool,
+    /// How often the leader compares the members, if ever.
+    pub corrupt_check_interval: Option<Duration>,
     /// The origins whose pages browsers let read answers over HTTP; `*` stands for all.
     pub cors: Vec<String>,
     /// Whether the JSON gateway is served.

@@ -12,8 +12,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 
+use crate::auto_compaction::compact_by_itself;
 use crate::clock::Clock;
 use crate::core::{Core, MemberIdentity};
+use crate::corruption::{check_before_serving, compare_members};
 use crate::data_dir::{self, FOUNDED, JOINED, Origin};
 use crate::error::ServerError;
 use crate::exports::Newest;
@@ -24,11 +26,13 @@ use crate::limits::{SHUTDOWN_GRACE, THREADS_GRACE};
 use crate::listen::{self, Port};
 use crate::members::Members;
 use crate::peers::{PeerService, SnapshotSource, ask_about_strangers, pull, supervise};
+use crate::quota::raise_when_crossed;
 use crate::real_disk::RealDisk;
 use crate::removal::{publish, stop_when_removed};
 use crate::settings::{Member, ServerSettings};
 use crate::stubs::peer_server::PeerServer;
 use crate::threads::{Fatal, Threads, publish_applied};
+use crate::versions::{note_versions, stop_when_outgrown};
 
 /// A server that runs.
 pub struct Server {
@@ -100,6 +104,8 @@ impl Server {
         dialers.spawn(ask_about_strangers(Arc::clone(&core)));
         dialers.spawn(publish(Arc::clone(&core)));
         dialers.spawn(stop_when_removed(Arc::clone(&core), fatal.clone()));
+        dialers.spawn(stop_when_outgrown(Arc::clone(&core), fatal.clone()));
+        dialers.spawn(note_versions(Arc::clone(&core)));
         dialers.spawn({
             let core = Arc::clone(&core);
             async move { core.catch_up().await }
@@ -110,6 +116,9 @@ impl Server {
             wanted,
             fatal.clone(),
         ));
+        dialers.spawn(raise_when_crossed(Arc::clone(&core)));
+        dialers.spawn(compact_by_itself(Arc::clone(&core)));
+        dialers.spawn(compare_members(Arc::clone(&core)));
         let clients = http::add_pages(grpc::routes(&core), Arc::clone(&core));
         let peer_service = PeerServer::new(PeerService::new(
             Arc::clone(&core),
@@ -119,6 +128,18 @@ impl Server {
         .max_decoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES)
         .max_encoding_message_size(quorate_replica::limits::MAX_INCOMING_FRAME_BYTES);
         let peers = Routes::new(peer_service).into_axum_router();
+        let (cleared, checked) = watch::channel(!core.settings.initial_corrupt_check);
+        if core.settings.initial_corrupt_check {
+            let (core, fatal) = (Arc::clone(&core), fatal.clone());
+            dialers.spawn(async move {
+                match check_before_serving(&core).await {
+                    Ok(()) => {
+                        cleared.send_replace(true);
+                    }
+                    Err(error) => fatal.report(error),
+                }
+            });
+        }
         for (opened, router, port) in [
             (client_listeners, clients, Port::Client),
             (peer_listeners, peers, Port::Peer),
@@ -130,7 +151,14 @@ impl Server {
         ] {
             for listener in opened {
                 let (core, router) = (Arc::clone(&core), router.clone());
-                listeners.spawn(listen::serve(core, listener, router, port, stopped.clone()));
+                let serving = listen::serve(core, listener, router, port, stopped.clone());
+                let mut checked = checked.clone();
+                listeners.spawn(async move {
+                    // If the check fails the sender is gone, and nobody is served.
+                    if port != Port::Client || checked.wait_for(|is| *is).await.is_ok() {
+                        serving.await;
+                    }
+                });
             }
         }
         Ok(Server {
@@ -161,6 +189,11 @@ impl Server {
                 Err(_) => String::new(),
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> Arc<Core> {
+        Arc::clone(&self.core)
     }
 
     /// Stops: refuses what comes, fails what waits, ends the threads.
@@ -203,13 +236,14 @@ async fn ended_within(limit: Duration, work: impl FnOnce() + Send + 'static) -> 
 /// Who this member is: by the flags where it founds a cluster, by what others tell it where it
 /// joins one, and by its data directory where it has done so before.
 async fn who_we_are(settings: &ServerSettings) -> Result<(MemberIdentity, Origin), ServerError> {
-    let known = data_dir::look(&settings.data_dir)?;
+    let known = data_dir::look(&settings.data_dir, settings.protocol_version)?;
     let is_of = |cluster_id, member_id, began_with| MemberIdentity {
         cluster_id,
         member_id,
         began_with,
         // The standard library seeds this from the system's randomness, once a process.
         boot_nonce: RandomState::new().build_hasher().finish() as u32,
+        highest_version: settings.protocol_version,
     };
     match known {
         Some(known) if settings.join_existing => {
@@ -300,6 +334,7 @@ fn node_settings(
         snapshot_log_bytes: settings.snapshot_log_bytes,
         snapshot_chunk_bytes: None,
         lease_checkpoints: settings.lease_checkpoints,
+        highest_version: settings.protocol_version,
     }
 }
 

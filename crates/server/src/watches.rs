@@ -153,12 +153,17 @@ impl Watches {
     /// Gives the hub what was fed, a part at a time, so that streams get at it in between.
     pub(crate) fn publish(&self, fed: Feed) {
         if let Some(revision) = fed.replaced {
-            self.with(|hub| hub.store_replaced(revision));
+            self.with(|hub| hub.begin_replace(revision));
         }
         if let Some(revision) = fed.store_revision {
             self.with(|hub| hub.begin_publish(fed.revisions, revision));
-            while self.with(|hub| hub.publish_step(DELIVERIES_PER_STEP)) {}
         }
+        while self.with(|hub| hub.publish_step(DELIVERIES_PER_STEP)) {}
+    }
+
+    /// Tells watchers of their progress that are due, likewise.
+    pub(crate) fn tick(&self, now_ms: u64) {
+        while self.with(|hub| hub.tick_step(now_ms, DELIVERIES_PER_STEP)) {}
     }
 
     /// Gives the hub what has been fed by now.
@@ -199,7 +204,7 @@ impl Watches {
 
     /// Closes a stream, once.
     pub(crate) fn close(&self, id: StreamId) {
-        self.with(|hub| hub.close_stream(id));
+        while self.with(|hub| hub.close_step(id, DELIVERIES_PER_STEP)) {}
         if self.lock_hub().bells.remove(&id).is_some() {
             self.open_streams.fetch_sub(1, Ordering::SeqCst);
         }

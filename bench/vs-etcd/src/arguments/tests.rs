@@ -27,6 +27,10 @@ fn only_chooses_cells() {
     let arguments = Arguments::parse_from(["vs-etcd", "--only", "get:100,put:7"]);
     let cells: Vec<String> = arguments.cells().iter().map(Cell::to_string).collect();
     assert_eq!(cells, ["get:100", "put:7"]);
+    for kind in Kind::ALL {
+        let cell = Cell { kind, clients: 3 };
+        assert_eq!(cell.to_string().parse(), Ok(cell));
+    }
 }
 
 #[test]
@@ -42,4 +46,17 @@ fn a_window_too_short_to_measure_is_refused() {
         assert!(seconds(wrong).is_err(), "{wrong}");
     }
     assert_eq!(seconds("0.5"), Ok(0.5));
+}
+
+#[test]
+fn what_is_not_a_cell_has_a_word_of_its_own() {
+    let arguments = Arguments::parse_from(["vs-etcd", "--rounds", "2", "failover", "--kills", "3"]);
+    assert_eq!(arguments.workload, Some(Workload::Failover { kills: 3 }));
+    let arguments = Arguments::parse_from(["vs-etcd", "million"]);
+    assert_eq!(
+        arguments.workload,
+        Some(Workload::Million {
+            store_keys: 1_000_000
+        })
+    );
 }

@@ -161,7 +161,7 @@ pub(super) fn thousands(value: f64) -> String {
 }
 
 /// A table in Markdown, its columns padded; those from `numbers_from` on are set to the right.
-pub(super) fn table(head: &[&str], numbers_from: usize, rows: Vec<Vec<String>>) -> String {
+pub(crate) fn table(head: &[&str], numbers_from: usize, rows: Vec<Vec<String>>) -> String {
     let mut lines = vec![head.iter().map(ToString::to_string).collect::<Vec<_>>()];
     lines.extend(rows);
     let width = |column: usize| {

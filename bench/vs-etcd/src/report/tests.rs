@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::tables::{table, thousands};
+use super::tables::thousands;
 use super::*;
 use crate::arguments::Kind;
 use crate::generator::{Latency, Outcome};

@@ -9,9 +9,11 @@ use crate::command::{Answer, Command};
 use crate::error::KvError;
 use crate::snapshot::SnapshotLoader;
 
-fn apply(store: &mut Store, command: &Command) {
+fn apply(store: &mut Store, command: impl std::borrow::Borrow<Command>) {
     let index = store.applied_index() + 1;
-    store.apply(index, command, Answer::Discard).unwrap();
+    store
+        .apply(index, command.borrow(), Answer::Discard)
+        .unwrap();
 }
 
 fn put(key: &str, value: &str, lease: i64) -> Command {
@@ -28,15 +30,15 @@ fn busy() -> Store {
     let mut store = Store::new();
     apply(
         &mut store,
-        &Command::LeaseGrant(LeaseGrantRequest { ttl: 60, id: 7 }),
+        Command::LeaseGrant(LeaseGrantRequest { ttl: 60, id: 7 }),
     );
-    apply(&mut store, &put("a", "1", 0));
-    apply(&mut store, &put("b", "1", 7));
-    apply(&mut store, &put("a", "2", 0));
-    apply(&mut store, &put("c", "1", 0));
+    apply(&mut store, put("a", "1", 0));
+    apply(&mut store, put("b", "1", 7));
+    apply(&mut store, put("a", "2", 0));
+    apply(&mut store, put("c", "1", 0));
     apply(
         &mut store,
-        &Command::DeleteRange(DeleteRangeRequest {
+        Command::DeleteRange(DeleteRangeRequest {
             key: "c".into(),
             ..DeleteRangeRequest::default()
         }),
@@ -47,11 +49,11 @@ fn busy() -> Store {
     }];
     apply(
         &mut store,
-        &Command::LeaseCheckpoint(LeaseCheckpointRequest { checkpoints }),
+        Command::LeaseCheckpoint(LeaseCheckpointRequest { checkpoints }),
     );
     apply(
         &mut store,
-        &Command::Alarm(AlarmRequest {
+        Command::Alarm(AlarmRequest {
             action: AlarmAction::Activate.into(),
             member_id: 1,
             alarm: AlarmType::Nospace.into(),
@@ -97,7 +99,7 @@ fn alarms_end_and_leases_have_all_their_time_and_nothing_else_changes() {
         (60, None)
     );
     assert_eq!(read(&store, 3).unwrap(), before);
-    apply(&mut store, &put("d", "1", 0));
+    apply(&mut store, put("d", "1", 0));
     assert_eq!(store.revision(), 7);
 }
 
@@ -114,13 +116,13 @@ fn a_bumped_store_keeps_its_keys_and_refuses_every_revision_before() {
         assert_eq!(read(&store, 1005), Err(KvError::Compacted));
         assert_eq!(store.lease_keys(7, &[]).count(), 1);
         // And it goes on as any store does.
-        apply(&mut store, &put("a", "3", 0));
-        apply(&mut store, &put("d", "1", 7));
+        apply(&mut store, put("a", "3", 0));
+        apply(&mut store, put("d", "1", 7));
         assert_eq!(store.revision(), 1008);
         assert_eq!(read(&store, 1006).unwrap(), now);
         apply(
             &mut store,
-            &Command::Compact(CompactionRequest {
+            Command::Compact(CompactionRequest {
                 revision: 1007,
                 physical: false,
             }),
@@ -137,7 +139,7 @@ fn a_store_that_was_compacted_at_its_end_is_bumped_too() {
     let mut store = busy();
     apply(
         &mut store,
-        &Command::Compact(CompactionRequest {
+        Command::Compact(CompactionRequest {
             revision: 6,
             physical: false,
         }),

@@ -20,7 +20,7 @@ use crate::store::Store;
 use crate::watch::hub::WatchHub;
 use crate::watch::message::{EventBatch, WatchMessage};
 use crate::watch::publish::Variants;
-use crate::watch::stream::{Options, State, queue_bytes_max};
+use crate::watch::stream::{Options, Reader, State, queue_bytes_max};
 
 /// What has been read for watchers that are behind: the next ones may be at the same places.
 #[derive(Debug, Default)]
@@ -100,6 +100,7 @@ impl WatchHub {
         versions_max: usize,
     ) -> usize {
         let bytes_max = queue_bytes_max(self.queued_bytes);
+        let store_number = self.store_number;
         let WatchHub {
             streams,
             groups,
@@ -115,23 +116,33 @@ impl WatchHub {
         let State::Behind {
             turn: place,
             next_revision,
-            cursor,
+            reader,
             has_sent,
         } = &mut watcher.state
         else {
             unreachable!("watcher {watch_id} waits for a turn and is live")
         };
         let place = *place;
-        let cursor = cursor.get_or_insert_with(|| {
+        let held_bytes = reader
+            .as_ref()
+            .map_or(0, |reader| reader.cursor.held_bytes());
+        if let Some(of_other) = reader.take_if(|reader| reader.store_number != store_number) {
+            *next_revision = of_other.cursor.next_revision();
+        }
+        let Reader { cursor, .. } = reader.get_or_insert_with(|| {
             let group = groups.get(watcher.group);
             let (key, range_end) = (&group.key, &group.range_end);
             let cursor = HistoryCursor::new(key, range_end, *next_revision, options.with_previous);
-            Box::new(cursor)
+            Reader {
+                store_number,
+                cursor: Box::new(cursor),
+            }
         });
-        let held_bytes = cursor.held_bytes();
         let turn = match reads.turn(store, cursor, options, versions_max, room) {
             Ok(turn) => turn,
             Err(HistoryError::Compacted { compact_revision }) => {
+                let held_now = cursor.held_bytes();
+                self.queued_bytes = self.queued_bytes + held_now - held_bytes;
                 self.remove_watcher(number, watch_id);
                 let message = WatchMessage::Compacted {
                     watch_id,

@@ -127,11 +127,11 @@ impl Groups {
 
     /// The group of a number, if there is one.
     pub(super) fn find(&self, number: u32) -> Option<&Group> {
-        self.groups[number as usize].as_ref()
+        self.groups.get(number as usize)?.as_ref()
     }
 
     pub(super) fn find_mut(&mut self, number: u32) -> Option<&mut Group> {
-        self.groups[number as usize].as_mut()
+        self.groups.get_mut(number as usize)?.as_mut()
     }
 
     /// All groups have lower numbers.
@@ -143,15 +143,6 @@ impl Groups {
     pub(super) fn take_pending(&mut self, number: u32) -> Vec<SharedEvent> {
         let group = self.find_mut(number);
         group.map_or_else(Vec::new, |group| std::mem::take(&mut group.pending))
-    }
-
-    /// Forgets what was noted and not told.
-    pub(super) fn forget_pending(&mut self) {
-        self.touched.clear();
-        for group in self.groups.iter_mut().flatten() {
-            group.pending = Vec::new();
-            group.told = 0;
-        }
     }
 
     /// Notes an event with all groups that it concerns, and says how many these are.

@@ -10,14 +10,21 @@ use crate::limits::WATCHERS_PER_STREAM_MAX;
 use crate::watch::catch_up::SharedReads;
 use crate::watch::group::{Groups, LiveWatcher};
 use crate::watch::message::{WatchMessage, WatchRefusal};
+use crate::watch::progress::Notifying;
 use crate::watch::publish::Backlog;
-use crate::watch::stream::{Options, Queue, State, Stream, Watcher, queue_bytes_max};
+use crate::watch::stream::{Options, Queue, Reader, State, Stream, Watcher, queue_bytes_max};
 
 /// Names a stream of a hub. One that has been closed names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId {
     pub(super) number: u32,
     serial: u64,
+}
+
+impl StreamId {
+    pub(super) fn new(number: u32, serial: u64) -> StreamId {
+        StreamId { number, serial }
+    }
 }
 
 /// All watchers of one member. See the module's documentation for how it is driven.
@@ -36,6 +43,12 @@ pub struct WatchHub {
     pub(super) woken: Vec<StreamId>,
     /// When the watchers of which stream are to be told of their progress.
     pub(super) progress_due: BTreeSet<(u64, u32)>,
+    /// The stream whose watchers are just being told of it.
+    pub(super) notifying: Option<Notifying>,
+    /// The streams whose clients asked for progress and wait for it, by the revision that they wait for.
+    pub(super) progress_wanted: BTreeSet<(i64, u32)>,
+    /// How many stores have been replaced.
+    pub(super) store_number: u64,
     pub(super) queued_bytes: usize,
     watcher_count: usize,
     pub(super) behind_count: usize,
@@ -55,6 +68,9 @@ impl WatchHub {
             backlog: Backlog::default(),
             woken: Vec::new(),
             progress_due: BTreeSet::new(),
+            notifying: None,
+            progress_wanted: BTreeSet::new(),
+            store_number: 0,
             queued_bytes: 0,
             watcher_count: 0,
             behind_count: 0,
@@ -108,6 +124,9 @@ impl WatchHub {
             next_turn: 0,
             is_ready: false,
             is_woken: false,
+            told_revision: 0,
+            later_starts: BTreeSet::new(),
+            progress_wanted_at: None,
             progress_interval_ms,
             progress_at_ms,
         };
@@ -130,22 +149,36 @@ impl WatchHub {
 
     /// Closes a stream, with all its watchers and what it has not been told. Closed again it stays closed.
     pub fn close_stream(&mut self, id: StreamId) {
+        while self.close_step(id, usize::MAX) {}
+    }
+
+    /// The same in steps of up to `watchers_max` watchers each. Returns whether it has more.
+    pub fn close_step(&mut self, id: StreamId, watchers_max: usize) -> bool {
         let Some(stream) = self.stream(id) else {
-            return;
+            return false;
         };
-        let watch_ids: Vec<i64> = stream.watchers.keys().copied().collect();
-        for watch_id in watch_ids {
+        let watch_ids = stream.watchers.keys().copied();
+        let some: Vec<i64> = watch_ids.take(watchers_max.max(1)).collect();
+        let has_more = some.len() < stream.watchers.len();
+        for watch_id in some {
             self.remove_watcher(id.number, watch_id);
+        }
+        if has_more {
+            return true;
         }
         let stream = self.streams[id.number as usize].take();
         let stream = stream.expect("it was just seen");
         self.queued_bytes -= stream.queue.bytes;
         self.progress_due
             .remove(&(stream.progress_at_ms, id.number));
+        if let Some(at) = stream.progress_wanted_at {
+            self.progress_wanted.remove(&(at, id.number));
+        }
         if stream.is_ready {
             self.ready.retain(|number| *number != id.number);
         }
         self.free_streams.push(id.number);
+        false
     }
 
     /// Creates a watcher, or refuses it; the answer is in the stream's queue, before any event. The store
@@ -177,13 +210,19 @@ impl WatchHub {
             state: State::Behind {
                 turn: 0,
                 next_revision: from_revision,
-                cursor: None,
+                reader: None,
                 has_sent: false,
             },
         };
+        let is_later = request.start_revision > self.revision;
         let stream = self.streams[id.number as usize].as_mut();
         let stream = stream.expect("it was just seen");
         stream.watchers.insert(watch_id, watcher);
+        if is_later {
+            stream
+                .later_starts
+                .insert((request.start_revision, watch_id));
+        }
         if request.watch_id == 0 {
             stream.next_watch_id = watch_id + 1;
         }
@@ -206,12 +245,14 @@ impl WatchHub {
     }
 
     /// Cancels a watcher: what is in the queue is still told, then that it is gone. As in etcd there is no
-    /// answer when there is none of this id.
-    pub fn cancel(&mut self, id: StreamId, watch_id: i64) {
-        let is_there = |stream: &Stream| stream.watchers.contains_key(&watch_id);
-        if self.stream(id).is_some_and(is_there) {
+    /// answer when there is none of this id, and the answer names the revision that the store is at now, as
+    /// far as the caller knows it; never one before what the stream has been told of.
+    pub fn cancel(&mut self, id: StreamId, watch_id: i64, store_revision: i64) {
+        let is_there = |stream: &&Stream| stream.watchers.contains_key(&watch_id);
+        if let Some(stream) = self.stream(id).filter(is_there) {
+            let known = store_revision.max(self.telling_revision());
+            let revision = known.max(stream.told_revision);
             self.remove_watcher(id.number, watch_id);
-            let revision = self.revision;
             self.push(id.number, WatchMessage::Canceled { watch_id, revision });
         }
     }
@@ -284,6 +325,7 @@ impl WatchHub {
             number,
             serial: stream.serial,
         };
+        stream.told_revision = stream.told_revision.max(message.header_revision());
         self.queued_bytes += stream.queue.push(message, bytes);
         if !std::mem::replace(&mut stream.is_woken, true) {
             self.woken.push(id);
@@ -349,19 +391,23 @@ impl WatchHub {
         let watcher = stream.watchers.get(&watch_id);
         let watcher = watcher.expect("a watcher that is removed is there");
         let group = watcher.group;
+        let start = (watcher.options.start_revision, watch_id);
         match &watcher.state {
             State::Live { place } => {
                 let place = *place;
                 leave_live(&mut self.streams, &mut self.groups, group, place);
             }
-            State::Behind { turn, cursor, .. } => {
+            State::Behind { turn, reader, .. } => {
                 let turn = *turn;
-                self.queued_bytes -= cursor.as_ref().map_or(0, |cursor| cursor.held_bytes());
+                let held_bytes = |reader: &Reader| reader.cursor.held_bytes();
+                self.queued_bytes -= reader.as_ref().map_or(0, held_bytes);
                 stream.behind.remove(&turn);
                 self.behind_count -= 1;
             }
         }
-        self.stream_at(number).watchers.remove(&watch_id);
+        let stream = self.stream_at(number);
+        stream.watchers.remove(&watch_id);
+        stream.later_starts.remove(&start);
         self.groups.leave(group);
         self.watcher_count -= 1;
     }

@@ -49,7 +49,7 @@ pub enum WatchMessage {
     Canceled {
         /// Its id.
         watch_id: i64,
-        /// The hub's revision at that moment.
+        /// The store's revision at that moment, or a later one of which the stream has been told.
         revision: i64,
     },
     /// A watcher is gone, since what it has yet to be told is compacted.
@@ -124,28 +124,36 @@ impl PartialEq for EventBatch {
 }
 
 impl WatchMessage {
+    /// The revision in the answer's header; 0 where etcd tells none, as of a watcher that compaction overtook.
+    pub(crate) fn header_revision(&self) -> i64 {
+        match self {
+            WatchMessage::Created { revision, .. }
+            | WatchMessage::Refused { revision, .. }
+            | WatchMessage::Canceled { revision, .. }
+            | WatchMessage::Events { revision, .. }
+            | WatchMessage::Progress { revision, .. } => *revision,
+            WatchMessage::Compacted { .. } => 0,
+        }
+    }
+
     /// The message in etcd's terms. Of the header only the revision is set; where etcd tells none, as
     /// of a watcher that compaction overtook, it is 0. Keys and values are shared, not copied.
     pub fn to_response(&self) -> WatchResponse {
         let mut response = WatchResponse::default();
-        let mut header_revision = 0;
         match self {
-            WatchMessage::Created { watch_id, revision } => {
+            WatchMessage::Created { watch_id, .. } => {
                 response.watch_id = *watch_id;
                 response.created = true;
-                header_revision = *revision;
             }
-            WatchMessage::Refused { reason, revision } => {
+            WatchMessage::Refused { reason, .. } => {
                 response.watch_id = NO_WATCHER;
                 response.created = true;
                 response.canceled = true;
                 response.cancel_reason = reason.to_string();
-                header_revision = *revision;
             }
-            WatchMessage::Canceled { watch_id, revision } => {
+            WatchMessage::Canceled { watch_id, .. } => {
                 response.watch_id = *watch_id;
                 response.canceled = true;
-                header_revision = *revision;
             }
             WatchMessage::Compacted {
                 watch_id,
@@ -157,7 +165,6 @@ impl WatchMessage {
             }
             WatchMessage::Events {
                 watch_id,
-                revision,
                 events,
                 with_previous,
                 more_follows,
@@ -167,15 +174,13 @@ impl WatchMessage {
                 response.fragment = *more_follows;
                 let protos = events.iter().map(|event| event.to_proto(*with_previous));
                 response.events = protos.collect();
-                header_revision = *revision;
             }
-            WatchMessage::Progress { watch_id, revision } => {
+            WatchMessage::Progress { watch_id, .. } => {
                 response.watch_id = watch_id.unwrap_or(NO_WATCHER);
-                header_revision = *revision;
             }
         }
         response.header = Some(ResponseHeader {
-            revision: header_revision,
+            revision: self.header_revision(),
             ..ResponseHeader::default()
         });
         response

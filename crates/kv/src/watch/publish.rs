@@ -67,6 +67,8 @@ enum Stage {
         keys: Option<(Bytes, Bytes)>,
         next_group: u32,
     },
+    /// The store has been replaced: forgetting what was noted for these and is not told.
+    Forgetting { touched: Vec<u32>, done: usize },
 }
 
 impl WatchHub {
@@ -96,6 +98,9 @@ impl WatchHub {
         let mut budget = deliveries_max.max(1);
         while budget > 0 {
             let telling = self.backlog.telling.take();
+            if telling.is_none() && !self.answer_wanted(&mut budget) {
+                break;
+            }
             let Some(mut telling) = telling.or_else(|| self.next_telling()) else {
                 return false;
             };
@@ -108,7 +113,7 @@ impl WatchHub {
             }
         }
         let backlog = &self.backlog;
-        backlog.telling.is_some() || backlog.store_revision > self.revision
+        backlog.telling.is_some() || backlog.store_revision > self.revision || self.has_wanted()
     }
 
     /// The revision up to which live watchers have been told, or are just being.
@@ -122,27 +127,44 @@ impl WatchHub {
     /// have been told of that first: then the hub's revision stays, and what was read of the old store is
     /// forgotten all the same.
     pub fn store_replaced(&mut self, store_revision: i64) {
-        // Places in the old store's list of changes mean nothing in the new one.
+        self.begin_replace(store_revision);
+        while self.publish_step(usize::MAX) {}
+    }
+
+    /// The beginning of [`WatchHub::store_replaced`], which costs the same however many watchers there are;
+    /// [`WatchHub::publish_step`] is the rest.
+    pub fn begin_replace(&mut self, store_revision: i64) {
+        // Places in the old store's list of changes mean nothing in the new one. Whoever has one finds that
+        // when its turn comes.
         self.reads = SharedReads::default();
-        for stream in self.streams.iter_mut().flatten() {
-            for watcher in stream.watchers.values_mut() {
-                if let State::Behind {
-                    next_revision,
-                    cursor,
-                    ..
-                } = &mut watcher.state
-                    && let Some(cursor) = cursor.take()
-                {
-                    *next_revision = cursor.next_revision();
-                    self.queued_bytes -= cursor.held_bytes();
-                }
-            }
-        }
-        // Who has been told of the revision that was being told is not told again.
-        self.groups.forget_pending();
+        self.store_number += 1;
         self.backlog.revisions = VecDeque::new();
-        self.backlog.telling = None;
-        self.publish(VecDeque::new(), store_revision);
+        // Who has been told of the revision that was being told is not told again: it begins after it.
+        if let Some(telling) = self.backlog.telling.take() {
+            let (touched, done) = self.forgotten(telling.stage);
+            self.backlog.telling = Some(Telling {
+                revision: self.revision,
+                stage: Stage::Forgetting { touched, done },
+            });
+        }
+        self.begin_publish(VecDeque::new(), store_revision);
+    }
+
+    /// Breaks off telling. Returns the groups for which something is noted, and how many of them are done.
+    fn forgotten(&mut self, stage: Stage) -> (Vec<u32>, usize) {
+        let (touched, done, half_told) = match stage {
+            Stage::Noting { .. } => (self.groups.take_touched(), 0, None),
+            Stage::Groups { touched, done, .. } => {
+                let half_told = touched.get(done).copied();
+                (touched, done, half_told)
+            }
+            Stage::ToHistory { next_group, .. } => (Vec::new(), 0, Some(next_group)),
+            Stage::Forgetting { touched, done } => (touched, done, None),
+        };
+        if let Some(group) = half_told.and_then(|number| self.groups.find_mut(number)) {
+            group.told = 0;
+        }
+        (touched, done)
     }
 
     /// What is to be told next.
@@ -214,6 +236,18 @@ impl WatchHub {
                 self.groups.put_back_touched(std::mem::take(touched));
                 true
             }
+            Stage::Forgetting { touched, done } => {
+                while let Some(number) = touched.get(*done) {
+                    if *budget == 0 {
+                        return false;
+                    }
+                    *budget -= 1;
+                    self.groups.take_pending(*number);
+                    *done += 1;
+                }
+                self.groups.put_back_touched(std::mem::take(touched));
+                true
+            }
             Stage::ToHistory { keys, next_group } => {
                 let keys = keys.as_ref();
                 let keys = keys.map(|(least, greatest)| (least.as_ref(), greatest.as_ref()));
@@ -269,7 +303,7 @@ impl WatchHub {
         watcher.state = State::Behind {
             turn: 0,
             next_revision,
-            cursor: None,
+            reader: None,
             has_sent: live.has_sent,
         };
         self.behind_count += 1;

@@ -1,6 +1,6 @@
 //! One client's stream: its watchers, and the queue of what it is to be told.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::history::HistoryCursor;
 use crate::limits::{
@@ -25,6 +25,12 @@ pub(super) struct Stream {
     pub(super) is_ready: bool,
     /// Whether it is in the hub's list of streams that have something to take.
     pub(super) is_woken: bool,
+    /// The greatest revision that an answer to it has named.
+    pub(super) told_revision: i64,
+    /// The starts that lay ahead when their watchers were created, each with its watcher.
+    pub(super) later_starts: BTreeSet<(i64, i64)>,
+    /// Its client asked for progress, and is answered when the hub is at this revision.
+    pub(super) progress_wanted_at: Option<i64>,
     pub(super) progress_interval_ms: u64,
     /// When its watchers are to be told of their progress.
     pub(super) progress_at_ms: u64,
@@ -60,10 +66,18 @@ pub(super) enum State {
         turn: u64,
         next_revision: i64,
         /// Made when its turn comes.
-        cursor: Option<Box<HistoryCursor>>,
+        reader: Option<Reader>,
         /// Whether it has been given anything since it was last told of its progress.
         has_sent: bool,
     },
+}
+
+/// A watcher's place in the history of a store.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// Which of the stores that the hub has had; the place means nothing in another one.
+    pub(super) store_number: u64,
+    pub(super) cursor: Box<HistoryCursor>,
 }
 
 /// Messages in order, counted in bytes.

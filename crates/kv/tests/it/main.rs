@@ -22,5 +22,6 @@ mod support;
 mod transactions;
 mod watch_messages;
 mod watch_random;
+mod watch_steps;
 mod watches;
 mod watches_behind;

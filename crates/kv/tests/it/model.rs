@@ -311,6 +311,12 @@ impl Model {
             _ => Ok(()),
         })?;
         before.check_branch(request, &|operation| match operation {
+            Request::RequestRange(range) if range.revision < 0 => {
+                match range.revision < before.compacted {
+                    true => Err(KvError::Compacted),
+                    false => Ok(()),
+                }
+            }
             Request::RequestRange(range) => before.check_revision(range),
             _ => Ok(()),
         })?;

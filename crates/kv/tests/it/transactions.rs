@@ -403,6 +403,8 @@ fn a_transaction_with_one_fault_anywhere_leaves_nothing_behind() {
     });
     for (fault, error) in [
         (at(2), KvError::Compacted),
+        // In a transaction, and only there, this is not the newest.
+        (at(-1), KvError::Compacted),
         (at(5), KvError::FutureRevision),
         (leased.clone(), KvError::LeaseNotFound),
         (keeping, KvError::KeyNotFound),

@@ -94,6 +94,8 @@ struct World {
     streams: [StreamId; 3],
     clients: [BTreeMap<i64, Client>; 3],
     next_id: [i64; 3],
+    /// The greatest revision that each stream has been told of.
+    told: [i64; 3],
     /// Requests whose answers have not been read, in order.
     asked: [Vec<Client>; 3],
 }
@@ -109,6 +111,7 @@ impl World {
             streams,
             clients: Default::default(),
             next_id: [0; 3],
+            told: [0; 3],
             asked: Default::default(),
         }
     }
@@ -126,9 +129,13 @@ impl World {
                 self.member.free();
             }
             Action::Watch(stream, span, start, flags) => self.watch(*stream, *span, *start, *flags),
-            Action::Cancel(stream, id) => self.hub.cancel(self.streams[*stream], *id),
+            Action::Cancel(stream, id) => {
+                let revision = self.member.store.revision();
+                self.hub.cancel(self.streams[*stream], *id, revision);
+            }
             Action::Read(stream, bytes) => drop(self.read(*stream, *bytes)),
             Action::Reopen(stream) => {
+                self.told[*stream] = 0;
                 self.hub.close_stream(self.streams[*stream]);
                 self.streams[*stream] = self.hub.open_stream(0, 1);
                 self.clients[*stream].clear();
@@ -151,7 +158,8 @@ impl World {
             Action::Replace => {
                 let bytes = snapshot(&mut self.member.store);
                 self.member.store = load(&bytes, 10_000).unwrap();
-                self.hub.store_replaced(self.member.store.revision());
+                // The rest comes with what is published in steps.
+                self.hub.begin_replace(self.member.store.revision());
             }
         }
     }
@@ -198,6 +206,12 @@ impl World {
 
     fn check(&mut self, stream: usize, message: &WatchMessage) {
         let clients = &mut self.clients[stream];
+        let told = &mut self.told[stream];
+        let header = message.to_response().header.unwrap().revision;
+        if let WatchMessage::Canceled { .. } | WatchMessage::Progress { .. } = message {
+            assert!(header >= *told, "{message:?} after {told}");
+        }
+        *told = header.max(*told);
         match message {
             WatchMessage::Created { watch_id, .. } => {
                 assert_eq!(*watch_id, self.next_id[stream]);

@@ -1,8 +1,7 @@
 //! Watches, one rule of etcd's at a time.
 
 use quorate_kv::{
-    DELIVERIES_PER_STEP, KEYS_PER_STEP, StreamId, WATCHERS_PER_STREAM_MAX, WatchHub, WatchMessage,
-    WatchRefusal,
+    KEYS_PER_STEP, StreamId, WATCHERS_PER_STREAM_MAX, WatchHub, WatchMessage, WatchRefusal,
 };
 use quorate_proto::etcdserverpb::WatchCreateRequest;
 use quorate_proto::etcdserverpb::watch_create_request::FilterType;
@@ -32,6 +31,11 @@ impl Watched {
     pub(crate) fn create(&mut self, stream: StreamId, request: &WatchCreateRequest) {
         let revision = self.member.store.revision();
         self.hub.create(stream, request, revision);
+    }
+
+    pub(crate) fn cancel(&mut self, stream: StreamId, watch_id: i64) {
+        let revision = self.member.store.revision();
+        self.hub.cancel(stream, watch_id, revision);
     }
 
     pub(crate) fn put(&mut self, key: &str, value: &str) {
@@ -256,9 +260,9 @@ fn a_cancelled_watcher_is_told_nothing_more() {
     watched.create(stream, &watch("a", ""));
     watched.create(stream, &from(1, watch("a", "")));
     watched.put("a", "2");
-    watched.hub.cancel(stream, 0);
-    watched.hub.cancel(stream, 1);
-    watched.hub.cancel(stream, 7);
+    watched.cancel(stream, 0);
+    watched.cancel(stream, 1);
+    watched.cancel(stream, 7);
     watched.put("a", "3");
     let expected = [
         "0@2: created",
@@ -442,115 +446,4 @@ fn streams_are_woken_once() {
     assert_eq!(watched.hub.take_woken(), [one], "there is more");
     assert_eq!(watched.hub.take(one, usize::MAX).len(), 1);
     assert_eq!(watched.hub.take_woken(), []);
-}
-
-/// Watchers are told a part at a time; between the parts they come and go, and each is told once of what it
-/// wants, all of a revision in one message.
-#[test]
-fn telling_many_takes_steps_and_misses_nobody() {
-    const WATCHERS: i64 = 10;
-    for (gone, told_before) in (0..WATCHERS).flat_map(|gone| (0..WATCHERS).map(move |n| (gone, n)))
-    {
-        let mut watched = Watched::with_keys(&["a"]);
-        let stream = watched.open();
-        for _ in 0..WATCHERS {
-            watched.create(stream, &watch("a", "c"));
-        }
-        watched.hub.take(stream, usize::MAX);
-        let puts = [op(put("a", "3")), op(put("b", "3"))];
-        watched.member.txn(all(puts)).unwrap();
-        watched.member.put(put("b", "4")).unwrap();
-        let taken = watched.member.store.take_events();
-        watched.hub.begin_publish(taken, 4);
-        let mut told = Vec::new();
-        while told.len() < told_before as usize {
-            assert!(watched.hub.publish_step(1), "one step tells one, or none");
-            let messages = watched.hub.take(stream, usize::MAX);
-            assert!(messages.len() <= 1);
-            told.extend(messages.iter().map(words));
-        }
-        watched.hub.cancel(stream, gone);
-        watched.create(stream, &from(3, watch("a", "c")));
-        watched.create(stream, &from(4, watch("a", "c")));
-        watched.create(stream, &watch("a", "c"));
-        while watched.hub.publish_step(3) {}
-        watched.put("a", "5");
-        told.extend(watched.told(stream));
-        let others = (0..WATCHERS).filter(|watch_id| *watch_id != gone);
-        for watch_id in others {
-            let own = format!("{watch_id}@");
-            let own: Vec<&String> = told
-                .iter()
-                .filter(|words| words.starts_with(&own))
-                .collect();
-            let expected = ["3: a3 b3", "4: b4", "5: a5"].map(|w| format!("{watch_id}@{w}"));
-            assert_eq!(own, expected.iter().collect::<Vec<_>>());
-        }
-        for (watch_id, expected) in [(10, "a3 b3 b4 a5"), (11, "b4 a5"), (12, "a5")] {
-            let own = format!("{watch_id}@");
-            let own = told.iter().filter(|words| words.starts_with(&own));
-            let events = own.filter_map(|words| words.split_once(": "));
-            let events: Vec<&str> = events.map(|(_, events)| events).collect();
-            assert_eq!(events[1..].join(" "), expected);
-        }
-    }
-}
-
-/// However many watch, a step tells as many as it may and no more; sending them to the history too.
-#[test]
-fn a_step_of_telling_is_bounded() {
-    let mut watched = Watched::with_keys(&[]);
-    let stream = watched.open();
-    for _ in 0..5000 {
-        watched.create(stream, &watch("a", "c"));
-    }
-    watched.hub.take(stream, usize::MAX);
-    watched.member.put(put("a", "2")).unwrap();
-    watched.member.put(put("b", "3")).unwrap();
-    let taken = watched.member.store.take_events();
-    watched.hub.begin_publish(taken, 3);
-    let (mut steps, mut told) = (1, 0);
-    loop {
-        let goes_on = watched.hub.publish_step(DELIVERIES_PER_STEP);
-        let messages = watched.hub.take(stream, usize::MAX).len();
-        assert!(messages <= DELIVERIES_PER_STEP);
-        told += messages;
-        if !goes_on {
-            break;
-        }
-        steps += 1;
-    }
-    assert_eq!(told, 10_000);
-    assert!(steps <= 10_000 / DELIVERIES_PER_STEP + 2, "{steps} steps");
-    watched.member.put(put("a", "4")).unwrap();
-    watched.hub.begin_publish(Default::default(), 4);
-    let mut behind = 0;
-    while watched.hub.publish_step(DELIVERIES_PER_STEP) {
-        assert!(watched.hub.behind_count() - behind <= DELIVERIES_PER_STEP);
-        behind = watched.hub.behind_count();
-    }
-    assert_eq!(
-        (watched.hub.behind_count(), watched.hub.revision()),
-        (5000, 4)
-    );
-}
-
-/// A store that is replaced while a revision is being told: who was told is not told again.
-#[test]
-fn a_store_that_is_replaced_in_the_midst_of_telling_doubles_nothing() {
-    let mut watched = Watched::with_keys(&["a"]);
-    let stream = watched.open();
-    for _ in 0..4 {
-        watched.create(stream, &watch("a", ""));
-    }
-    watched.hub.take(stream, usize::MAX);
-    watched.member.put(put("a", "3")).unwrap();
-    let taken = watched.member.store.take_events();
-    watched.hub.begin_publish(taken, 3);
-    assert!(watched.hub.publish_step(4));
-    watched.hub.store_replaced(3);
-    assert!(watched.hub.behind_count() > 0, "some have yet to be told");
-    let mut told = watched.told(stream);
-    told.sort();
-    assert_eq!(told, ["0@3: a3", "1@3: a3", "2@3: a3", "3@3: a3"]);
 }

@@ -216,7 +216,7 @@ fn watchers_that_are_behind_go_as_cheaply_as_they_came() {
     let began = Instant::now();
     // The last one first: who searched for it would search them all.
     for watch_id in (0..WATCHERS_PER_STREAM_MAX as i64).rev() {
-        watched.hub.cancel(stream, watch_id);
+        watched.cancel(stream, watch_id);
     }
     let going = began.elapsed();
     assert_eq!(watched.hub.watcher_count(), 0);
@@ -233,9 +233,9 @@ fn a_number_that_is_used_again_is_told_once() {
         ..from(start, watch(key, ""))
     };
     watched.create(stream, &named(1, "a"));
-    watched.hub.cancel(stream, 7);
+    watched.cancel(stream, 7);
     watched.create(stream, &named(3, "a"));
-    watched.hub.cancel(stream, 7);
+    watched.cancel(stream, 7);
     watched.create(stream, &named(2, "a"));
     let told = watched.told(stream);
     assert_eq!(told[4..], ["7@3: created", "7@3: a2 a3"]);
@@ -247,7 +247,7 @@ fn a_store_that_was_replaced_may_have_gone_on_before_the_hub_is_told() {
     let mut watched = Watched::with_keys(&["a", "a"]);
     let stream = watched.open();
     watched.create(stream, &from(2, watch("a", "")));
-    watched.hub.cancel(stream, 0);
+    watched.cancel(stream, 0);
     // At revision 3 the store is replaced; then there is another revision, and a watcher comes.
     watched.put("a", "4");
     watched.create(stream, &watch("a", ""));
@@ -340,7 +340,7 @@ fn a_reader_that_goes_leaves_nothing_behind() {
         assert!(watched.hub.queued_bytes() > 0, "the first holds a part");
         match closes {
             true => watched.hub.close_stream(first),
-            false => watched.hub.cancel(first, 0),
+            false => watched.cancel(first, 0),
         }
         watched.hub.take(first, usize::MAX);
         assert_eq!(watched.hub.queued_bytes(), 0);

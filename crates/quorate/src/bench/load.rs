@@ -14,12 +14,12 @@ use tokio::task::JoinSet;
 
 use super::plan::{Length, Plan};
 use super::progress::Progress;
-use super::workload::{Done, Random, Workload};
+use super::workload::{Done, Random, Session, Workload};
 
 /// Different texts of errors that are kept for the report.
 const ERROR_TEXTS_MAX: usize = 10;
 /// A client whose operation failed waits so long, so that a dead server is not hammered.
-const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
+pub(super) const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
 /// Writes outstanding while keys are written beforehand.
 const PRELOAD_CLIENTS: usize = 64;
 /// Three digits of every latency are right.
@@ -57,7 +57,7 @@ struct Shared {
 }
 
 /// What one client has seen.
-struct Tally {
+pub(super) struct Tally {
     operations: u64,
     latencies: Histogram<u64>,
     errors: u64,
@@ -166,7 +166,7 @@ async fn connect(plan: &Plan, thread: usize) -> anyhow::Result<Vec<(usize, Vec<C
     Ok(lanes)
 }
 
-async fn open(plan: &Plan, index: usize) -> anyhow::Result<Connection> {
+pub(super) async fn open(plan: &Plan, index: usize) -> anyhow::Result<Connection> {
     let endpoint = &plan.endpoints[index % plan.endpoints.len()];
     Connection::open(endpoint, &plan.options)
         .await
@@ -224,13 +224,16 @@ async fn client_loop(
     mut random: Random,
 ) -> Tally {
     let mut tally = Tally::new();
+    let mut session = Session::default();
     let mut connections = connections.iter().cycle();
     while !shared.stop.load(Ordering::Relaxed) {
         let connection = connections
             .next()
             .expect("every client has at least one connection");
         let start = Instant::now();
-        let operation = shared.workload.operation(connection, &mut random);
+        let operation = shared
+            .workload
+            .operation(connection, &mut random, &mut session);
         let after = shared.timeout;
         let outcome =
             tokio::time::timeout(after, operation)
@@ -287,7 +290,7 @@ async fn watch_window(plan: &Plan, shared: &Shared) -> Duration {
     cpu
 }
 
-fn process_cpu() -> Duration {
+pub(super) fn process_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or(0),
@@ -305,20 +308,12 @@ impl Shared {
             Some(closes) => closes,
             None => total.last_end.unwrap_or(self.opens),
         };
-        Outcome {
-            operations: total.operations,
-            elapsed: end.duration_since(self.opens),
-            latencies: total.latencies,
-            errors: total.errors,
-            not_found: total.not_found,
-            error_texts: total.error_texts,
-            cpu,
-        }
+        total.outcome(end.duration_since(self.opens), cpu)
     }
 }
 
 impl Tally {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let latencies = Histogram::new(HISTOGRAM_DIGITS).expect("three digits are allowed");
         Self {
             operations: 0,
@@ -345,13 +340,39 @@ impl Tally {
         }
     }
 
+    /// Counts operations that were answered at once.
+    pub(super) fn count_many(&mut self, operations: u64, took: Duration) {
+        self.operations += operations;
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        // It grows with what it is given, so that there is room for every value.
+        let _ = self.latencies.record_n(nanos, operations);
+    }
+
+    pub(super) fn failed(mut self, text: String) -> Self {
+        self.errors += 1;
+        self.note(text, 1);
+        self
+    }
+
+    pub(super) fn outcome(self, elapsed: Duration, cpu: Duration) -> Outcome {
+        Outcome {
+            operations: self.operations,
+            elapsed,
+            latencies: self.latencies,
+            errors: self.errors,
+            not_found: self.not_found,
+            error_texts: self.error_texts,
+            cpu,
+        }
+    }
+
     fn note(&mut self, text: String, times: u64) {
         if self.error_texts.len() < ERROR_TEXTS_MAX || self.error_texts.contains_key(&text) {
             *self.error_texts.entry(text).or_default() += times;
         }
     }
 
-    fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         self.operations += other.operations;
         self.latencies += &other.latencies;
         self.errors += other.errors;

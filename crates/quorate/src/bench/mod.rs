@@ -10,6 +10,8 @@
 //! are slices of one block made beforehand, keys are counted or drawn from a small generator, and latencies go
 //! into a histogram that each client owns.
 
+mod fan_out;
+mod heard;
 mod load;
 mod plan;
 mod progress;
@@ -30,6 +32,9 @@ Examples:
   quorate bench get --preload 100000 --clients 100 --total 200000
   quorate bench mixed --read-percent 90 --preload 10000 --json
   quorate bench txn --clients 1
+  quorate bench range --preload 10000 --range-keys 1000
+  quorate bench keep-alive --clients 100
+  quorate bench watch --clients 1000 --watchers-per-stream 100
 
 It overwrites the keys 00000000, 00000001, … up to --key-space and leaves them there: load a cluster
 whose data you can do without.
@@ -44,7 +49,8 @@ Exit codes:
 #[command(after_help = AFTER_HELP, group(ArgGroup::new("length").args(["total", "seconds"])),
     group(ArgGroup::new("consistency").args(["linearizable", "serializable"])))]
 pub(crate) struct BenchArgs {
-    /// What each operation does: put, get, txn (a compare that holds and a write) or mixed (reads and writes)
+    /// What each operation does: put, get, txn (a compare that holds and a write), mixed (reads and writes), range
+    /// (many keys at once), keep-alive (renews a lease) or watch (hears of a write)
     #[arg(hide_possible_values = true)]
     kind: Kind,
     /// gRPC endpoints, separated by commas; connections are spread evenly over them
@@ -56,7 +62,7 @@ pub(crate) struct BenchArgs {
         hide_env_values = true
     )]
     endpoints: Vec<String>,
-    /// Clients, each with one request outstanding
+    /// Clients, each with one request outstanding; of the kind watch: watchers
     #[arg(long, default_value_t = 10)]
     clients: usize,
     /// HTTP/2 connections [default: one per client, at least one per endpoint, at most 16]
@@ -101,6 +107,12 @@ pub(crate) struct BenchArgs {
     /// Share of reads (kind mixed) [default: 50]
     #[arg(long)]
     read_percent: Option<u8>,
+    /// Keys that one operation reads (kind range) [default: 1000]
+    #[arg(long)]
+    range_keys: Option<u64>,
+    /// Watchers that share a stream (kind watch) [default: 100]
+    #[arg(long)]
+    watchers_per_stream: Option<usize>,
     /// Longest wait for one operation; then it counts as an error
     #[arg(long, default_value_t = 10.0)]
     timeout_seconds: f64,
@@ -114,7 +126,7 @@ pub(crate) struct BenchArgs {
 
 /// What an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Kind {
     /// Write a key
     Put,
@@ -124,6 +136,19 @@ enum Kind {
     Txn,
     /// Reads and writes
     Mixed,
+    /// Read many keys that follow one another
+    Range,
+    /// Renew a lease of the client's own, on a stream of the client's own
+    KeepAlive,
+    /// Hear of a write, while one client writes as fast as it is answered
+    Watch,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        formatter.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
 }
 
 /// Measures, and prints the result on standard output.
@@ -138,7 +163,10 @@ pub(crate) async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let outcome = load::run(&plan).await?;
+    let outcome = match plan.kind {
+        Kind::Watch => fan_out::run(&plan).await?,
+        _ => load::run(&plan).await?,
+    };
     let report = report::Report::new(&plan, &outcome);
     if args.json {
         println!("{}", serde_json::to_string(&report)?);

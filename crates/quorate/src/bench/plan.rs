@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quorate_client::{Endpoint, Options};
 
+use super::heard::STAMP_BYTES;
 use super::{BenchArgs, Kind};
 
 /// More connections than this are not opened unless asked for: beyond a few a core they only cost.
@@ -13,6 +14,9 @@ const CONNECTIONS_DEFAULT_MAX: usize = 16;
 const CLIENTS_MAX: usize = 100_000;
 const CONNECTIONS_MAX: usize = 10_000;
 const THREADS_MAX: usize = 1_024;
+/// As many as Kubernetes lists at once, twice over.
+const RANGE_KEYS: u64 = 1_000;
+const WATCHERS_PER_STREAM: usize = 100;
 /// No server takes more in one request (gRPC's messages end at 2 GiB, etcd's at 1.5 MiB by default).
 const VALUE_BYTES_MAX: usize = 512 << 20;
 const KEY_BYTES_MAX: usize = 1 << 20;
@@ -45,6 +49,8 @@ pub(super) struct Plan {
     pub(super) preload: u64,
     pub(super) serializable: bool,
     pub(super) read_percent: u8,
+    pub(super) range_keys: u64,
+    pub(super) watchers_per_stream: usize,
     pub(super) timeout: Duration,
     pub(super) progress_lines: bool,
 }
@@ -67,8 +73,18 @@ impl Plan {
                 .max(endpoints.len())
         });
         within("--connections", connections, 1, CONNECTIONS_MAX)?;
+        let watchers_per_stream = args.watchers_per_stream.unwrap_or(WATCHERS_PER_STREAM);
+        within("--watchers-per-stream", watchers_per_stream, 1, CLIENTS_MAX)?;
+        let connections = match args.kind {
+            // One more is the writer's.
+            Kind::Watch => connections.min(args.clients.div_ceil(watchers_per_stream)),
+            _ => connections,
+        };
         let lanes = connections.min(args.clients);
-        let threads = args.threads.unwrap_or_else(threads_default).min(lanes);
+        let threads = match args.kind {
+            Kind::Watch => 1,
+            _ => args.threads.unwrap_or_else(threads_default).min(lanes),
+        };
         within("--threads", threads, 1, THREADS_MAX)?;
         within("--key-size", args.key_size, 1, KEY_BYTES_MAX)?;
         within("--value-size", args.value_size, 0, VALUE_BYTES_MAX)?;
@@ -78,11 +94,24 @@ impl Plan {
             return Err("--read-percent is for the kind mixed".to_owned());
         }
         let read_percent = match args.kind {
-            Kind::Get => 100,
-            Kind::Put | Kind::Txn => 0,
+            Kind::Get | Kind::Range => 100,
+            Kind::Put | Kind::Txn | Kind::KeepAlive | Kind::Watch => 0,
             Kind::Mixed => args.read_percent.unwrap_or(50),
         };
         within("--read-percent", read_percent, 0, 100)?;
+        if args.kind == Kind::Watch {
+            within(
+                "--value-size",
+                args.value_size,
+                STAMP_BYTES,
+                VALUE_BYTES_MAX,
+            )?;
+        } else if args.watchers_per_stream.is_some() {
+            return Err("--watchers-per-stream is for the kind watch".to_owned());
+        }
+        if args.kind == Kind::Watch && args.total.is_some() {
+            return Err("the kind watch is measured by --seconds, not by --total".to_owned());
+        }
         let length = match (args.total, args.seconds) {
             (Some(total), _) => Length::Operations(within("--total", total, 1, u64::MAX)?),
             (None, seconds) => Length::Time(duration("--seconds", seconds.unwrap_or(10.0), 0.001)?),
@@ -104,6 +133,8 @@ impl Plan {
             preload: args.preload,
             serializable: args.serializable,
             read_percent,
+            range_keys: range_keys(args)?,
+            watchers_per_stream,
             timeout: duration("--timeout-seconds", args.timeout_seconds, 0.001)?,
             progress_lines: args.progress_lines,
         })
@@ -147,6 +178,27 @@ fn check_keys(args: &BenchArgs) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// How many keys one read takes in: there must be as many.
+fn range_keys(args: &BenchArgs) -> Result<u64, String> {
+    if args.kind != Kind::Range {
+        return match args.range_keys {
+            Some(_) => Err("--range-keys is for the kind range".to_owned()),
+            None => Ok(1),
+        };
+    }
+    let there = if args.preload > 0 {
+        args.preload
+    } else {
+        args.key_space
+    };
+    within(
+        "--range-keys",
+        args.range_keys.unwrap_or(RANGE_KEYS),
+        1,
+        there,
+    )
 }
 
 fn within<T: Copy + PartialOrd + std::fmt::Display>(

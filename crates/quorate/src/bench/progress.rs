@@ -72,6 +72,12 @@ impl Progress {
         });
     }
 
+    /// How much of the time has passed, where operations are not counted as they come.
+    pub(super) fn pass(&self, elapsed: Duration) {
+        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        self.bar.set_position(millis);
+    }
+
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }

@@ -29,6 +29,7 @@ pub(super) struct Report {
     value_size: usize,
     key_space: u64,
     read_percent: u8,
+    range_keys: u64,
     serializable: bool,
     sequential: bool,
     seed: u64,
@@ -85,6 +86,7 @@ impl Report {
             value_size: plan.value_size,
             key_space: plan.key_space,
             read_percent: plan.read_percent,
+            range_keys: plan.range_keys,
             serializable: plan.serializable,
             sequential: plan.sequential,
             seed: plan.seed,
@@ -124,7 +126,7 @@ impl fmt::Display for Report {
             max,
             mean,
         } = self.latency_us;
-        let kind = format!("{:?}", self.kind).to_lowercase();
+        let kind = self.kind;
         let endpoints = self.endpoints.len();
         writeln!(
             formatter,

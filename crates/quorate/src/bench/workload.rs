@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use quorate_client::{Connection, Error};
+use quorate_client::{Connection, Error, KeepAlive};
 use quorate_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use quorate_proto::etcdserverpb::{
-    Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op,
+    Compare, LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op,
 };
 
 use super::Kind;
@@ -15,6 +15,9 @@ use super::plan::Plan;
 
 /// Values are cut out of one block at random places, so that they differ and none is made on the way.
 const VALUE_VARIETY_BYTES: usize = 64 << 10;
+
+/// Long enough that none ends by itself, short enough that none is left for long.
+const LEASE_SECONDS: i64 = 600;
 
 /// A small generator, the same on every machine (splitmix64, <https://prng.di.unimi.it/splitmix64.c>).
 #[derive(Debug)]
@@ -50,10 +53,19 @@ pub(super) struct Workload {
     /// Reads keep to keys that are there, when keys were written beforehand.
     read_space: u64,
     read_percent: u64,
+    /// Keys that one read takes in.
+    range_keys: u64,
     serializable: bool,
     /// The next key, when they are taken in order.
     next_key: Option<AtomicU64>,
     values: Bytes,
+}
+
+/// What a client keeps from one operation to the next.
+#[derive(Default)]
+pub(super) struct Session {
+    /// Its lease, and the stream on which it renews it.
+    lease: Option<(i64, KeepAlive)>,
 }
 
 /// How an operation ended, when it did not fail.
@@ -81,6 +93,7 @@ impl Workload {
                 plan.key_space
             },
             read_percent: plan.read_percent.into(),
+            range_keys: plan.range_keys,
             serializable: plan.serializable,
             next_key: plan.sequential.then(AtomicU64::default),
             values: block.into(),
@@ -92,10 +105,14 @@ impl Workload {
         &self,
         connection: &Connection,
         random: &mut Random,
+        session: &mut Session,
     ) -> Result<Done, Error> {
+        if self.kind == Kind::KeepAlive {
+            return session.renew(connection).await;
+        }
         if random.below(100) < self.read_percent {
             let response = connection.range(self.get(random)).await?;
-            return Ok(if response.count == 0 {
+            return Ok(if (response.kvs.len() as u64) < self.range_keys {
                 Done::NotFound
             } else {
                 Done::Found
@@ -111,8 +128,15 @@ impl Workload {
     }
 
     fn get(&self, random: &mut Random) -> RangeRequest {
+        let first = self.pick(random, self.read_space - (self.range_keys - 1));
+        let range_end = match self.range_keys {
+            1 => Bytes::new(),
+            // The last key followed by a zero: of as many digits there may be no number after it.
+            many => [&self.key(first + many - 1)[..], &[0]].concat().into(),
+        };
         RangeRequest {
-            key: self.key(self.pick(random, self.read_space)),
+            key: self.key(first),
+            range_end,
             serializable: self.serializable,
             ..RangeRequest::default()
         }
@@ -125,6 +149,11 @@ impl Workload {
             value: self.value(random),
             ..PutRequest::default()
         }
+    }
+
+    /// The put of the key whose turn it is.
+    pub(super) fn random_put(&self, random: &mut Random) -> PutRequest {
+        self.put(self.pick(random, self.key_space), random)
     }
 
     /// A put under a compare that always holds, so that every transaction writes.
@@ -172,6 +201,31 @@ impl Workload {
     }
 }
 
+impl Session {
+    /// Renews the lease; the first time grants it, too. It lives on the connection of that time.
+    async fn renew(&mut self, connection: &Connection) -> Result<Done, Error> {
+        let (id, mut stream) = match self.lease.take() {
+            Some(lease) => lease,
+            None => {
+                let grant = LeaseGrantRequest {
+                    ttl: LEASE_SECONDS,
+                    id: 0,
+                };
+                (
+                    connection.lease_grant(grant).await?.id,
+                    connection.keep_alive(),
+                )
+            }
+        };
+        let answer = stream.renew(id).await?;
+        if answer.ttl <= 0 {
+            return Ok(Done::NotFound);
+        }
+        self.lease = Some((id, stream));
+        Ok(Done::Found)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +238,7 @@ mod tests {
             key_space: 1_000,
             read_space: 10,
             read_percent: 0,
+            range_keys: 1,
             serializable: false,
             next_key: sequential.then(AtomicU64::default),
             values: vec![7; VALUE_VARIETY_BYTES + 3].into(),
@@ -219,6 +274,23 @@ mod tests {
                 (50..200).contains(&times),
                 "key {key} was drawn {times} times of 1000"
             );
+        }
+    }
+
+    #[test]
+    fn a_range_takes_in_as_many_keys_as_asked_for_and_all_of_them_are_there() {
+        let workload = Workload {
+            range_keys: 4,
+            ..workload(false)
+        };
+        let mut random = Random::new(1);
+        for _ in 0..100 {
+            let request = workload.get(&mut random);
+            let within = |number: &u64| {
+                let key = workload.key(*number);
+                key >= request.key && key < request.range_end
+            };
+            assert_eq!((0..10).filter(within).count(), 4, "{request:?}");
         }
     }
 

@@ -31,6 +31,23 @@ impl Failure {
         }
     }
 
+    /// With the exit code of a command that was run.
+    pub(super) fn with_code(code: u8, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// For a command that has said on standard output why it fails.
+    pub(super) fn silent() -> Self {
+        Self::error("")
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.message.is_empty()
+    }
+
     pub(super) fn bad_connection(message: impl Into<String>) -> Self {
         Self {
             code: BAD_CONNECTION,

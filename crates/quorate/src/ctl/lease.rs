@@ -16,8 +16,9 @@ Examples:
   quorate ctl lease timetolive 694d81417acd4754 --keys
   quorate ctl lease revoke 694d81417acd4754
 
-A key that was put with a lease goes when the lease ends: when it is revoked, or was not kept alive for the
-seconds that it was granted. An id is written as `lease grant` prints it, in hexadecimal.";
+A key that was put with a lease goes when the lease ends: when it is revoked, or was not kept
+alive for the seconds that it was granted. An id is written as `lease grant` prints it, in
+hexadecimal.";
 
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP)]

@@ -7,19 +7,27 @@
 //! Every command is: check the flags, build one request, send it, render the answer. What is wrong with the flags is
 //! found before anything is sent.
 
+mod alarm;
+mod check;
 mod compact;
 mod connect;
+mod defrag;
 mod del;
 mod duration;
+mod elect;
 mod failure;
 mod get;
+mod hash_kv;
 mod keys;
 mod lease;
+mod lock;
+mod make_mirror;
 mod member_changes;
 mod members;
 mod move_leader;
 mod output;
 mod put;
+mod signals;
 mod snapshot;
 mod status;
 mod txn;
@@ -83,16 +91,28 @@ enum Command {
     Compact(compact::CompactArgs),
     /// Grants, keeps alive, revokes and lists leases
     Lease(lease::LeaseArgs),
+    /// Holds a lock, while a command runs or until Ctrl-C
+    Lock(lock::LockArgs),
+    /// Takes part in an election, or observes it
+    Elect(elect::ElectArgs),
     /// Asks each endpoint for its state
     Status(status::StatusArgs),
     /// Lists the members of the cluster
     Members(members::MembersArgs),
-    /// `endpoint status` and `endpoint health`, as etcdctl calls them
+    /// Asks each endpoint how it is: status, health, hashkv
     Endpoint(EndpointArgs),
     /// Adds, removes, promotes and lists the members of the cluster
     Member(MemberArgs),
+    /// Lists and ends the alarms of the cluster
+    Alarm(alarm::AlarmArgs),
+    /// Does nothing, at once: the store needs no defragmentation
+    Defrag(defrag::DefragArgs),
     /// Has another member lead
     MoveLeader(move_leader::MoveLeaderArgs),
+    /// Copies keys to another cluster, and goes on copying what happens to them
+    MakeMirror(make_mirror::MakeMirrorArgs),
+    /// Says whether the cluster is fast enough for a load
+    Check(check::CheckArgs),
     /// Saves, verifies and restores backups
     Snapshot(snapshot::SnapshotArgs),
 }
@@ -115,6 +135,8 @@ enum EndpointCommand {
     Status(status::StatusArgs),
     /// Checks that each endpoint can serve a linearizable read
     Health(status::HealthArgs),
+    /// Hashes what each endpoint holds
+    Hashkv(hash_kv::HashKvArgs),
 }
 
 const MEMBER_HELP: &str = "\
@@ -155,7 +177,9 @@ pub(crate) async fn run(args: CtlArgs) -> anyhow::Result<ExitCode> {
     match dispatch(args).await {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(failure) => {
-            eprintln!("Error: {failure}");
+            if !failure.is_silent() {
+                eprintln!("Error: {failure}");
+            }
             Ok(failure.exit_code())
         }
     }
@@ -172,6 +196,8 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
         Command::Watch(args) => watch::run(&args, &connect).await,
         Command::Compact(args) => compact::run(&args, &connect).await,
         Command::Lease(args) => lease::run(&args, &connect).await,
+        Command::Lock(args) => lock::run(&args, &connect).await,
+        Command::Elect(args) => elect::run(&args, &connect).await,
         Command::Status(args)
         | Command::Endpoint(EndpointArgs {
             command: EndpointCommand::Status(args),
@@ -179,6 +205,11 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
         Command::Endpoint(EndpointArgs {
             command: EndpointCommand::Health(args),
         }) => status::run_health(&args, &connect).await,
+        Command::Endpoint(EndpointArgs {
+            command: EndpointCommand::Hashkv(args),
+        }) => hash_kv::run(&args, &connect).await,
+        Command::Alarm(args) => alarm::run(&args, &connect).await,
+        Command::Defrag(args) => defrag::run(&args, &connect).await,
         Command::Members(_) => members::run(&connect).await,
         Command::Member(MemberArgs { command }) => match command {
             MemberCommand::List(_) => members::run(&connect).await,
@@ -188,6 +219,8 @@ async fn dispatch(args: CtlArgs) -> Result<(), Failure> {
             MemberCommand::Remove(args) => member_changes::remove(&args, &connect).await,
         },
         Command::MoveLeader(args) => move_leader::run(&args, &connect).await,
+        Command::MakeMirror(args) => make_mirror::run(&args, &connect).await,
+        Command::Check(args) => check::run(&args, &connect).await,
         Command::Snapshot(args) => snapshot::run(&args, &connect).await,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clap::{ArgAction, Args};
-use quorate_client::Client;
+use quorate_client::{Client, Code, Connection};
 
 use super::connect::ConnectArgs;
 use super::duration;
@@ -71,11 +71,11 @@ pub(super) async fn run_health(args: &HealthArgs, connect: &ConnectArgs) -> Resu
     let mut healths = Vec::new();
     for connection in client.connections() {
         let start = Instant::now();
-        let outcome = client.health(connection).await;
+        let error = why_unhealthy(&client, connection).await;
         healths.push(Health {
             endpoint: connection.endpoint().to_string(),
             took: duration::format(start.elapsed()),
-            error: outcome.err().map(|error| error.to_string()),
+            error,
         });
     }
     let all_healthy = healths.iter().all(|health| health.error.is_none());
@@ -93,8 +93,29 @@ pub(super) async fn run_health(args: &HealthArgs, connect: &ConnectArgs) -> Resu
     }
 }
 
+/// As etcdctl 3.5 judges: it must serve a linearizable read, and no alarm may be on.
+async fn why_unhealthy(client: &Client, connection: &Connection) -> Option<String> {
+    if let Err(error) = client.health(connection).await {
+        return Some(error.to_string());
+    }
+    match client.alarms_at(connection).await {
+        Ok(response) if response.alarms.is_empty() => None,
+        Ok(response) => {
+            let kinds = response
+                .alarms
+                .iter()
+                .map(|alarm| alarm.alarm().as_str_name());
+            let kinds: String = kinds.map(|kind| format!("{kind} ")).collect();
+            Some(format!("Active Alarm(s): {kinds}"))
+        }
+        // A server without alarms.
+        Err(error) if error.code() == Some(Code::Unimplemented) => None,
+        Err(error) => Some(format!("Unable to fetch the alarm list: {error}")),
+    }
+}
+
 /// A client of the given endpoints, or of all that the members advertise.
-async fn client(connect: &ConnectArgs, cluster: bool) -> Result<Client, Failure> {
+pub(super) async fn client(connect: &ConnectArgs, cluster: bool) -> Result<Client, Failure> {
     let given = connect.client()?;
     if !cluster {
         return Ok(given);

@@ -14,9 +14,11 @@ use super::txn_script::{parse_compare, parse_operation};
 const LINES_MAX: usize = 100_000;
 
 const AFTER_HELP: &str = "\
-Three blocks of lines are read, each ended by an empty line: compares, what to do when all hold, what to do else.
+Three blocks of lines are read, each ended by an empty line: compares, what to do when all hold,
+what to do else.
 
-  compare:    TARGET(\"key\") OP \"value\", TARGET one of value, version, create, mod, lease; OP one of = != < >
+  compare:    TARGET(\"key\") OP \"value\", TARGET one of value, version, create, mod, lease;
+                                        OP one of = != < >
   operation:  get, put or del, with the flags that these commands have
 
 Example:

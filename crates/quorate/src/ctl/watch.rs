@@ -27,10 +27,11 @@ Examples:
   quorate ctl watch -i                          reads `watch …` and `progress` from standard input
 
 The command after -- is run once for each event, one after the other, with ETCD_WATCH_REVISION,
-ETCD_WATCH_EVENT_TYPE, ETCD_WATCH_KEY and ETCD_WATCH_VALUE in its environment (the last three in quotes).
-ETCDCTL_WATCH_KEY and ETCDCTL_WATCH_RANGE_END stand for the arguments.
+ETCD_WATCH_EVENT_TYPE, ETCD_WATCH_KEY and ETCD_WATCH_VALUE in its environment (the last three
+in quotes). ETCDCTL_WATCH_KEY and ETCDCTL_WATCH_RANGE_END stand for the arguments.
 
-With several endpoints the watch goes on at another one when its own is lost; no event is lost or told twice.";
+With several endpoints the watch goes on at another one when its own is lost; no event is lost
+or told twice.";
 
 #[derive(Args, Debug, Default, Clone)]
 #[command(after_help = AFTER_HELP, args_override_self = true,

@@ -328,10 +328,6 @@ fn other_refusals_say_why_and_what_to_do() {
             "List all members with --initial-cluster",
         ),
         (
-            "--auto-compaction-retention=1h",
-            "Set it to 0 and run `etcdctl compaction REVISION`",
-        ),
-        (
             "--force-new-cluster",
             "Bring a majority of the members back",
         ),

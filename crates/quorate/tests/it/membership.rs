@@ -5,7 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use quorate_proto::etcdserverpb::PutRequest;
+use quorate_client::stubs::cluster_client::ClusterClient;
+use quorate_client::stubs::maintenance_client::MaintenanceClient;
+use quorate_proto::etcdserverpb::{MemberAddRequest, MoveLeaderRequest, PutRequest};
+use tonic::Code;
+use tonic::transport::Endpoint;
 
 use crate::cluster::{Cluster, Etcdctl, Plan, kv, runtime};
 
@@ -296,6 +300,36 @@ fn a_member_that_lost_its_data_takes_nobodys_word_but_the_leaders() {
     assert!(log.contains("takes nobody else's word"), "{log}");
 }
 
+/// What etcdctl itself does not let through.
+async fn refused_before_any_leader_is_asked(follower: &str) {
+    let channel = Endpoint::from_shared(format!("http://{follower}"));
+    let channel = channel.expect("an address").connect_lazy();
+    let mut maintenance = MaintenanceClient::new(channel.clone());
+    let status = maintenance.move_leader(MoveLeaderRequest::default()).await;
+    let status = status.expect_err("only the leader hands over");
+    let expected = (Code::FailedPrecondition, "etcdserver: not leader");
+    assert_eq!((status.code(), status.message()), expected);
+    let mut members = ClusterClient::new(channel);
+    for url in [
+        "http://127.0.0.1:9/a",
+        "127.0.0.1:9",
+        "ftp://127.0.0.1:9",
+        "",
+    ] {
+        let added = MemberAddRequest {
+            peer_ur_ls: vec![url.to_owned()],
+            is_learner: true,
+        };
+        let status = members.member_add(added).await.expect_err("no peer URL");
+        let expected = "etcdserver: given member URLs are invalid";
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::InvalidArgument, expected),
+            "{url}"
+        );
+    }
+}
+
 #[test]
 fn changes_that_cannot_be_made_are_refused_in_etcds_words() {
     if !Etcdctl::is_installed() {
@@ -337,6 +371,9 @@ fn changes_that_cannot_be_made_are_refused_in_etcds_words() {
         error.ends_with("etcdserver: bad leader transferee"),
         "{error}"
     );
+    runtime().block_on(refused_before_any_leader_is_asked(
+        &cluster.endpoint(follower),
+    ));
 
     let add_learner = |url: &str| {
         let url = format!("--peer-urls={url}");

@@ -126,13 +126,14 @@ fn a_directory_of_a_newer_format_is_refused() {
     let identity = node.directory.join("member.json");
     let newer = fs::read_to_string(&identity)
         .expect("text")
-        .replace("\"format_version\": 1", "\"format_version\": 2");
+        .replace("\"format_version\": 2", "\"format_version\": 9")
+        .replace("\"format_version\": 1", "\"format_version\": 9");
     fs::write(&identity, newer).expect("written");
     let line = refusal(&node.words(), &node.directory);
     assert_contains(
         &line,
         &[
-            "format version 2",
+            "format version 9",
             "start the version of quorate that wrote it",
         ],
     );

@@ -33,7 +33,7 @@ fn handshake(cluster: &Cluster) -> Handshake {
         receiver_id: id(cluster, 0, "member_id"),
         boot_nonce: 7,
         lowest_protocol_version: 1,
-        highest_protocol_version: 1,
+        highest_protocol_version: 2,
         ..Default::default()
     }
 }

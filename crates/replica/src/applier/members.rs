@@ -7,7 +7,7 @@ use quorate_proto::envelope::{CommandEnvelope, CommandKind, EnvelopeError};
 use quorate_proto::peer;
 
 use super::{Answer, Applier, Progress};
-use crate::error::{ApplyError, RequestError};
+use crate::error::{ApplyError, ApplyFault, RequestError};
 use crate::members::MemberTable;
 
 impl Applier {
@@ -20,7 +20,10 @@ impl Applier {
     ) -> Result<(), ApplyError> {
         if !context.is_empty() {
             let index = self.applied;
-            let refused = |reason| ApplyError { index, reason };
+            let refused = |reason| ApplyError {
+                index,
+                reason: ApplyFault::Envelope(reason),
+            };
             let envelope = CommandEnvelope::decode(context).map_err(refused)?;
             if envelope.kind != CommandKind::MemberTable {
                 return Err(refused(EnvelopeError::UnknownKind(envelope.kind as u8)));

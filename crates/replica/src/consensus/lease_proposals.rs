@@ -14,6 +14,7 @@ use quorate_raft::{Instant, LogIndex};
 
 use super::Consensus;
 use super::routing::seal;
+use crate::cluster_version::Admission;
 
 impl Consensus {
     /// A lease's end is for the log to say.
@@ -67,14 +68,16 @@ impl Consensus {
         kind: CommandKind,
         bodies: Vec<Bytes>,
     ) -> Option<LogIndex> {
-        if self.is_overloaded() {
+        // A lease may be heard of a moment before the version that it came with.
+        let is_known = self.versions.admits(kind, self.applied) == Admission::Granted;
+        if !is_known || self.is_overloaded() {
             return None;
         }
         let origin = (self.settings.member.0, self.settings.boot_nonce);
         let log_time_ms = self.log_clock.stamp(now, wall_ms);
         let commands = bodies.into_iter();
-        let commands = commands.map(|body| seal(origin, 0, kind, body, log_time_ms).encode());
-        let accepted = self.raft.propose(now, commands.collect()).ok()?;
+        let commands = commands.map(|body| seal(origin, 0, kind, body, log_time_ms));
+        let accepted = self.append(now, commands).ok()?;
         Some(accepted.first)
     }
 

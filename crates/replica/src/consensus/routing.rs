@@ -6,10 +6,11 @@
 //! (a lost link, another leader or term) fails it with "possibly due to previous leader failure".
 
 use quorate_proto::envelope::{CommandEnvelope, CommandKind, RequestId};
-use quorate_raft::{Instant, NodeId, ProposeError, Role};
+use quorate_raft::{Accepted, Instant, NodeId, ProposeError, Role};
 
 use super::Consensus;
 use super::lease_proposals::granted_lease;
+use crate::cluster_version::Admission;
 use crate::error::RequestError;
 use crate::limits::MAX_COMMAND_BYTES;
 use crate::proposals::{Proposal, Route};
@@ -53,6 +54,29 @@ impl Consensus {
         }
     }
 
+    /// The only way for commands into the log, beside changes of the members. Whoever calls has refused,
+    /// with a reason, what the log must not hold yet; this is there because a single such command would
+    /// stop every member that does not know it.
+    pub(super) fn append(
+        &mut self,
+        now: Instant,
+        commands: impl Iterator<Item = CommandEnvelope>,
+    ) -> Result<Accepted, ProposeError> {
+        let (versions, applied) = (&self.versions, self.applied);
+        let commands = commands.map(|command| {
+            let admission = versions.admits(command.kind, applied);
+            assert_eq!(
+                admission,
+                Admission::Granted,
+                "{:?} must not be in the log while version {} is in force",
+                command.kind,
+                versions.in_force()
+            );
+            command.encode()
+        });
+        self.raft.propose(now, commands.collect())
+    }
+
     /// Appends a batch of our own requests; false when they have to wait on.
     fn append_own(&mut self, now: Instant, wall_ms: u64, batch: Vec<Proposal>) -> bool {
         let is_change = |proposal: &Proposal| proposal.kind == CommandKind::MemberChange;
@@ -60,6 +84,7 @@ impl Consensus {
         for change in changes {
             self.change_members_here(now, wall_ms, change);
         }
+        let batch = self.refuse_unknown(batch);
         if batch.is_empty() {
             return true;
         }
@@ -67,8 +92,8 @@ impl Consensus {
         let origin = (self.settings.member.0, self.settings.boot_nonce);
         let commands = batch
             .iter()
-            .map(|p| seal(origin, p.sequence, p.kind, p.body.clone(), log_time_ms).encode());
-        match self.raft.propose(now, commands.collect()) {
+            .map(|p| seal(origin, p.sequence, p.kind, p.body.clone(), log_time_ms));
+        match self.append(now, commands) {
             Ok(accepted) => {
                 self.proposals.appended(&batch, accepted.first);
                 let grants = batch.iter().filter_map(|p| granted_lease(p.kind, &p.body));
@@ -90,6 +115,19 @@ impl Consensus {
             }
         }
         true
+    }
+
+    /// Fails those of our own requests that the log must not hold. They were let in when they came, and a
+    /// version that is in force stays so; none is expected here.
+    fn refuse_unknown(&mut self, batch: Vec<Proposal>) -> Vec<Proposal> {
+        let admits = |p: &Proposal| self.versions.admits(p.kind, self.applied);
+        let is_known = |p: &Proposal| admits(p) == Admission::Granted;
+        let (known, unknown): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_known);
+        for proposal in unknown {
+            self.proposals.take(proposal.sequence);
+            self.fail(proposal.sequence, RequestError::NotCapable);
+        }
+        known
     }
 
     fn forward(&mut self, leader: NodeId, batch: &[Proposal]) {
@@ -122,6 +160,7 @@ impl Consensus {
         for change in changes {
             self.change_members_of(now, wall_ms, from, change);
         }
+        let proposals = self.refuse_unknown_of(from, proposals);
         let Some(boot_nonce) = proposals.first().map(|proposal| proposal.boot_nonce) else {
             return;
         };
@@ -144,17 +183,15 @@ impl Consensus {
         } else {
             let commands = proposals.into_iter().map(|p| {
                 let origin = (from.0, p.boot_nonce);
-                seal(origin, p.sequence, p.kind, p.body, log_time_ms).encode()
+                seal(origin, p.sequence, p.kind, p.body, log_time_ms)
             });
-            self.raft
-                .propose(now, commands.collect())
-                .map_err(|error| match error {
-                    // It waits there, and is sent again, to whoever leads then.
-                    ProposeError::NotLeader { .. } | ProposeError::Transferring { .. } => {
-                        RefusalReason::NotLeader
-                    }
-                    _ => RefusalReason::Overloaded,
-                })
+            self.append(now, commands).map_err(|error| match error {
+                // It waits there, and is sent again, to whoever leads then.
+                ProposeError::NotLeader { .. } | ProposeError::Transferring { .. } => {
+                    RefusalReason::NotLeader
+                }
+                _ => RefusalReason::Overloaded,
+            })
         };
         if let Ok(accepted) = &outcome {
             self.note_lease_grants(&grants, accepted.last);
@@ -163,13 +200,46 @@ impl Consensus {
             }
         }
         if let Err(reason) = outcome {
-            let refused = PeerMessage::ForwardRefused {
-                reason,
-                boot_nonce,
-                sequences,
-            };
-            self.effects.send.push((from, refused));
+            self.refuse_forwarded(from, reason, boot_nonce, sequences);
         }
+    }
+
+    /// Refuses those of a follower's requests that the log must not hold; gives the others. One that has
+    /// just been elected may not have applied yet what its followers have: then they are to ask again.
+    fn refuse_unknown_of(
+        &mut self,
+        from: NodeId,
+        proposals: Vec<ForwardedProposal>,
+    ) -> Vec<ForwardedProposal> {
+        let admits = |p: &ForwardedProposal| self.versions.admits(p.kind, self.applied);
+        let is_known = |p: &ForwardedProposal| admits(p) == Admission::Granted;
+        let (known, unknown): (Vec<_>, Vec<_>) = proposals.into_iter().partition(is_known);
+        if let Some(first) = unknown.first() {
+            let may_ask_again =
+                self.state.role != Role::Leader || admits(first) == Admission::NotSeenYet;
+            let reason = match may_ask_again {
+                true => RefusalReason::NotLeader,
+                false => RefusalReason::NotCapable,
+            };
+            let sequences = unknown.iter().map(|proposal| proposal.sequence).collect();
+            self.refuse_forwarded(from, reason, first.boot_nonce, sequences);
+        }
+        known
+    }
+
+    fn refuse_forwarded(
+        &mut self,
+        from: NodeId,
+        reason: RefusalReason,
+        boot_nonce: u32,
+        sequences: Vec<u64>,
+    ) {
+        let refused = PeerMessage::ForwardRefused {
+            reason,
+            boot_nonce,
+            sequences,
+        };
+        self.effects.send.push((from, refused));
     }
 
     pub(super) fn forward_refused(
@@ -189,6 +259,7 @@ impl Consensus {
                 }
                 RefusalReason::Overloaded => RequestError::TooManyRequests,
                 RefusalReason::Illegal => RequestError::TooLarge,
+                RefusalReason::NotCapable => RequestError::NotCapable,
                 RefusalReason::Members(error) => RequestError::Members(error),
             };
             if self.proposals.take_refused_by(from, sequence) {
@@ -207,8 +278,8 @@ impl Consensus {
         let body = bytes::Bytes::copy_from_slice(&version.to_le_bytes());
         let origin = (self.settings.member.0, self.settings.boot_nonce);
         let log_time_ms = self.log_clock.stamp(now, wall_ms);
-        let command = seal(origin, 0, CommandKind::ClusterVersion, body, log_time_ms).encode();
-        if self.raft.propose(now, vec![command]).is_err() {
+        let command = seal(origin, 0, CommandKind::ClusterVersion, body, log_time_ms);
+        if self.append(now, std::iter::once(command)).is_err() {
             self.versions.refused();
         }
     }

@@ -175,3 +175,22 @@ fn a_table_comes_back_from_its_bytes_and_nothing_else_does() {
     assert_eq!(MemberTable::from_wire(&disordered), None);
     assert_eq!(MemberTable::decode(b"\xff"), None);
 }
+
+/// One that never came is no voter to count on: with another such the majority would be gone.
+#[test]
+fn a_voter_comes_only_while_most_of_those_to_be_have_started() {
+    let (table, _) = three()
+        .changed(&add(4, "http://n4:2380", false))
+        .expect("three of four have started");
+    let (table, _) = table
+        .changed(&add(5, "http://n5:2380", false))
+        .expect("three of five have started");
+    let error = refusal(&table, &add(6, "http://n6:2380", false));
+    assert_eq!(
+        error.to_string(),
+        "etcdserver: re-configuration failed due to not enough started members"
+    );
+    published(table, 4)
+        .changed(&add(6, "http://n6:2380", false))
+        .expect("four of six have started");
+}

@@ -9,6 +9,7 @@ use quorate_raft::SnapshotMeta;
 use quorate_wal::snapshot::{SnapshotFiles, SnapshotImport, SnapshotReader};
 use quorate_wal::{SnapshotMark, WalError};
 
+use crate::cluster_version::check_speaks;
 use crate::error::SnapshotContentError;
 use crate::limits::MAX_SNAPSHOT_HEAD_BYTES;
 use crate::snapshot_head::SnapshotHead;
@@ -23,26 +24,28 @@ pub struct LoadedSnapshot {
     pub bytes: u64,
 }
 
-/// Reads a whole snapshot.
+/// Reads a whole snapshot, for a member that speaks at most this protocol version.
 ///
 /// # Errors
-/// When it is not there, damaged, or not what its head says. Nothing has been changed then.
+/// When it is not there, damaged, not what its head says, or of a cluster that goes by a newer version. Nothing has been changed then.
 pub fn load_snapshot<D: Disk>(
     files: &SnapshotFiles<D>,
     mark: SnapshotMark,
+    highest_version: u32,
 ) -> Result<LoadedSnapshot, SnapshotContentError> {
     let mut reader = files.read(mark)?;
-    load(mark, &mut chunks_of(&mut reader))
+    load(mark, highest_version, &mut chunks_of(&mut reader))
 }
 
-/// Reads a whole snapshot from a file that came from anywhere.
+/// Reads a whole snapshot from a file that came from anywhere, for members that speak at most this protocol version.
 ///
 /// # Errors
 /// As [`load_snapshot`].
 pub fn load_imported<R: Read>(
     import: &mut SnapshotImport<R>,
+    highest_version: u32,
 ) -> Result<LoadedSnapshot, SnapshotContentError> {
-    load(import.mark(), &mut || import.next_chunk())
+    load(import.mark(), highest_version, &mut || import.next_chunk())
 }
 
 /// Gives the next chunk of a content, verified; none after the last.
@@ -50,10 +53,11 @@ type NextChunk<'a> = dyn FnMut() -> Result<Option<Bytes>, WalError> + 'a;
 
 fn load(
     mark: SnapshotMark,
+    highest_version: u32,
     next_chunk: &mut NextChunk<'_>,
 ) -> Result<LoadedSnapshot, SnapshotContentError> {
     let mut content = Content::new(next_chunk);
-    let head = content.head(mark)?;
+    let head = content.head(mark, highest_version)?;
     let mut loader = SnapshotLoader::new();
     while let Some(bytes) = content.next()? {
         loader.feed(&bytes)?;
@@ -86,11 +90,12 @@ fn chunks_of<D: Disk>(
 pub(crate) fn check_snapshot<D: Disk>(
     files: &SnapshotFiles<D>,
     mark: SnapshotMark,
+    highest_version: u32,
 ) -> Result<SnapshotMeta, SnapshotContentError> {
     let mut reader = files.read(mark)?;
     let mut next_chunk = chunks_of(&mut reader);
     let mut content = Content::new(&mut next_chunk);
-    let meta = content.head(mark)?.meta();
+    let meta = content.head(mark, highest_version)?.meta();
     let mut checker = SnapshotChecker::new();
     while let Some(bytes) = content.next()? {
         checker.feed(&bytes)?;
@@ -105,11 +110,12 @@ pub(crate) fn check_snapshot<D: Disk>(
 /// As [`load_snapshot`].
 pub fn check_imported<R: Read>(
     import: &mut SnapshotImport<R>,
+    highest_version: u32,
 ) -> Result<(SnapshotHead, SnapshotSummary), SnapshotContentError> {
     let mark = import.mark();
     let mut next_chunk = || import.next_chunk();
     let mut content = Content::new(&mut next_chunk);
-    let head = content.head(mark)?;
+    let head = content.head(mark, highest_version)?;
     let mut checker = SnapshotChecker::new();
     while let Some(bytes) = content.next()? {
         checker.feed(&bytes)?;
@@ -156,7 +162,11 @@ impl<'a, 'b> Content<'a, 'b> {
         Ok(chunk)
     }
 
-    fn head(&mut self, mark: SnapshotMark) -> Result<SnapshotHead, SnapshotContentError> {
+    fn head(
+        &mut self,
+        mark: SnapshotMark,
+        highest_version: u32,
+    ) -> Result<SnapshotHead, SnapshotContentError> {
         let length = self.take(4)?;
         let length = length
             .iter()
@@ -173,6 +183,8 @@ impl<'a, 'b> Content<'a, 'b> {
                 found: head.applied_index,
             });
         }
+        // What follows may be in a form of that version.
+        check_speaks(highest_version, head.cluster_version)?;
         Ok(head)
     }
 

@@ -37,15 +37,22 @@ pub enum PullProgress {
 pub struct SnapshotPuller<D: Disk> {
     files: SnapshotFiles<D>,
     wanted: InstallWanted,
+    highest_version: u32,
     receiver: Option<PartReceiver<D>>,
 }
 
 impl<D: Disk> SnapshotPuller<D> {
-    /// Begins, or goes on with what an earlier attempt left on the disk.
-    pub fn new(files: SnapshotFiles<D>, wanted: InstallWanted) -> SnapshotPuller<D> {
+    /// Begins, or goes on with what an earlier attempt left on the disk, for a member that speaks at most
+    /// this protocol version.
+    pub fn new(
+        files: SnapshotFiles<D>,
+        wanted: InstallWanted,
+        highest_version: u32,
+    ) -> SnapshotPuller<D> {
         SnapshotPuller {
             files,
             wanted,
+            highest_version,
             receiver: None,
         }
     }
@@ -118,7 +125,7 @@ impl<D: Disk> SnapshotPuller<D> {
         let finished = receiver.finish();
         self.without_space_nothing_stays(finished)?;
         let mark = self.mark();
-        match check_snapshot(&self.files, mark) {
+        match check_snapshot(&self.files, mark, self.highest_version) {
             Ok(meta) => Ok(PullProgress::Done(meta)),
             Err(error) => {
                 // Raft will void what is here for the sake of this file. If it is of no use, it

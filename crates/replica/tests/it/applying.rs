@@ -10,7 +10,7 @@ use quorate_proto::envelope::{CommandEnvelope, CommandKind, EnvelopeError, Reque
 use quorate_proto::etcdserverpb::request_op::Request;
 use quorate_proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RequestOp, TxnRequest};
 use quorate_raft::{Entry, Instant, LogIndex, Payload, Term};
-use quorate_replica::RequestError;
+use quorate_replica::{ApplyFault, NodeSettings, RequestError, TooNew};
 
 use crate::support::{SOON, cluster, roles, versions};
 use quorate_sim::world::{Asked, Process, World};
@@ -83,9 +83,39 @@ fn an_unknown_version_or_kind_or_a_damaged_envelope_stops_the_node_before_it_is_
         let first = entry(1, command(1, CommandKind::Put, put("a").encode_to_vec()));
         node.applier.committed(vec![first, entry(2, bytes)]);
         let stopped = node.applier.step(&mut node.store, 100).unwrap_err();
+        let reason = ApplyFault::Envelope(reason);
         assert_eq!((stopped.index, stopped.reason), (LogIndex(2), reason));
         assert_eq!(node.store.applied_index(), 1, "it holds all before it");
         assert_eq!(versions(&node.store, ""), [1]);
+    }
+}
+
+#[test]
+fn an_older_program_stops_before_the_first_entry_that_is_for_newer_ones() {
+    let settings = NodeSettings {
+        highest_version: 1,
+        ..World::quiet(3).settings(0)
+    };
+    let agreed = |version: u32| version.to_le_bytes().to_vec();
+    let beyond = [
+        (CommandKind::ClusterVersion, agreed(2)),
+        (CommandKind::LeaseGrant, Vec::new()),
+        (CommandKind::Alarm, Vec::new()),
+    ];
+    for (kind, body) in beyond {
+        let opened = Process::open(&SimDisk::new(), &settings, Instant::ZERO, 0);
+        let mut node = opened.unwrap().0;
+        let within = entry(1, command(1, CommandKind::ClusterVersion, agreed(1)));
+        let beyond = entry(2, command(2, kind, body));
+        node.applier.committed(vec![within, beyond]);
+        let stopped = node.applier.step(&mut node.store, 100).unwrap_err();
+        let too_new = TooNew {
+            needed: 2,
+            highest: 1,
+        };
+        assert_eq!(stopped.index, LogIndex(2));
+        assert_eq!(stopped.reason, ApplyFault::TooNew(too_new));
+        assert_eq!(node.applier.cluster_version(), 1);
     }
 }
 

@@ -3,7 +3,9 @@
 
 use quorate_disk::{Disk, ErrorKind, SimDisk};
 use quorate_raft::{InstallWanted, Instant, LogIndex, Message, NodeId, Term};
-use quorate_replica::{Node, PeerMessage, PullProgress, SnapshotContentError, SnapshotPuller};
+use quorate_replica::{
+    HIGHEST_PROTOCOL_VERSION, Node, PeerMessage, PullProgress, SnapshotContentError, SnapshotPuller,
+};
 use quorate_wal::snapshot::{SnapshotFiles, SnapshotId};
 
 use crate::snapshots::{apply, content, node, node_id, take, write_content};
@@ -22,7 +24,7 @@ fn puller(files: &SnapshotFiles<SimDisk>, id: SnapshotId) -> SnapshotPuller<SimD
         index: LogIndex(id.mark.index),
         term: Term(id.mark.term),
     };
-    SnapshotPuller::new(files.clone(), wanted)
+    SnapshotPuller::new(files.clone(), wanted, HIGHEST_PROTOCOL_VERSION)
 }
 
 fn pull(

@@ -22,7 +22,6 @@ fn settings(member: usize) -> NodeSettings {
         segment_bytes: Some(16 << 10),
         snapshot_log_bytes: 1,
         snapshot_chunk_bytes: Some(100),
-        lease_checkpoints: false,
         // Nobody is there to be asked what the disk is worth.
         record_interval: Some(std::time::Duration::ZERO),
         ..World::quiet(3).settings(member)

@@ -6,15 +6,18 @@
 //! ([`StreamAnswers`]): a client that does not read is then not told more, instead of the node holding it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::{Body as AnyBody, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::budget::{Budget, Charge};
+use crate::limits::{WATCH_UNREAD_BYTES_PER_SECOND, WATCH_UNREAD_FOR};
 
 /// What an answer holds; in the extensions of the response on its way from the handler.
 #[derive(Clone)]
@@ -51,6 +54,30 @@ pub(crate) struct StreamAnswers {
     pieces: AtomicUsize,
     is_held_back: AtomicBool,
     bell: Arc<Notify>,
+    stalled: Mutex<Stalled>,
+}
+
+/// Since when nothing of a stream has been sent.
+#[derive(Default)]
+struct Stalled {
+    /// None while nothing is unsent.
+    since: Option<Instant>,
+    pieces: usize,
+    bytes: usize,
+}
+
+impl Stalled {
+    fn has_made(&mut self, bytes: usize) {
+        self.since.get_or_insert_with(Instant::now);
+        self.pieces += 1;
+        self.bytes += bytes;
+    }
+
+    fn has_sent(&mut self, bytes: usize) {
+        self.pieces -= 1;
+        self.bytes -= bytes;
+        self.since = (self.pieces > 0).then(Instant::now);
+    }
 }
 
 impl StreamAnswers {
@@ -61,16 +88,37 @@ impl StreamAnswers {
             pieces: AtomicUsize::new(0),
             is_held_back: AtomicBool::new(false),
             bell: Arc::clone(bell),
+            stalled: Mutex::default(),
         })
     }
 
     /// Charges a piece, whether or not there is room.
     pub(crate) fn charge(self: &Arc<StreamAnswers>, bytes: usize) -> Unsent {
         self.pieces.fetch_add(1, Ordering::SeqCst);
+        self.with_stalled(|stalled| stalled.has_made(bytes));
         Unsent {
             _charge: self.budget.charge_always(bytes),
+            bytes,
             answers: Arc::clone(self),
         }
+    }
+
+    fn with_stalled<T>(&self, what: impl FnOnce(&mut Stalled) -> T) -> T {
+        what(&mut self.stalled.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether anything is unsent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.pieces.load(Ordering::SeqCst) > 0
+    }
+
+    /// When its client has had its time to take some of what is unsent; none while nothing is.
+    pub(crate) fn overdue_at(&self) -> Option<Instant> {
+        self.with_stalled(|stalled| {
+            let seconds = stalled.bytes / WATCH_UNREAD_BYTES_PER_SECOND;
+            let time = WATCH_UNREAD_FOR.max(Duration::from_secs(seconds as u64));
+            stalled.since.map(|since| since + time)
+        })
     }
 
     /// Whether another piece may be made, of what is held by `own` already if by anything. While there is no room a stream of which nothing is unsent may still make
@@ -89,12 +137,14 @@ impl StreamAnswers {
 /// What a piece holds; given back when it is dropped.
 pub(crate) struct Unsent {
     _charge: Charge,
+    bytes: usize,
     answers: Arc<StreamAnswers>,
 }
 
 impl Drop for Unsent {
     fn drop(&mut self) {
         let answers = &self.answers;
+        answers.with_stalled(|stalled| stalled.has_sent(self.bytes));
         let is_last = answers.pieces.fetch_sub(1, Ordering::SeqCst) == 1;
         if is_last && answers.is_held_back.load(Ordering::SeqCst) {
             answers.bell.notify_one();

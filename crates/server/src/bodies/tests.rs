@@ -64,7 +64,11 @@ fn held(accounts: &Requests) -> Rule {
 }
 
 fn stream(accounts: &Requests) -> Rule {
-    Rule::Stream(Arc::new(accounts.hold()), Messages::new(accounts))
+    stream_on(accounts, &ConnectionEnd::default())
+}
+
+fn stream_on(accounts: &Requests, end: &ConnectionEnd) -> Rule {
+    Rule::Stream(Arc::new(accounts.hold()), Messages::new(accounts, end))
 }
 
 /// A frame of gRPC but for the last `missing` bytes of its message.
@@ -232,4 +236,45 @@ async fn each_piece_of_a_stream_of_answers_is_charged_until_its_bytes_are_gone()
     assert_eq!(budget.used_bytes(), 0);
     tokio::sync::Notify::notified(&bell).await;
     budget.room().await;
+}
+
+/// Whoever serves a stream may not look at its requests while its client reads no answers.
+#[tokio::test(start_paused = true)]
+async fn messages_left_unfinished_on_streams_that_nobody_looks_at_are_cut_off_when_room_is_short() {
+    for is_whole in [false, true] {
+        let accounts = Requests::new();
+        let mut streams = Vec::new();
+        let mut unfinished = |count: usize| {
+            for _ in 0..count {
+                let end = ConnectionEnd::default();
+                let (sender, mut body) = received(stream_on(&accounts, &end));
+                let message = frame(2 * CHUNK, usize::from(!is_whole));
+                take_bytes(&sender, &mut body, message).expect("there is room");
+                streams.push((sender, body, end));
+            }
+        };
+        let count = LARGE_REQUESTS_BYTES / (2 * CHUNK);
+        unfinished(count / 2);
+        let a_few = 100 * REQUEST_BODY_TIMEOUT;
+        sleep(a_few).await;
+        unfinished(1);
+        let others = accounts.large.charge_always(LARGE_REQUESTS_BYTES / 2);
+        // One goes on, when it is looked at again.
+        let (_, body, going_on) = &mut streams[0];
+        ask(body);
+        if !is_whole {
+            let ends = tokio::time::timeout(REQUEST_BODY_TIMEOUT, going_on.wanted()).await;
+            assert!(ends.is_ok(), "it has had its time");
+        }
+        for (_, _, end) in &streams[1..] {
+            let ends = tokio::time::timeout(2 * REQUEST_BODY_TIMEOUT, end.wanted()).await;
+            assert!(ends.is_ok(), "others find no room");
+        }
+        if is_whole {
+            let ends = tokio::time::timeout(a_few, streams[0].2.wanted()).await;
+            assert!(ends.is_err(), "it holds nothing any more");
+        }
+        drop((streams, others));
+        assert_eq!(accounts.large.used_bytes(), 0);
+    }
 }

@@ -30,7 +30,12 @@ pub(crate) fn without_threads() -> Arc<Core> {
         accepts_old_disk: false,
         max_request_bytes: 1 << 20,
         lease_checkpoints: false,
+        protocol_version: quorate_replica::HIGHEST_PROTOCOL_VERSION,
         max_txn_ops: 128,
+        quota_backend_bytes: 0,
+        auto_compaction: quorate_replica::AutoCompaction::Off,
+        initial_corrupt_check: false,
+        corrupt_check_interval: None,
         cors: Vec::new(),
         json_gateway: true,
         watch_progress_interval: Duration::from_secs(600),
@@ -40,6 +45,7 @@ pub(crate) fn without_threads() -> Arc<Core> {
         cluster_id: 1,
         member_id: 2,
         boot_nonce: 3,
+        highest_version: 2,
         began_with: 1,
     };
     let clock = Clock::start();

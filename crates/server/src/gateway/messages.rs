@@ -18,7 +18,8 @@ use super::scanner::{Scanner, Step};
 use super::to_protobuf::to_protobuf;
 use crate::bodies::Requests;
 use crate::budget::Charge;
-use crate::limits::REQUEST_BODY_TIMEOUT;
+use crate::limits::{REQUEST_BODY_TIMEOUT, SMALL_REQUEST_BYTES};
+use crate::overdue::{ConnectionEnd, Overdue};
 
 /// Of gRPC's frames: a flag that says "not compressed", and the length.
 pub(super) const FRAME_HEADER_BYTES: usize = 5;
@@ -36,6 +37,9 @@ pub(super) struct Messages {
     part: Vec<u8>,
     /// Of that, and then of the message that was handed on, until the next one is wanted.
     part_charge: Charge,
+    /// When that holds much.
+    overdue: Option<Overdue>,
+    end: ConnectionEnd,
     /// When the message that has come in part must be whole; none until it has been waited for.
     time: Option<Pin<Box<Sleep>>>,
     scanner: Scanner,
@@ -57,6 +61,7 @@ impl Messages {
         message: MessageDescriptor,
         limits: Limits,
         requests: Requests,
+        end: ConnectionEnd,
     ) -> Messages {
         Messages {
             body,
@@ -65,6 +70,8 @@ impl Messages {
             limits,
             part_charge: requests.open(),
             requests,
+            overdue: None,
+            end,
             time: None,
             chunk: Bytes::new(),
             part: Vec::new(),
@@ -100,6 +107,9 @@ impl Messages {
         let charged = self.part_charge.add(rest.len());
         charged.map_err(|_| Status::resource_exhausted("etcdserver: too many requests"))?;
         self.part.extend(&rest);
+        if have > SMALL_REQUEST_BYTES && self.overdue.is_none() {
+            self.overdue = Some(self.requests.hold_for_a_time(&self.end));
+        }
         // If the time is over nobody has looked, and the client is not to blame.
         let is_over = |time: &Pin<Box<Sleep>>| time.deadline() <= Instant::now();
         if self.time.as_ref().is_some_and(is_over) {
@@ -158,6 +168,7 @@ impl Stream for Messages {
     ) -> Poll<Option<Result<Vec<u8>, Status>>> {
         if self.part.is_empty() {
             self.part_charge = self.requests.open();
+            self.overdue = None;
         }
         while !self.is_over {
             let found = if !self.chunk.is_empty() {

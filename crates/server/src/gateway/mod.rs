@@ -53,6 +53,7 @@ use crate::core::Core;
 use crate::limits::{
     GATEWAY_JSON_FACTOR, GRPC_OVERHEAD_BYTES, REQUEST_BODY_TIMEOUT, SMALL_ANSWER_BYTES,
 };
+use crate::overdue::ConnectionEnd;
 use lines::Lines;
 use messages::{Limits, Messages};
 use reply::Reply;
@@ -144,7 +145,10 @@ impl Gateway {
         let deadline = deadline::of(request.headers())?.map(|time| Instant::now() + time);
         let (head, body) = request.into_parts();
         let requests = self.core.requests.clone();
-        let mut messages = Messages::new(body, called.input.clone(), self.limits, requests);
+        let end = head.extensions.get::<ConnectionEnd>().cloned();
+        let end = end.unwrap_or_default();
+        let input = called.input.clone();
+        let mut messages = Messages::new(body, input, self.limits, requests, end.clone());
         let first = timeout(REQUEST_BODY_TIMEOUT, messages.next()).await;
         let first = first.map_err(|_| {
             Status::deadline_exceeded("the request did not come to its end in time")
@@ -166,7 +170,7 @@ impl Gateway {
         let call = self
             .grpc
             .clone()
-            .oneshot(grpc_request(called, &head.headers, body));
+            .oneshot(grpc_request(called, &head.headers, end, body));
         let answer = async {
             let Ok(answer) = call.await;
             if called.gives_stream {
@@ -236,8 +240,9 @@ fn json(output: &MessageDescriptor, message: &[u8]) -> Result<Vec<u8>, Status> {
     }
 }
 
-fn grpc_request(called: &Called, headers: &HeaderMap, body: Body) -> Request {
+fn grpc_request(called: &Called, headers: &HeaderMap, end: ConnectionEnd, body: Body) -> Request {
     let mut request = Request::new(body);
+    request.extensions_mut().insert(end);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = called
         .grpc_path

@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 use super::reading::Answer;
 use super::{counted, header, reading, status};
 use crate::core::Core;
+use crate::quota;
 use crate::stubs::kv_server::Kv;
 
 const SERVICE: &str = "etcdserverpb.KV";
@@ -38,7 +39,10 @@ impl KvService {
         KvService { core, limits }
     }
 
-    async fn read_range(&self, request: RangeRequest) -> Result<Answer<RangeResponse>, Status> {
+    pub(super) async fn read_range(
+        &self,
+        request: RangeRequest,
+    ) -> Result<Answer<RangeResponse>, Status> {
         quorate_kv::check_range(&request).map_err(|error| status::of_kv(&error))?;
         if request.serializable {
             self.must_have_caught_up()?;
@@ -86,6 +90,13 @@ impl KvService {
             .map_err(|error| status::of_request(&error))
     }
 
+    /// Refuses what may take more than this member has room for.
+    async fn check_quota(&self, cost_bytes: usize) -> Result<(), Status> {
+        status::check_votes(&self.core)?;
+        let checked = quota::check(&self.core, cost_bytes).await;
+        checked.map_err(|error| status::of_request(&error))
+    }
+
     /// Puts this node's part into the header that the store gave.
     fn complete(&self, of: &mut Option<ResponseHeader>) {
         let revision = of.as_ref().map_or(0, |header| header.revision);
@@ -94,6 +105,8 @@ impl KvService {
 
     async fn put_checked(&self, request: PutRequest) -> Result<PutResponse, Status> {
         quorate_kv::check_put(&request, &self.limits).map_err(|error| status::of_kv(&error))?;
+        self.check_quota(quorate_kv::put_cost_bytes(&request))
+            .await?;
         match self.write(CommandKind::Put, &request).await? {
             Reply::Put(mut response) => {
                 self.complete(&mut response.header);
@@ -103,7 +116,7 @@ impl KvService {
         }
     }
 
-    async fn delete_checked(
+    pub(super) async fn delete_checked(
         &self,
         request: DeleteRangeRequest,
     ) -> Result<DeleteRangeResponse, Status> {
@@ -117,11 +130,18 @@ impl KvService {
         }
     }
 
-    async fn txn_checked(&self, request: TxnRequest) -> Result<Answer<TxnResponse>, Status> {
+    pub(super) async fn txn_checked(
+        &self,
+        request: TxnRequest,
+    ) -> Result<Answer<TxnResponse>, Status> {
         quorate_kv::check_txn(&request, &self.limits).map_err(|error| status::of_kv(&error))?;
         if quorate_kv::is_read_only(&request) {
+            // Serializable reads alone are no business of a learner's when they come as a transaction.
+            status::check_votes(&self.core)?;
             return self.read_txn(request).await;
         }
+        self.check_quota(quorate_kv::txn_cost_bytes(&request))
+            .await?;
         match self.write(CommandKind::Txn, &request).await? {
             Reply::Txn(mut response) => {
                 self.complete(&mut response.header);
@@ -162,18 +182,12 @@ impl Kv for KvService {
         &self,
         request: Request<RangeRequest>,
     ) -> Result<Response<RangeResponse>, Status> {
-        let result = match status::check_leader(&self.core, request.metadata()) {
-            Ok(()) => self.read_range(request.into_inner()).await,
-            Err(status) => Err(status),
-        };
+        let result = self.read_range(request.into_inner()).await;
         counted(&self.core, SERVICE, "Range", result).map(Answer::into_response)
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        let result = match status::check_leader(&self.core, request.metadata()) {
-            Ok(()) => self.put_checked(request.into_inner()).await,
-            Err(status) => Err(status),
-        };
+        let result = self.put_checked(request.into_inner()).await;
         counted(&self.core, SERVICE, "Put", result)
     }
 
@@ -181,18 +195,12 @@ impl Kv for KvService {
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
-        let result = match status::check_leader(&self.core, request.metadata()) {
-            Ok(()) => self.delete_checked(request.into_inner()).await,
-            Err(status) => Err(status),
-        };
+        let result = self.delete_checked(request.into_inner()).await;
         counted(&self.core, SERVICE, "DeleteRange", result)
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
-        let result = match status::check_leader(&self.core, request.metadata()) {
-            Ok(()) => self.txn_checked(request.into_inner()).await,
-            Err(status) => Err(status),
-        };
+        let result = self.txn_checked(request.into_inner()).await;
         counted(&self.core, SERVICE, "Txn", result).map(Answer::into_response)
     }
 
@@ -200,34 +208,7 @@ impl Kv for KvService {
         &self,
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
-        let result = match status::check_leader(&self.core, request.metadata()) {
-            Ok(()) => self.compact_checked(request.into_inner()).await,
-            Err(status) => Err(status),
-        };
+        let result = self.compact_checked(request.into_inner()).await;
         counted(&self.core, SERVICE, "Compact", result)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tonic::Code;
-
-    use super::*;
-    use crate::core::tests::without_threads;
-
-    #[tokio::test]
-    async fn a_client_that_requires_a_leader_hears_at_once_that_there_is_none() {
-        let service = KvService::new(without_threads());
-        let mut put = Request::new(PutRequest {
-            key: "k".into(),
-            ..Default::default()
-        });
-        put.metadata_mut()
-            .insert("hasleader", "true".parse().expect("text"));
-        let status = service.put(put).await.expect_err("no leader is known");
-        assert_eq!(
-            (status.code(), status.message()),
-            (Code::Unavailable, "etcdserver: no leader")
-        );
     }
 }

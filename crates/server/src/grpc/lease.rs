@@ -22,18 +22,15 @@ use quorate_replica::{LEASES_FROM_VERSION, RequestError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{counted, header, status};
 use crate::core::Core;
 use crate::limits::{LEASE_VERSION_PATIENCE, LEASES_PER_STEP, MAX_LEASES, RENEWALS_PER_STREAM};
+use crate::quota;
 use crate::stubs::lease_server::Lease;
 
 const SERVICE: &str = "etcdserverpb.Lease";
-
-/// How often a grant looks whether the cluster's version has been agreed.
-const VERSION_POLL: Duration = Duration::from_millis(10);
 
 /// Ids tried for one grant whose client wants any: that one of 2^63 is taken hardly happens once.
 const ID_ATTEMPTS: usize = 4;
@@ -47,10 +44,15 @@ impl LeaseService {
         LeaseService { core }
     }
 
-    async fn grant(&self, mut request: LeaseGrantRequest) -> Result<LeaseGrantResponse, Status> {
+    pub(super) async fn grant(
+        &self,
+        mut request: LeaseGrantRequest,
+    ) -> Result<LeaseGrantResponse, Status> {
         quorate_kv::check_lease_grant(&request).map_err(|error| status::of_kv(&error))?;
         check_room(self.readable(quorate_kv::Store::lease_count)?)?;
         cluster_must_know_leases(&self.core).await;
+        let checked = quota::check(&self.core, quorate_kv::LEASE_COST_BYTES).await;
+        checked.map_err(|error| status::of_request(&error))?;
         request.ttl = request.ttl.max(min_ttl_seconds(
             self.core.settings.heartbeat_interval,
             self.core.settings.election_timeout,
@@ -157,12 +159,6 @@ impl LeaseService {
         })
     }
 
-    /// Learners refuse all of it, as etcd's do.
-    fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
-        status::check_votes(&self.core)?;
-        status::check_leader(&self.core, metadata)
-    }
-
     async fn barrier(&self) -> Result<(), Status> {
         let leave = self.core.read_barrier().await;
         leave.map_err(|error| status::of_request(&error))
@@ -192,12 +188,12 @@ impl LeaseService {
 
 /// A cluster that has just started agrees on its version in a moment: at once if all its members are there,
 /// else when a majority has waited for the others.
-async fn cluster_must_know_leases(core: &Core) {
-    let agreed = async {
-        while !core.cluster_knows(LEASES_FROM_VERSION) {
-            tokio::time::sleep(VERSION_POLL).await;
-        }
-    };
+pub(super) async fn cluster_must_know_leases(core: &Core) {
+    if core.cluster_knows(LEASES_FROM_VERSION) {
+        return;
+    }
+    let mut versions = core.cluster_version.subscribe();
+    let agreed = versions.wait_for(|version| *version >= LEASES_FROM_VERSION);
     // If it is not agreed in time consensus refuses the command.
     let _ = tokio::time::timeout(LEASE_VERSION_PATIENCE, agreed).await;
 }
@@ -289,7 +285,7 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseGrantRequest>,
     ) -> Result<Response<LeaseGrantResponse>, Status> {
-        let result = match self.check(request.metadata()) {
+        let result = match status::check_votes(&self.core) {
             Ok(()) => self.grant(request.into_inner()).await,
             Err(status) => Err(status),
         };
@@ -300,7 +296,7 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        let result = match self.check(request.metadata()) {
+        let result = match status::check_votes(&self.core) {
             Ok(()) => self.revoke(request.into_inner()).await,
             Err(status) => Err(status),
         };
@@ -311,7 +307,7 @@ impl Lease for LeaseService {
         &self,
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        let result = self.check(request.metadata()).map(|()| {
+        let result = status::check_votes(&self.core).map(|()| {
             let (answers, waiting) = mpsc::channel(RENEWALS_PER_STREAM);
             let core = Arc::clone(&self.core);
             tokio::spawn(keep_alive(core, request.into_inner(), answers));
@@ -328,7 +324,7 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        let result = match self.check(request.metadata()) {
+        let result = match status::check_votes(&self.core) {
             Ok(()) => self.time_to_live(request.into_inner()).await,
             Err(status) => Err(status),
         };
@@ -337,9 +333,9 @@ impl Lease for LeaseService {
 
     async fn lease_leases(
         &self,
-        request: Request<LeaseLeasesRequest>,
+        _: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
-        let result = match self.check(request.metadata()) {
+        let result = match status::check_votes(&self.core) {
             Ok(()) => self.list().await,
             Err(status) => Err(status),
         };

@@ -1,24 +1,30 @@
-//! The Maintenance service: this member's status, and moving the leader. Raising alarms and hashes
-//! come with later versions.
+//! The Maintenance service: this member's status, alarms, hashes, backups, and moving the leader.
 
 mod snapshot;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use prost::Message as _;
+use quorate_kv::Reply;
+use quorate_proto::envelope::CommandKind;
 use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::{
-    AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, DowngradeRequest,
-    DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest,
-    MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
+    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse,
+    DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse,
+    MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest,
+    StatusResponse,
 };
 use quorate_raft::{NodeId, Role, TransferError, TransferOutcome};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::{counted, header, not_yet};
+use super::lease::cluster_must_know_leases;
+use super::{counted, header, status};
 use crate::core::Core;
-use crate::settings::ETCD_VERSION;
+use crate::hashing::{kv_hash, whole_hash};
+use crate::settings::{ETCD_VERSION, QUORATE_VERSION};
 use crate::stubs::maintenance_server::Maintenance;
 
 const SERVICE: &str = "etcdserverpb.Maintenance";
@@ -35,17 +41,16 @@ impl MaintenanceService {
     fn own_status(&self) -> Result<StatusResponse, Status> {
         let leadership = self.core.leadership();
         let readable = self.core.readable_store();
-        let (store, _) = readable.map_err(|error| super::status::of_request(&error))?;
+        let (store, _) = readable.map_err(|error| status::of_request(&error))?;
         let bytes = i64::try_from(store.memory_bytes()).unwrap_or(i64::MAX);
         let revision = store.revision();
+        let alarms = store.alarms(None);
         drop(store);
         let applied = self.core.applied_index();
         let status = self.core.consensus_status();
         let committed = status.map_or(0, |status| status.raft.commit.0);
-        let errors = match leadership.leader {
-            Some(_) => Vec::new(),
-            None => vec!["etcdserver: no leader".to_owned()],
-        };
+        let no_leader = leadership.leader.is_none();
+        let no_leader = no_leader.then(|| "etcdserver: no leader".to_owned());
         Ok(StatusResponse {
             header: Some(header(&self.core, revision)),
             version: ETCD_VERSION.to_owned(),
@@ -54,9 +59,68 @@ impl MaintenanceService {
             raft_index: committed.max(applied),
             raft_term: leadership.term.0,
             raft_applied_index: applied,
-            errors,
+            errors: no_leader
+                .into_iter()
+                .chain(alarms.iter().map(in_go))
+                .collect(),
             db_size_in_use: bytes,
             is_learner: self.core.is_learner(),
+        })
+    }
+
+    /// What a list shows is at least as new as the request: etcd sends it through the log, here it is a
+    /// linearizable read.
+    async fn change_alarms(&self, request: AlarmRequest) -> Result<AlarmResponse, Status> {
+        cluster_must_know_leases(&self.core).await;
+        if request.action == i32::from(AlarmAction::Get) {
+            return self.list_alarms(request.alarm).await;
+        }
+        let body = Bytes::from(request.encode_to_vec());
+        let changed = self.core.write(CommandKind::Alarm, body).await;
+        match changed.map_err(|error| status::of_request(&error))? {
+            Reply::Alarm(response) => {
+                let revision = response.header.map_or(0, |header| header.revision);
+                Ok(AlarmResponse {
+                    header: Some(header(&self.core, revision)),
+                    alarms: response.alarms,
+                })
+            }
+            other => panic!("the applier answered with the reply of another command: {other:?}"),
+        }
+    }
+
+    async fn list_alarms(&self, kind: i32) -> Result<AlarmResponse, Status> {
+        let leave = self.core.read_barrier().await;
+        leave.map_err(|error| status::of_request(&error))?;
+        let readable = self.core.readable_store();
+        let (store, _) = readable.map_err(|error| status::of_request(&error))?;
+        let alarms = match AlarmType::try_from(kind) {
+            Ok(AlarmType::None) => store.alarms(None),
+            Ok(kind) => store.alarms(Some(kind)),
+            Err(_) => Vec::new(),
+        };
+        Ok(AlarmResponse {
+            header: Some(header(&self.core, store.revision())),
+            alarms,
+        })
+    }
+
+    async fn hash_of_all(&self) -> Result<HashResponse, Status> {
+        let hash = whole_hash(&self.core).await;
+        let hash = hash.map_err(|error| status::of_request(&error))?;
+        Ok(HashResponse {
+            header: Some(header(&self.core, hash.current_revision)),
+            hash: hash.hash,
+        })
+    }
+
+    async fn hash_of_keys(&self, revision: i64) -> Result<HashKvResponse, Status> {
+        let hash = kv_hash(&self.core, revision).await;
+        let hash = hash.map_err(|error| status::of_request(&error))?;
+        Ok(HashKvResponse {
+            header: Some(header(&self.core, hash.current_revision)),
+            hash: hash.hash,
+            compact_revision: hash.compact_revision,
         })
     }
 
@@ -92,13 +156,9 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<AlarmRequest>,
     ) -> Result<Response<AlarmResponse>, Status> {
-        // No alarm is ever raised by this version: asked for, or to be disarmed, there is none.
-        let result = match request.get_ref().action() {
-            AlarmAction::Get | AlarmAction::Deactivate => Ok(AlarmResponse {
-                header: Some(header(&self.core, self.core.store().revision())),
-                alarms: Vec::new(),
-            }),
-            AlarmAction::Activate => not_yet("alarms"),
+        let result = match status::check_votes(&self.core) {
+            Ok(()) => self.change_alarms(request.into_inner()).await,
+            Err(status) => Err(status),
         };
         counted(&self.core, SERVICE, "Alarm", result)
     }
@@ -109,15 +169,27 @@ impl Maintenance for MaintenanceService {
     ) -> Result<Response<DefragmentResponse>, Status> {
         // The store lies in memory: there is nothing to do, so it is done. etcd sends no header.
         let done = DefragmentResponse { header: None };
-        counted(&self.core, SERVICE, "Defragment", Ok(done))
+        let result = status::check_votes(&self.core).map(|()| done);
+        counted(&self.core, SERVICE, "Defragment", result)
     }
 
     async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
-        counted(&self.core, SERVICE, "Hash", not_yet("hashes"))
+        let result = match status::check_votes(&self.core) {
+            Ok(()) => self.hash_of_all().await,
+            Err(status) => Err(status),
+        };
+        counted(&self.core, SERVICE, "Hash", result)
     }
 
-    async fn hash_kv(&self, _: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
-        counted(&self.core, SERVICE, "HashKV", not_yet("hashes"))
+    async fn hash_kv(
+        &self,
+        request: Request<HashKvRequest>,
+    ) -> Result<Response<HashKvResponse>, Status> {
+        let result = match status::check_votes(&self.core) {
+            Ok(()) => self.hash_of_keys(request.get_ref().revision).await,
+            Err(status) => Err(status),
+        };
+        counted(&self.core, SERVICE, "HashKV", result)
     }
 
     async fn snapshot(
@@ -141,6 +213,46 @@ impl Maintenance for MaintenanceService {
         &self,
         _: Request<DowngradeRequest>,
     ) -> Result<Response<DowngradeResponse>, Status> {
-        counted(&self.core, SERVICE, "Downgrade", not_yet("downgrades"))
+        let text = format!(
+            "quorate {QUORATE_VERSION} does not serve downgrades: the protocol version that the members agree on \
+             never falls; an older version may be started as long as one member still is of that version"
+        );
+        counted(
+            &self.core,
+            SERVICE,
+            "Downgrade",
+            Err(Status::unimplemented(text)),
+        )
+    }
+}
+
+/// An alarm as Go prints it, which is how etcd tells it in a status: fields that are zero are left out, and
+/// each is followed by a space.
+fn in_go(alarm: &AlarmMember) -> String {
+    let mut text = String::new();
+    if alarm.member_id != 0 {
+        text += &format!("memberID:{} ", alarm.member_id);
+    }
+    if alarm.alarm() != AlarmType::None {
+        text += &format!("alarm:{} ", alarm.alarm().as_str_name());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alarms_are_told_as_go_prints_them() {
+        let alarm = |member_id, kind: AlarmType| AlarmMember {
+            member_id,
+            alarm: kind.into(),
+        };
+        assert_eq!(
+            in_go(&alarm(7, AlarmType::Nospace)),
+            "memberID:7 alarm:NOSPACE "
+        );
+        assert_eq!(in_go(&alarm(0, AlarmType::Corrupt)), "alarm:CORRUPT ");
     }
 }

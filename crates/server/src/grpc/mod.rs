@@ -5,10 +5,15 @@
 //! without a handler here fall through to the router's fallback.
 
 mod cluster;
+mod contest;
+mod counting;
+mod election;
 mod health;
 mod kv;
 mod lease;
+mod lock;
 mod maintenance;
+mod metadata;
 mod reading;
 mod status;
 mod too_large;
@@ -26,11 +31,11 @@ use tower::util::MapResponseLayer;
 use crate::core::Core;
 use crate::gateway;
 use crate::limits::GRPC_OVERHEAD_BYTES;
-use crate::metrics::HandledLabels;
-use crate::settings::QUORATE_VERSION;
 use crate::stubs::cluster_server::ClusterServer;
+use crate::stubs::election_server::ElectionServer;
 use crate::stubs::kv_server::KvServer;
 use crate::stubs::lease_server::LeaseServer;
+use crate::stubs::lock_server::LockServer;
 use crate::stubs::maintenance_server::MaintenanceServer;
 use crate::stubs::watch_server::WatchServer;
 
@@ -51,11 +56,19 @@ pub(crate) fn routes(core: &Arc<Core>) -> Router {
     let lease = LeaseServer::new(lease::LeaseService::new(Arc::clone(core)))
         .max_decoding_message_size(receive_limit)
         .max_encoding_message_size(usize::MAX);
+    let contests = contest::Contests::new(core);
+    let lock =
+        LockServer::new(lock::LockService::new(&contests)).max_decoding_message_size(receive_limit);
+    let election = ElectionServer::new(election::ElectionService::new(contests))
+        .max_decoding_message_size(receive_limit)
+        .max_encoding_message_size(usize::MAX);
     Routes::new(kv)
         .add_service(lease)
         .add_service(cluster)
         .add_service(maintenance)
         .add_service(watch)
+        .add_service(lock)
+        .add_service(election)
         .add_service(HealthServer::new(health::HealthService))
         .add_service(reflection().build_v1().expect(DESCRIPTORS_ARE_SOUND))
         .add_service(reflection().build_v1alpha().expect(DESCRIPTORS_ARE_SOUND))
@@ -63,6 +76,8 @@ pub(crate) fn routes(core: &Arc<Core>) -> Router {
         .layer(MapResponseLayer::new(
             too_large::reworded::<axum::body::Body>,
         ))
+        .layer(metadata::Checked(Arc::clone(core)))
+        .layer(counting::CountCalls(Arc::clone(&core.metrics.calls)))
 }
 
 const DESCRIPTORS_ARE_SOUND: &str = "the services were made of the same descriptors";
@@ -92,29 +107,22 @@ fn header_without_revision(core: &Core) -> ResponseHeader {
     }
 }
 
-fn not_yet<T>(what: &str) -> Result<T, Status> {
-    Err(Status::unimplemented(format!(
-        "quorate {QUORATE_VERSION} does not serve {what} yet"
-    )))
-}
-
-/// Counts an answered call.
+/// An answered call, told in the debug log. Its numbers are counted around all services (`counting.rs`).
 fn counted<T>(
-    core: &Core,
+    _core: &Core,
     grpc_service: &'static str,
     grpc_method: &'static str,
     result: Result<T, Status>,
 ) -> Result<Response<T>, Status> {
-    let grpc_code = match &result {
-        Ok(_) => "OK",
-        Err(status) => status::code_name(status.code()),
-    };
-    let labels = HandledLabels {
-        grpc_service,
-        grpc_method,
-        grpc_code,
-    };
-    core.metrics.handled.get_or_create(&labels).inc();
+    if let Err(status) = &result {
+        tracing::debug!(
+            service = grpc_service,
+            method = grpc_method,
+            code = ?status.code(),
+            message = status.message(),
+            "a call is refused"
+        );
+    }
     result.map(Response::new)
 }
 

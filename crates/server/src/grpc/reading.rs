@@ -41,6 +41,11 @@ impl<T: Message> Answer<T> {
         Answer { message, charge }
     }
 
+    /// The message alone, for one who makes a small answer of it.
+    pub(super) fn into_message(self) -> T {
+        self.message
+    }
+
     /// The charge goes with the response until the last byte is sent.
     pub(super) fn into_response(response: Response<Answer<T>>) -> Response<T> {
         let mut charge = None;
@@ -57,6 +62,7 @@ impl<T: Message> Answer<T> {
 
 /// Reads a range of any size; others get the store between the steps.
 pub(super) async fn range(core: &Core, request: &RangeRequest) -> Result<RangeResponse, Status> {
+    core.metrics.store.ranged();
     if request.range_end.is_empty() {
         return with_store(core, &Cell::new(None), |store| store.range(request))?
             .map_err(|error| status::of_kv(&error));

@@ -59,15 +59,7 @@ pub(super) fn check_votes(core: &Core) -> Result<(), Status> {
     Ok(())
 }
 
-/// Refuses a call whose metadata say that it must not wait for a leader (etcd: `clientv3.WithRequireLeader`).
-pub(super) fn check_leader(core: &Core, metadata: &MetadataMap) -> Result<(), Status> {
-    if requires_leader(metadata) && core.leadership().leader.is_none() {
-        return Err(no_leader());
-    }
-    Ok(())
-}
-
-/// Whether they say so.
+/// Whether a call's metadata say that it must not outlive its leader (etcd: `clientv3.WithRequireLeader`).
 pub(super) fn requires_leader(metadata: &MetadataMap) -> bool {
     metadata
         .get("hasleader")
@@ -76,29 +68,6 @@ pub(super) fn requires_leader(metadata: &MetadataMap) -> bool {
 
 pub(super) fn no_leader() -> Status {
     Status::unavailable("etcdserver: no leader")
-}
-
-/// The code's name as gRPC's own metrics write it.
-pub(super) fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "Canceled",
-        Code::Unknown => "Unknown",
-        Code::InvalidArgument => "InvalidArgument",
-        Code::DeadlineExceeded => "DeadlineExceeded",
-        Code::NotFound => "NotFound",
-        Code::AlreadyExists => "AlreadyExists",
-        Code::PermissionDenied => "PermissionDenied",
-        Code::ResourceExhausted => "ResourceExhausted",
-        Code::FailedPrecondition => "FailedPrecondition",
-        Code::Aborted => "Aborted",
-        Code::OutOfRange => "OutOfRange",
-        Code::Unimplemented => "Unimplemented",
-        Code::Internal => "Internal",
-        Code::Unavailable => "Unavailable",
-        Code::DataLoss => "DataLoss",
-        Code::Unauthenticated => "Unauthenticated",
-    }
 }
 
 #[cfg(test)]
@@ -127,6 +96,16 @@ mod tests {
                 RequestError::Members(MemberError::LearnerNotReady),
                 Code::FailedPrecondition,
                 "etcdserver: can only promote a learner member which is in sync with leader",
+            ),
+            (
+                RequestError::Members(MemberError::Exists),
+                Code::FailedPrecondition,
+                "etcdserver: member ID already exist",
+            ),
+            (
+                RequestError::Members(MemberError::NotEnoughStarted),
+                Code::FailedPrecondition,
+                "etcdserver: re-configuration failed due to not enough started members",
             ),
             (
                 RequestError::Members(MemberError::Unhealthy),

@@ -3,7 +3,8 @@
 //! The client says which keys it wants to be told of; the hub (see [`crate::watches`]) puts what it is to be told into
 //! the stream's queue; here it is encoded and sent, as fast as the client takes it. While the queue is full of answers
 //! the client's next request waits, so that nobody fills memory by asking. What has been taken from the queue is charged
-//! until it is sent; while clients that do not read hold too much, the rest stays in the queues.
+//! until it is sent; while clients that do not read hold too much, the rest stays in the queues, and a stream that has not
+//! taken anything for long is ended ([`crate::overdue`]).
 //!
 //! One task holds the conversation, and waits for no single thing: a request that cannot be done yet is looked at again
 //! while answers go out.
@@ -17,14 +18,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use quorate_kv::{StreamId, WatchMessage, WatchRefusal};
+use quorate_kv::{StreamId, WATCH_QUEUES_BYTES_MAX, WatchMessage, WatchRefusal};
 use quorate_proto::etcdserverpb::watch_request::RequestUnion;
 use quorate_proto::etcdserverpb::{
     WatchCancelRequest, WatchCreateRequest, WatchRequest, WatchResponse,
 };
 use quorate_replica::RequestError;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -33,14 +34,19 @@ use crate::bodies::{AnswerCharge, StreamAnswers, Unsent};
 use crate::budget::Charge;
 use crate::core::Core;
 use crate::limits::{
-    CATCH_UP_PAUSE, GRPC_OVERHEAD_BYTES, NO_LEADER_TIMEOUTS, SHUTDOWN_GRACE, WATCH_ANSWERS_BYTES,
-    WATCHED_KEYS_BYTES, WATCHERS, WATCHES_FED_WITHIN,
+    CATCH_UP_PAUSE, GRPC_OVERHEAD_BYTES, NO_LEADER_TIMEOUTS, OVERDUE_LOOKED_FOR_EVERY,
+    SHUTDOWN_GRACE, WATCH_ANSWERS_AHEAD, WATCH_ANSWERS_BYTES, WATCHED_KEYS_BYTES, WATCHERS,
+    WATCHES_FED_WITHIN,
 };
-use crate::metrics::HandledLabels;
+use crate::overdue::ConnectionEnd;
 use crate::stubs::watch_server::Watch;
 
 /// How often somebody who asks for progress looks whether the hub has been told what the store has.
 const FED_POLL: Duration = Duration::from_millis(1);
+
+/// Why a stream ends whose client does not read. It may open another one, hence the code: for etcd's clients all but
+/// "unavailable" is final.
+const UNREAD: &str = "etcdserver: watch answers are not read, and others wait";
 
 pub(super) struct WatchService {
     core: Arc<Core>,
@@ -51,19 +57,13 @@ impl WatchService {
         WatchService { core }
     }
 
-    fn open(&self, request: &Request<Streaming<WatchRequest>>) -> Result<Opened, Status> {
+    fn open(&self) -> Result<Opened, Status> {
         status::check_votes(&self.core)?;
-        status::check_leader(&self.core, request.metadata())?;
         // The store may still lack what its clients have seen before this member's start.
         if !self.core.has_caught_up() {
             return Err(status::of_request(&RequestError::NotCaughtUp));
         }
-        let interval = self.core.settings.watch_progress_interval;
-        let (id, bell) = (self.core.watches)
-            .open(self.core.now_ms(), interval)
-            .ok_or_else(|| status::of_request(&RequestError::TooManyRequests))?;
-        let core = Arc::clone(&self.core);
-        Ok(Opened { core, id, bell })
+        Opened::open(&self.core)
     }
 }
 
@@ -75,16 +75,15 @@ impl Watch for WatchService {
         &self,
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let opened = self.open(&request).inspect_err(|status| {
-            count(&self.core, status);
-        })?;
+        let opened = self.open()?;
         let requires_leader = status::requires_leader(request.metadata());
-        let (answers, receiver) = mpsc::channel(1);
+        let connection = request.extensions().get::<ConnectionEnd>().cloned();
+        let (answers, receiver) = mpsc::channel(WATCH_ANSWERS_AHEAD);
         let conversation = Conversation::new(opened, Some(request.into_inner()));
         let mut response = Response::new(Told(receiver));
         let pieces = AnswerCharge::Pieces(Arc::clone(&conversation.unsent));
         response.extensions_mut().insert(pieces);
-        tokio::spawn(conversation.hold(answers, requires_leader));
+        tokio::spawn(conversation.hold(answers, requires_leader, connection));
         Ok(response)
     }
 }
@@ -101,20 +100,23 @@ impl Stream for Told {
     }
 }
 
-fn count(core: &Core, status: &Status) {
-    let labels = HandledLabels {
-        grpc_service: "etcdserverpb.Watch",
-        grpc_method: "Watch",
-        grpc_code: status::code_name(status.code()),
-    };
-    core.metrics.handled.get_or_create(&labels).inc();
+/// A stream of the hub, closed when it is dropped.
+pub(super) struct Opened {
+    pub(super) core: Arc<Core>,
+    pub(super) id: StreamId,
+    pub(super) bell: Arc<Notify>,
 }
 
-/// A stream of the hub, closed when it is dropped.
-struct Opened {
-    core: Arc<Core>,
-    id: StreamId,
-    bell: Arc<Notify>,
+impl Opened {
+    /// Refused when there are too many.
+    pub(super) fn open(core: &Arc<Core>) -> Result<Opened, Status> {
+        let interval = core.settings.watch_progress_interval;
+        let (id, bell) = (core.watches)
+            .open(core.now_ms(), interval)
+            .ok_or_else(|| status::of_request(&RequestError::TooManyRequests))?;
+        let core = Arc::clone(core);
+        Ok(Opened { core, id, bell })
+    }
 }
 
 impl Drop for Opened {
@@ -148,6 +150,8 @@ struct Conversation {
     /// What they hold.
     waiting_charge: Option<Charge>,
     unsent: Arc<StreamAnswers>,
+    /// It ended because its client did not read.
+    is_unread: bool,
 }
 
 impl Conversation {
@@ -159,21 +163,34 @@ impl Conversation {
             asked: None,
             waiting: VecDeque::new(),
             waiting_charge: None,
+            is_unread: false,
         }
     }
 
     /// Holds it until its client or the server goes.
-    async fn hold(mut self, answers: Answers, requires_leader: bool) {
+    async fn hold(
+        mut self,
+        answers: Answers,
+        requires_leader: bool,
+        connection: Option<ConnectionEnd>,
+    ) {
         let core = Arc::clone(&self.opened.core);
         let end = tokio::select! {
             end = self.serve(&answers) => end,
             end = without_leader(&core), if requires_leader => end,
             () = answers.closed() => Status::cancelled("etcdserver: watch canceled"),
         };
+        let (is_unread, unsent) = (self.is_unread, Arc::clone(&self.unsent));
         drop(self);
-        count(&core, &end);
         // One who takes nothing does not hear how it ended.
         let _ = timeout(SHUTDOWN_GRACE, answers.send(Err(end))).await;
+        if is_unread {
+            core.metrics.watches.ended_unread();
+            sleep(SHUTDOWN_GRACE).await;
+            if let Some(connection) = connection.filter(|_| unsent.has_unsent()) {
+                connection.now();
+            }
+        }
     }
 
     async fn serve(&mut self, answers: &Answers) -> Status {
@@ -183,6 +200,13 @@ impl Conversation {
             if core.watches.is_stopping() {
                 return status::of_request(&RequestError::Stopped);
             }
+            let overdue_at = self.unsent.overdue_at();
+            let now = Instant::now();
+            if overdue_at.is_some_and(|at| at <= now) && is_crowded(&core) {
+                self.is_unread = true;
+                return Status::unavailable(UNREAD);
+            }
+            let look_for_overdue = overdue_at.map(|at| at.max(now + OVERDUE_LOOKED_FOR_EVERY));
             let look_again = self.go_on_asked();
             let Turn {
                 may_send,
@@ -191,9 +215,12 @@ impl Conversation {
             } = self.take_waiting();
             tokio::select! {
                 permit = answers.reserve(), if may_send => match permit {
-                    Ok(permit) => if let Some(response) = self.next_response() {
-                        permit.send(Ok(response));
-                    },
+                    Ok(permit) => {
+                        if let Some(response) = self.next_response() {
+                            permit.send(Ok(response));
+                        }
+                        self.send_more(answers);
+                    }
                     Err(_) => return Status::cancelled("etcdserver: watch canceled"),
                 },
                 request = next_request(&mut self.requests), if may_ask => match request {
@@ -207,6 +234,25 @@ impl Conversation {
                     core.watch_answers.pass_on_room();
                 }
                 () = sleep(look_again.unwrap_or_default()), if look_again.is_some() => {}
+                () = sleep_until(look_for_overdue.unwrap_or(now)), if look_for_overdue.is_some() => {}
+            }
+        }
+    }
+
+    /// Sends what was taken from the queue as far as it may be made and there is a place for it. Of a hundred watchers on
+    /// a stream each is told of a write: they go out together, and the hub is not looked at for each.
+    fn send_more(&mut self, answers: &Answers) {
+        while let Some(message) = self.waiting.front() {
+            let is_small = || message.response_bytes() <= WATCH_ANSWERS_BYTES;
+            let own = self.waiting_charge.as_ref();
+            if !self.unsent.may_make(own, is_small) {
+                return;
+            }
+            let Ok(permit) = answers.try_reserve() else {
+                return;
+            };
+            if let Some(response) = self.next_response() {
+                permit.send(Ok(response));
             }
         }
     }
@@ -278,7 +324,8 @@ impl Conversation {
         let id = self.opened.id;
         let asked = self.asked.take()?;
         if let Asked::Cancel(cancel) = &asked {
-            core.watches.with(|hub| hub.cancel(id, cancel.watch_id));
+            let store_revision = store_revision(core).unwrap_or_default();
+            (core.watches).with(|hub| hub.cancel(id, cancel.watch_id, store_revision));
             return None;
         }
         let Some(store_revision) = store_revision(core) else {
@@ -328,7 +375,8 @@ fn asked(request: WatchRequest) -> Option<Asked> {
     })
 }
 
-fn create_in(
+/// Creates a watcher if the node has room for it; the answer is in the stream's queue.
+pub(super) fn create_in(
     hub: &mut quorate_kv::WatchHub,
     id: StreamId,
     create: &WatchCreateRequest,
@@ -345,6 +393,13 @@ fn create_in(
     hub.create(id, create, revision);
 }
 
+/// Whether what streams leave unread is what others wait for.
+fn is_crowded(core: &Core) -> bool {
+    let queues_are_full =
+        |hub: &mut quorate_kv::WatchHub| hub.queued_bytes() >= WATCH_QUEUES_BYTES_MAX;
+    !core.watch_answers.has_room() || core.watches.with(queues_are_full)
+}
+
 /// The next request; never, when there are no more.
 async fn next_request(
     requests: &mut Option<Streaming<WatchRequest>>,
@@ -356,13 +411,13 @@ async fn next_request(
 }
 
 /// The store's revision; none while another store is being loaded.
-fn store_revision(core: &Core) -> Option<i64> {
+pub(super) fn store_revision(core: &Core) -> Option<i64> {
     let (store, _) = core.readable_store().ok()?;
     Some(store.revision())
 }
 
 /// Waits until there has been no leader for as long as etcd waits.
-async fn without_leader(core: &Core) -> Status {
+pub(super) async fn without_leader(core: &Core) -> Status {
     let mut leadership = core.watch_leadership();
     let limit = core.settings.election_timeout * NO_LEADER_TIMEOUTS;
     loop {

@@ -11,7 +11,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use quorate_proto::etcdserverpb::AlarmType;
+use quorate_proto::etcdserverpb::{AlarmMember, AlarmType};
 use serde_json::json;
 
 use crate::core::Core;
@@ -64,9 +64,10 @@ impl Query {
     }
 }
 
-/// The alarms that are raised. None can be yet.
-fn alarms(_core: &Core) -> Vec<AlarmType> {
-    Vec::new()
+/// The kinds of the alarms that are on.
+fn alarms(core: &Core) -> Vec<AlarmType> {
+    let on = core.store().alarms(None);
+    on.iter().map(AlarmMember::alarm).collect()
 }
 
 async fn health(
@@ -81,6 +82,10 @@ async fn health(
     let fault = match alarm_told(&alarms(&core), &query) {
         Some(alarm) => Some(alarm),
         None => read_fault(&core, query.is_serializable()).await,
+    };
+    match &fault {
+        None => core.metrics.health_successes.inc(),
+        Some(_) => core.metrics.health_failures.inc(),
     };
     match fault {
         None => json!({ "health": "true", "reason": "" })

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::core::Core;
 use crate::gateway;
+use crate::metrics::Format;
 use crate::settings::{ETCD_CLUSTER_VERSION, ETCD_VERSION, QUORATE_VERSION};
 
 /// The pages for monitoring alone.
@@ -55,13 +56,11 @@ async fn version() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-async fn metrics(State(core): State<Arc<Core>>) -> Response {
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, content_type)],
-        core.metrics.encode(&core),
-    )
-        .into_response()
+async fn metrics(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|of| of.to_str().ok());
+    let format = Format::asked_for(accept.unwrap_or_default());
+    let page = format.of(core.metrics.encode(&core));
+    ([(header::CONTENT_TYPE, format.content_type())], page).into_response()
 }
 
 /// This node in one object, for `quorate up` and scripts.
@@ -103,8 +102,6 @@ fn plain_name(path: &str) -> &str {
     match path.split('/').nth(1) {
         Some("etcdserverpb.Lease") => "leases",
         Some("etcdserverpb.Auth") => "users and roles",
-        Some("v3lockpb.Lock") => "locks",
-        Some("v3electionpb.Election") => "elections",
         _ => path,
     }
 }

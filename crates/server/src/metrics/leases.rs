@@ -56,7 +56,7 @@ impl LeaseMetrics {
             self.ttl_seconds.clone(),
         );
         registry.register(
-            "etcd_server_lease_expired",
+            "etcd_debugging_server_lease_expired",
             "Leases whose time was over, as this member said as leader",
             self.expired.clone(),
         );

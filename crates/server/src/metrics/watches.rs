@@ -13,6 +13,7 @@ pub(crate) struct WatchMetrics {
     watchers: Gauge,
     slow_watchers: Gauge,
     events: Counter<u64, AtomicU64>,
+    unread: Counter<u64, AtomicU64>,
 }
 
 impl WatchMetrics {
@@ -22,6 +23,7 @@ impl WatchMetrics {
             watchers: Gauge::default(),
             slow_watchers: Gauge::default(),
             events: Counter::default(),
+            unread: Counter::default(),
         }
     }
 
@@ -46,6 +48,16 @@ impl WatchMetrics {
             "Events sent to watchers",
             self.events.clone(),
         );
+        registry.register(
+            "quorate_watch_streams_unread",
+            "Watch streams ended because their clients did not read while others waited for room",
+            self.unread.clone(),
+        );
+    }
+
+    /// A stream was ended that was not read.
+    pub(crate) fn ended_unread(&self) {
+        self.unread.inc();
     }
 
     /// Events were sent.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use quorate_disk::Disk;
-use quorate_proto::peer::{Frame, Handshake, MembersRequest, MembersResponse, SnapshotRequest};
+use quorate_proto::peer::{
+    Frame, Handshake, HashRequest, HashResponse, MembersRequest, MembersResponse, SnapshotRequest,
+};
 use quorate_raft::NodeId;
 use quorate_replica::wire;
 use quorate_wal::SnapshotMark;
@@ -13,9 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::handshake;
 use super::refusals::Refusals;
 use super::snapshot_source::{Parts, SnapshotSource};
+use super::{handshake, hashes};
 use crate::bodies::Handshaken;
 use crate::core::{ConsensusInput, Core};
 use crate::limits::{PEER_DIAL_TIMEOUT, PEER_PAUSE};
@@ -71,9 +73,9 @@ where
             wire::decode_handshake(&first).map_err(|error| self.refused(&error.to_string()))?;
         let (answers, stream) = mpsc::channel(1);
         let urls = &self.core.settings.advertise_client_urls;
-        let answer =
-            |refusal: String| handshake::ours(&self.core.identity, urls, theirs.member_id, refusal);
-        match handshake::check(&self.core.identity, &self.core.members, &theirs) {
+        let (identity, version) = (&self.core.identity, self.core.version_in_force());
+        let answer = |refusal| handshake::ours(identity, version, urls, theirs.member_id, refusal);
+        match handshake::check(identity, version, &self.core.members, &theirs) {
             Ok(peer) => {
                 // Before the answer: what follows it may be large.
                 if let Some(handshaken) = handshaken {
@@ -110,7 +112,8 @@ where
         let theirs = request
             .handshake
             .ok_or_else(|| self.refused("no handshake"))?;
-        handshake::check(&self.core.identity, &self.core.members, &theirs)
+        let version = self.core.version_in_force();
+        handshake::check(&self.core.identity, version, &self.core.members, &theirs)
             .map_err(|reason| self.refused(&reason))?;
         let mark = SnapshotMark {
             index: request.index,
@@ -119,6 +122,18 @@ where
         let to = NodeId(theirs.member_id);
         let parts = self.snapshots.serve(to, mark, request.first_chunk)?;
         Ok(Response::new(parts))
+    }
+
+    async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+        let request = request.into_inner();
+        let theirs = request
+            .handshake
+            .ok_or_else(|| self.refused("no handshake"))?;
+        let version = self.core.version_in_force();
+        handshake::check(&self.core.identity, version, &self.core.members, &theirs)
+            .map_err(|reason| self.refused(&reason))?;
+        let answer = hashes::answer(&self.core, request.revision).await?;
+        Ok(Response::new(answer))
     }
 
     async fn members(
@@ -137,6 +152,7 @@ where
             members: Some(self.core.members.certain().to_wire()),
             applied_index: self.core.applied_index(),
             linearizable,
+            cluster_version: self.core.version_in_force(),
         }))
     }
 }
@@ -172,6 +188,7 @@ async fn hear(
     mut replacement: oneshot::Receiver<()>,
 ) {
     let mut changes = core.members.watch();
+    let heard_bytes = core.metrics.peers.heard_from(peer);
     loop {
         let frame = tokio::select! {
             frame = frames.message() => Some(frame),
@@ -185,11 +202,10 @@ async fn hear(
         }
         let Some(frame) = frame else { continue };
         let Ok(Some(frame)) = frame else { return };
-        core.metrics
-            .peer_received_bytes
-            .inc_by(frame.payload.len() as u64);
+        heard_bytes.inc_by(frame.payload.len() as u64);
         let Ok((None, messages)) = wire::decode_frame(&frame) else {
             core.metrics.peer_frames_refused.inc();
+            core.metrics.peers.broke_protocol(peer);
             tracing::warn!(
                 peer = core.member_name(peer),
                 "a peer sent an illegal frame"

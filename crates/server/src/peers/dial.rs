@@ -1,18 +1,22 @@
 //! Dials one peer for ever, with growing pauses while it does not answer.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use quorate_proto::peer::MembersRequest;
 use quorate_raft::NodeId;
 use quorate_replica::limits::MAX_INCOMING_FRAME_BYTES;
 use quorate_replica::wire;
-use tonic::transport::Endpoint;
+use tokio::time::MissedTickBehavior;
+use tonic::transport::{Channel, Endpoint};
 
 use super::refusals::shortened;
 use super::{PeerQueue, handshake};
 use crate::core::{ConsensusInput, Core};
 use crate::limits::{
-    PEER_DIAL_TIMEOUT, PEER_KEEPALIVE, PEER_RETRY_FIRST, PEER_RETRY_LONGEST, PEER_WINDOW_BYTES,
+    PEER_DIAL_TIMEOUT, PEER_KEEPALIVE, PEER_RETRY_FIRST, PEER_RETRY_LONGEST,
+    PEER_ROUND_TRIP_INTERVAL, PEER_WINDOW_BYTES,
 };
 use crate::stubs::peer_client::PeerClient;
 
@@ -26,6 +30,7 @@ pub(crate) async fn dial(core: Arc<Core>, peer: NodeId, queue: Arc<PeerQueue>, u
         queue.link_lost();
         if ended.was_up {
             core.consensus.push(ConsensusInput::LinkLost { peer });
+            core.metrics.peers.disconnected(&core, peer);
             pause = PEER_RETRY_FIRST;
             told.clear();
             tracing::warn!(
@@ -77,7 +82,13 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
         .max_decoding_message_size(MAX_INCOMING_FRAME_BYTES)
         .max_encoding_message_size(MAX_INCOMING_FRAME_BYTES);
     let urls = &core.settings.advertise_client_urls;
-    let ours = handshake::ours(&core.identity, urls, peer.0, String::new());
+    let ours = handshake::ours(
+        &core.identity,
+        core.version_in_force(),
+        urls,
+        peer.0,
+        String::new(),
+    );
     let (number, outgoing) = queue.open(ours);
     let mut answers = match tokio::time::timeout(PEER_DIAL_TIMEOUT, client.link(outgoing)).await {
         Ok(Ok(response)) => response.into_inner(),
@@ -97,7 +108,11 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
     if theirs.refusal == handshake::REMOVED && theirs.cluster_id == core.identity.cluster_id {
         core.removed.send_replace(true);
     }
-    match handshake::check(&core.identity, &core.members, &theirs) {
+    if let Some(too_new) = handshake::outgrows(&core.identity, &theirs) {
+        core.outgrown.send_replace(Some(too_new));
+    }
+    let version = core.version_in_force();
+    match handshake::check(&core.identity, version, &core.members, &theirs) {
         Ok(member) if member == peer => {}
         Ok(_) => return down("another member answers at this address".to_owned()),
         Err(reason) => return down(reason),
@@ -110,7 +125,11 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
     });
     tracing::info!(peer = name, url, "linked to a peer");
     // Nothing more is said on this side: the next word, or its absence, is the end.
-    let reason = match answers.message().await {
+    let last_word = tokio::select! {
+        last_word = answers.message() => last_word,
+        never = ask_now_and_then(core, peer, client) => match never {},
+    };
+    let reason = match last_word {
         Ok(Some(_)) => "the peer broke the protocol".to_owned(),
         Ok(None) => "the peer closed the link".to_owned(),
         Err(status) => shortened(status.message()).to_owned(),
@@ -118,6 +137,27 @@ async fn link(core: &Core, peer: NodeId, queue: &Arc<PeerQueue>, url: &str, name
     Ended {
         was_up: true,
         reason,
+    }
+}
+
+/// Measures how long a small question to the peer takes on the link's connection, as etcd's members do. No answer, or a
+/// refusal, is no measurement; that the link is lost is for others to notice.
+async fn ask_now_and_then(
+    core: &Core,
+    peer: NodeId,
+    mut client: PeerClient<Channel>,
+) -> Infallible {
+    let mut ticks = tokio::time::interval(PEER_ROUND_TRIP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let asked = Instant::now();
+        let question = client.members(MembersRequest {
+            linearizable: false,
+        });
+        if let Ok(Ok(_)) = tokio::time::timeout(PEER_KEEPALIVE, question).await {
+            core.metrics.peers.round_trip(peer, asked.elapsed());
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use quorate_proto::peer::{Frame, Handshake};
 use quorate_raft::NodeId;
-use quorate_replica::{HIGHEST_PROTOCOL_VERSION, LOWEST_PROTOCOL_VERSION, wire};
+use quorate_replica::{LOWEST_PROTOCOL_VERSION, TooNew, wire};
 
 use super::refusals::shortened;
 use crate::core::MemberIdentity;
@@ -14,16 +14,24 @@ pub(super) const REMOVED: &str = "the member has been permanently removed from t
 /// Our handshake, for a link to `receiver`.
 pub(super) fn ours(
     identity: &MemberIdentity,
+    cluster_version: u32,
     client_urls: &[String],
     receiver: u64,
     refusal: String,
 ) -> Frame {
-    wire::encode_handshake(of(identity, client_urls, receiver, refusal))
+    wire::encode_handshake(of(
+        identity,
+        cluster_version,
+        client_urls,
+        receiver,
+        refusal,
+    ))
 }
 
 /// The same as a message.
 pub(super) fn of(
     identity: &MemberIdentity,
+    cluster_version: u32,
     client_urls: &[String],
     receiver: u64,
     refusal: String,
@@ -33,17 +41,27 @@ pub(super) fn of(
         member_id: identity.member_id,
         boot_nonce: identity.boot_nonce,
         lowest_protocol_version: LOWEST_PROTOCOL_VERSION,
-        highest_protocol_version: HIGHEST_PROTOCOL_VERSION,
+        highest_protocol_version: identity.highest_version,
         refusal,
         receiver_id: receiver,
         client_urls: client_urls.to_vec(),
+        cluster_version,
         began_with: identity.began_with,
     }
 }
 
-/// Checks the other side's handshake: which member it is, or why it is refused.
+/// Whether a peer of this cluster goes by a version that this member does not speak.
+pub(super) fn outgrows(identity: &MemberIdentity, theirs: &Handshake) -> Option<TooNew> {
+    let (needed, highest) = (theirs.cluster_version, identity.highest_version);
+    let is_ours = theirs.cluster_id == identity.cluster_id;
+    (is_ours && needed > highest).then_some(TooNew { needed, highest })
+}
+
+/// Checks the other side's handshake: which member it is, or why it is refused. The version in force here
+/// is what it must speak: it would be given what it does not know, in the log or as a snapshot.
 pub(super) fn check(
     identity: &MemberIdentity,
+    cluster_version: u32,
     members: &Members,
     theirs: &Handshake,
 ) -> Result<NodeId, String> {
@@ -82,14 +100,25 @@ pub(super) fn check(
             theirs.member_id
         ));
     }
-    let versions_meet = theirs.lowest_protocol_version <= HIGHEST_PROTOCOL_VERSION
+    let highest = identity.highest_version;
+    let versions_meet = theirs.lowest_protocol_version <= highest
         && theirs.highest_protocol_version >= LOWEST_PROTOCOL_VERSION;
     if !versions_meet {
         return Err(format!(
             "it speaks protocol versions {} to {}, this node {LOWEST_PROTOCOL_VERSION} to \
-             {HIGHEST_PROTOCOL_VERSION}; upgrade one version at a time",
+             {highest}; upgrade one version at a time",
             theirs.lowest_protocol_version, theirs.highest_protocol_version
         ));
+    }
+    if theirs.highest_protocol_version < cluster_version {
+        return Err(format!(
+            "the cluster goes by protocol version {cluster_version}, and member {:x} speaks at most \
+             {}: start a newer quorate there (docs/upgrading.md)",
+            theirs.member_id, theirs.highest_protocol_version
+        ));
+    }
+    if let Some(too_new) = outgrows(identity, theirs) {
+        return Err(format!("the cluster needs {too_new}"));
     }
     Ok(NodeId(theirs.member_id))
 }
@@ -107,12 +136,13 @@ mod tests {
             cluster_id: 9,
             member_id,
             boot_nonce: 1,
+            highest_version: 2,
             began_with: 7,
         }
     }
 
     fn theirs(change: impl Fn(&mut Handshake)) -> Result<NodeId, String> {
-        let frame = ours(&identity(2), &[], 1, String::new());
+        let frame = ours(&identity(2), 2, &[], 1, String::new());
         let mut handshake = wire::decode_handshake(&frame).expect("sound");
         change(&mut handshake);
         let three = MemberTable::of_voters([1, 2, 3, 4]);
@@ -125,7 +155,7 @@ mod tests {
         let members = Members::new(1, founders, MemberTable::default());
         let membership = table.membership();
         members.set_applied(&Arc::new(table), &membership);
-        check(&identity(1), &members, &handshake)
+        check(&identity(1), 2, &members, &handshake)
     }
 
     #[test]
@@ -141,6 +171,10 @@ mod tests {
         assert_eq!(theirs(|h| h.began_with = 0), Ok(NodeId(2)), "it joined");
         assert!(refused(|h| h.lowest_protocol_version = 99).contains("versions 99"));
         assert!(refused(|h| h.highest_protocol_version = 0).contains("versions 1 to 0"));
+        let too_old = refused(|h| h.highest_protocol_version = 1);
+        assert!(too_old.contains("goes by protocol version 2, and member 2 speaks at most 1"));
+        let too_new = refused(|h| h.cluster_version = 3);
+        assert!(too_new.contains("needs protocol version 3, and this quorate speaks at most 2"));
         assert!(refused(|h| h.refusal = "no".to_owned()).contains("refuses: no"));
     }
 }

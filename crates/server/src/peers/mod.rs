@@ -8,6 +8,7 @@
 mod accept;
 mod dial;
 mod handshake;
+mod hashes;
 mod queue;
 mod refusals;
 mod snapshot_pull;
@@ -22,6 +23,7 @@ use quorate_replica::PeerMessage;
 
 pub(crate) use accept::PeerService;
 use dial::dial;
+pub(crate) use hashes::ask_hash;
 pub(crate) use queue::PeerQueue;
 pub(crate) use snapshot_pull::pull;
 pub(crate) use snapshot_source::SnapshotSource;
@@ -53,6 +55,11 @@ impl Peers {
             .iter()
             .map(|(peer, queue)| (*peer, Arc::clone(queue)));
         queues.collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn add_for_tests(&self, peer: NodeId) {
+        self.write().insert(peer, Arc::new(PeerQueue::new()));
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<NodeId, Arc<PeerQueue>>> {

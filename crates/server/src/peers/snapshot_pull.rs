@@ -134,12 +134,14 @@ fn count(core: &Core, from: NodeId, outcome: &Result<SnapshotMeta, Failure>, tim
     }
 }
 
-/// Whether the disk cannot be trusted any more. One that is full can, and a file that is gone was
-/// removed because nobody needs it any more.
+/// Whether the disk cannot be trusted any more, or this program is too old for the cluster. A disk that is
+/// full can be, and a file that is gone was removed because nobody needs it any more.
 fn is_final(error: &SnapshotContentError) -> bool {
-    error
-        .of_disk()
-        .is_some_and(|error| !matches!(error.kind, ErrorKind::NoSpace | ErrorKind::NotFound))
+    let is_too_new = matches!(error, SnapshotContentError::TooNew(_));
+    is_too_new
+        || error
+            .of_disk()
+            .is_some_and(|error| !matches!(error.kind, ErrorKind::NoSpace | ErrorKind::NotFound))
 }
 
 fn words_of(failure: Failure) -> String {
@@ -223,12 +225,13 @@ where
 {
     let connected = async { Ok(connect(core, install).await?) };
     let mut client = unless_elsewhere(wanted, install, connected).await?;
-    let mut puller = SnapshotPuller::new(files.clone(), install);
+    let mut puller = SnapshotPuller::new(files.clone(), install, core.identity.highest_version);
     loop {
         let query = puller.query();
         let request = SnapshotRequest {
             handshake: Some(handshake::of(
                 &core.identity,
+                core.version_in_force(),
                 &[],
                 query.to.0,
                 String::new(),

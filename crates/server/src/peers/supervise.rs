@@ -106,6 +106,8 @@ pub(crate) struct Told {
     pub(crate) members: MemberTable,
     /// How far the other member has applied the log.
     pub(crate) applied_index: u64,
+    /// The protocol version in force there.
+    pub(crate) cluster_version: u32,
 }
 
 /// What whoever answers at one of these URLs tells. If it is to be `linearizable`, it is at least as
@@ -136,6 +138,7 @@ pub(crate) async fn ask_members(urls: &[String], linearizable: bool) -> Option<T
                 founders,
                 members,
                 applied_index: answer.applied_index,
+                cluster_version: answer.cluster_version,
             });
         }
     }

@@ -16,7 +16,7 @@ use crate::answers::Outcome;
 use crate::core::{ApplyInput, Core};
 use crate::error::ServerError;
 use crate::exports::Newest;
-use crate::limits::APPLIED_NOTICE_BYTES;
+use crate::limits::{APPLIED_NOTICE_BYTES, SLOW_APPLY};
 
 pub(super) fn run<D: Disk>(
     core: &Core,
@@ -35,6 +35,8 @@ pub(super) fn run<D: Disk>(
         ApplyInput::keep_newest_restore(&mut inputs);
         let version = applier.cluster_version();
         let mut told_of_leases = false;
+        let mut had_entries = false;
+        let mut time_of_batch = Duration::ZERO;
         for input in inputs.drain(..) {
             match input {
                 ApplyInput::Entries(entries) => {
@@ -43,6 +45,7 @@ pub(super) fn run<D: Disk>(
                         .map(|entry| entry.payload.len())
                         .sum::<usize>();
                     applier.committed(entries);
+                    had_entries = true;
                 }
                 ApplyInput::Granted(grant) => applier.granted(grant),
                 ApplyInput::Restore(meta) => {
@@ -57,6 +60,7 @@ pub(super) fn run<D: Disk>(
         }
         loop {
             let mut store = core.store_mut();
+            let started = Instant::now();
             store.want_events(core.watches.wants_events());
             let mut progress = match applier.step(&mut store, KEYS_PER_STEP) {
                 Ok(progress) => progress,
@@ -70,7 +74,9 @@ pub(super) fn run<D: Disk>(
             // Under the store's lock, so that whoever holds it sees the index and the state of
             // one moment: members are compared by them.
             publish(core, &applier);
+            core.quota.note(store.memory_bytes(), progress.takes_space);
             core.watches.feed(&mut store);
+            time_of_batch += started.elapsed();
             let capture = applier.capture_if_due(&mut store);
             drop(store);
             if let Some(capture) = capture {
@@ -83,16 +89,32 @@ pub(super) fn run<D: Disk>(
             let more = progress.more;
             deliver(core, progress);
             if !more {
+                note_time(core, had_entries, time_of_batch);
                 break;
             }
         }
-        more_to_free = core.store_mut().free_step(KEYS_PER_STEP);
+        let mut store = core.store_mut();
+        more_to_free = store.free_step(KEYS_PER_STEP);
+        core.quota.note(store.memory_bytes(), false);
+        drop(store);
         // On an idle node without peers nothing else would wake consensus to hear of a version.
         let is_much = unnoticed_bytes >= APPLIED_NOTICE_BYTES;
         if is_much || told_of_leases || version != applier.cluster_version() {
             unnoticed_bytes = 0;
             core.consensus.wake();
         }
+    }
+}
+
+/// How long a batch of entries held the store, all steps together.
+fn note_time(core: &Core, had_entries: bool, took: Duration) {
+    if !had_entries {
+        return;
+    }
+    let metrics = &core.metrics;
+    metrics.backend_commit_seconds.observe(took.as_secs_f64());
+    if took > SLOW_APPLY {
+        metrics.slow_applies.inc();
     }
 }
 
@@ -111,7 +133,7 @@ fn restore<D: Disk>(
         index: meta.index.0,
         term: meta.term.0,
     };
-    let loaded = load_snapshot(snapshots, mark)?;
+    let loaded = load_snapshot(snapshots, mark, core.identity.highest_version)?;
     let answers = applier.restore(loaded.head, loaded.bytes);
     let revision = loaded.store.revision();
     core.end_restore(loaded.store, || publish(core, applier));
@@ -146,6 +168,9 @@ pub(crate) fn publish(core: &Core, applier: &Applier) {
         .cluster_version
         .store(u64::from(applier.cluster_version()), Ordering::Release);
     applied.index.store(applier.applied().0, Ordering::Release);
+    let version = applier.cluster_version();
+    core.cluster_version
+        .send_if_modified(|known| std::mem::replace(known, version) != version);
 }
 
 fn deliver(core: &Core, progress: Progress) {

@@ -39,10 +39,12 @@ pub(super) fn run<D: Disk>(
             .flatten()
             .min()
             .map(|deadline| deadline.since(now));
+        let due = consensus.deadline();
         if !consensus.has_effects() {
             core.consensus.take(timeout, &mut inputs);
         }
         let now = core.clock.now();
+        note_lateness(core, due, now);
         let wall_ms = core.clock.wall_ms();
         note_applied(core, &mut consensus, now);
         status_stale |= !inputs.is_empty();
@@ -102,6 +104,15 @@ pub(super) fn run<D: Disk>(
             core.publish_status(status);
             status_due = now + STATUS_INTERVAL;
         }
+    }
+}
+
+/// A leader that comes a heartbeat too late to what it has to do sends its heartbeats late: the disk, the processor or
+/// the load is too much, and followers may take it for gone.
+fn note_lateness(core: &Core, due: Option<Instant>, now: Instant) {
+    let late = due.is_some_and(|due| now.since(due) > core.settings.heartbeat_interval);
+    if late && core.leadership().role == Role::Leader {
+        core.metrics.heartbeat_send_failures.inc();
     }
 }
 

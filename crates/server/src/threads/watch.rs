@@ -9,10 +9,8 @@ pub(super) fn run(core: &Core) {
     let watches = &core.watches;
     loop {
         let now_ms = core.now_ms();
-        let due_ms = watches.with(|hub| {
-            hub.tick(now_ms);
-            hub.next_tick_ms()
-        });
+        watches.tick(now_ms);
+        let due_ms = watches.with(|hub| hub.next_tick_ms());
         let limit =
             due_ms.map(|due_ms| Duration::from_millis(due_ms.saturating_sub(now_ms).max(1)));
         let fed = watches.wait(limit);
@@ -30,7 +28,7 @@ fn catch_up(core: &Core) {
     let watches = &core.watches;
     while !watches.is_stopping() && watches.with(|hub| hub.behind_count() > 0) {
         watches.publish_fed();
-        watches.with(|hub| hub.tick(core.now_ms()));
+        watches.tick(core.now_ms());
         // While another store is loaded there is nothing to read; its arrival wakes this thread.
         let Ok((store, _)) = core.readable_store() else {
             return;

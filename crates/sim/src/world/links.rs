@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate_proto::peer;
 use quorate_raft::{Instant, NodeId};
-use quorate_replica::{HIGHEST_PROTOCOL_VERSION, PeerMessage, wire};
+use quorate_replica::{PeerMessage, wire};
 
 use super::event::Event;
 use super::picture::Letters;
@@ -146,6 +146,7 @@ impl World {
         if self.turns_away(to, from) {
             return;
         }
+        self.judge_versions(to, &messages);
         let from = self.members[from].id;
         self.tell(to, Input::Received(from, messages));
     }
@@ -156,7 +157,8 @@ impl World {
         }
         let passes = self.members[to].process.is_some()
             && self.network.passes(from, to)
-            && self.network.passes(to, from);
+            && self.network.passes(to, from)
+            && self.versions_meet(from, to);
         let answers =
             passes && self.knows(from, to) && !self.turns_away(to, from) && self.knows(to, from);
         if !answers {
@@ -170,7 +172,8 @@ impl World {
         link.waiting.clear();
         link.flush_due = false;
         let peer = self.members[to].id;
-        self.tell(from, Input::LinkUp(peer, HIGHEST_PROTOCOL_VERSION));
+        let speaks = self.process(to).speaks;
+        self.tell(from, Input::LinkUp(peer, speaks));
     }
 
     /// The dialler notices that its link is gone, and dials again.

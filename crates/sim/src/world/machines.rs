@@ -167,6 +167,7 @@ impl World {
             self.want_snapshot(node, life, wanted);
         }
         if !effects.apply.is_empty() {
+            self.watch_committed(&effects.apply);
             self.tell_applier(node, ApplyInput::Entries(effects.apply));
         }
         for grant in effects.grant {

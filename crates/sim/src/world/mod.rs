@@ -4,7 +4,7 @@
 //! - `event`: what happens at a point of time.
 //! - `plan`: what kind of world a seed makes.
 //! - `clock`: what a node measures time by.
-//! - `node`: a process and its queues; `machines` runs them, event by event.
+//! - `node`: a process and its queues; `start` starts it, `machines` runs it, event by event.
 //! - `network`: links between members; `links` runs them.
 //! - `members`: who comes and who goes.
 //! - `clients`: what is asked, and what must then be true of the answers.
@@ -13,6 +13,7 @@
 //! - `forged`: what no correct peer says.
 //! - `leases`: their clients, and what must be true of how long they live.
 //! - `judge`: what must be true of the nodes; `history`: what clients were told, for the checker.
+//! - `versions`: members that run an older program than others, and are upgraded one by one.
 //! - `watchers`: clients that are told what happens, and what must be true of that.
 //! - `trace`: all of it in words; `picture`: all of it for the eyes.
 //!
@@ -37,8 +38,10 @@ mod picture;
 mod plan;
 mod rot;
 mod snapshots;
+mod start;
 mod swaps;
 mod trace;
+mod versions;
 mod watchers;
 
 use std::collections::BTreeMap;
@@ -47,8 +50,7 @@ use std::time::Duration;
 use chaos::Chaos;
 use quorate_disk::SimDisk;
 use quorate_raft::{Instant, NodeId, Role};
-use quorate_replica::{MemberTable, NodeSettings};
-use quorate_wal::Note;
+use quorate_replica::{HIGHEST_PROTOCOL_VERSION, MemberTable};
 
 pub use clients::{Asked, Op, Outcome};
 use clock::NodeClock;
@@ -60,7 +62,6 @@ pub use node::{Input, Member, Process};
 pub(crate) use picture::WorldPicture;
 pub use plan::Plan;
 
-use crate::tally::{Rare, sometimes};
 use crate::{Random, Recipe, Tally};
 
 /// How often a leader of a quiet world is heard.
@@ -165,6 +166,11 @@ impl World {
         World::new(plan, &Recipe::from(seed), false, None)
     }
 
+    /// As [`World::quiet`], of members whose programs speak at most this protocol version.
+    pub fn quiet_of_version(nodes: usize, speaks: u32) -> World {
+        World::with_programs(Plan::quiet(nodes), &Recipe::from(1), false, None, speaks)
+    }
+
     /// As [`World::quiet`], with so many spare positions, which may become members.
     pub fn quiet_with(nodes: usize, spare: usize) -> World {
         let plan = Plan {
@@ -180,6 +186,17 @@ impl World {
         chaos: bool,
         picture: Option<Box<WorldPicture>>,
     ) -> World {
+        World::with_programs(plan, recipe, chaos, picture, HIGHEST_PROTOCOL_VERSION)
+    }
+
+    /// As [`World::new`]; the programs speak at most this protocol version.
+    fn with_programs(
+        plan: Plan,
+        recipe: &Recipe,
+        chaos: bool,
+        picture: Option<Box<WorldPicture>>,
+        speaks: u32,
+    ) -> World {
         let nodes = plan.nodes;
         let positions = (nodes + plan.newcomers) as u64;
         let members = (1..=positions).map(|id| Member {
@@ -188,6 +205,7 @@ impl World {
                 true => Presence::Present,
                 false => Presence::Spare,
             },
+            speaks,
             contacts: MemberTable::default(),
             leaves: false,
             disk: SimDisk::new(),
@@ -247,88 +265,6 @@ impl World {
             world.after(Duration::from_millis(50), Event::Fault);
         }
         world
-    }
-
-    /// What this member is told when it starts.
-    pub fn settings(&self, node: usize) -> NodeSettings {
-        let member = &self.members[node];
-        NodeSettings {
-            cluster_id: 7,
-            member_id: member.id.0,
-            founders: members::founders(self.plan.nodes),
-            boot_nonce: (member.life as u32) << 8 | node as u32,
-            heartbeat_interval: Duration::from_millis(self.plan.election_timeout_ms) / 5,
-            election_timeout: Duration::from_millis(self.plan.election_timeout_ms),
-            pre_vote: self.plan.pre_vote,
-            record_interval: Some(Duration::from_millis(self.plan.record_every_ms)),
-            lease_reads: self.plan.lease_reads,
-            accepts_old_disk: false,
-            empty_entry_on_election: self.plan.empty_entry_on_election,
-            memory_log_bytes: self.plan.memory_log_bytes,
-            append_bytes: self.plan.append_bytes,
-            seed: member.life,
-            segment_bytes: Some(self.plan.segment_bytes),
-            snapshot_log_bytes: self.plan.snapshot_log_bytes,
-            snapshot_chunk_bytes: Some(self.plan.snapshot_chunk_bytes),
-            lease_checkpoints: self.plan.lease_checkpoints,
-        }
-    }
-
-    /// Starts the process of a member that has none.
-    pub fn start(&mut self, node: usize) {
-        assert!(self.members[node].process.is_none(), "it runs already");
-        self.members[node].life += 1;
-        // It was the process before that stood still.
-        self.members[node].paused_until = Instant::ZERO;
-        self.draw_pause_ended(node);
-        let settings = self.settings(node);
-        let wall_ms = self.wall_ms(node);
-        let member = &mut self.members[node];
-        let life = member.life;
-        let now = member.clock.reads_at(self.now);
-        let (mut process, notes) = match Process::open(&member.disk, &settings, now, wall_ms) {
-            Ok(opened) => opened,
-            Err(error) => {
-                let power_lost = member.disk.power_is_off();
-                sometimes!(self.tally, Rare::StartFailed, power_lost);
-                sometimes!(self.tally, Rare::StartRefused, !power_lost);
-                return self.disk_failed(node, &error);
-            }
-        };
-        process.applier.witness_requests();
-        let said: Vec<String> = notes.iter().map(Note::to_string).collect();
-        if self.plan.bounds_log {
-            process.applier.bound_log();
-        }
-        let last_index = process.consensus.status().raft.last_index;
-        sometimes!(self.tally, Rare::RestartWithEntries, last_index.0 > 0);
-        let is_torn = |note: &Note| matches!(note, Note::TornTail { .. });
-        sometimes!(self.tally, Rare::TornTailCut, notes.iter().any(is_torn));
-        let is_rotten = |note: &Note| matches!(note, Note::SnapshotDamaged { .. });
-        sometimes!(
-            self.tally,
-            Rare::OlderSnapshotUsed,
-            notes.iter().any(is_rotten)
-        );
-        self.members[node].process = Some(process);
-        self.draw_start(node);
-        self.note(|_| format!("n{} starts; its log ends at {last_index}", node + 1));
-        for words in said {
-            self.note(|_| format!("n{} notes: {words}", node + 1));
-        }
-        self.judge.started(node);
-        for to in (0..self.members.len()).filter(|to| *to != node) {
-            let delay = self.random.micros(100, 20_000);
-            self.after(
-                delay,
-                Event::Dial {
-                    from: node,
-                    life,
-                    to,
-                },
-            );
-        }
-        self.wake(node);
     }
 
     pub(crate) fn after(&mut self, delay: Duration, event: Event) {

@@ -76,6 +76,8 @@ pub(crate) struct Group {
 
 /// A process that runs.
 pub struct Process {
+    /// The highest protocol version that this program speaks.
+    pub(crate) speaks: u32,
     /// Consensus.
     pub consensus: Consensus,
     pub(crate) log_writer: LogWriter<SimDisk>,
@@ -136,6 +138,8 @@ pub struct Member {
     pub id: NodeId,
     /// Whether it is a member.
     pub presence: super::Presence,
+    /// The highest protocol version that the program speaks which is started here next.
+    pub speaks: u32,
     /// The members when it joined.
     pub(crate) contacts: MemberTable,
     /// It was removed and is about to stop.
@@ -188,6 +192,7 @@ impl Process {
             cluster_version: applier.cluster_version(),
         };
         let process = Process {
+            speaks: settings.highest_version,
             consensus,
             log_writer,
             log_reader,

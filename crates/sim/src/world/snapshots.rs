@@ -160,7 +160,7 @@ impl World {
             }
             let process = self.process_mut(node);
             let files = process.files.clone();
-            process.snapshots.puller = Some(SnapshotPuller::new(files, wanted));
+            process.snapshots.puller = Some(SnapshotPuller::new(files, wanted, process.speaks));
             let InstallWanted { from, index, .. } = wanted;
             self.draw_note(node, |_| {
                 format!("asks n{from} for its snapshot through {index}")
@@ -180,7 +180,9 @@ impl World {
         let query = puller.query();
         let from = (query.to.0 - 1) as usize;
         let lost = self.chaos && self.random.percent(self.plan.loss_percent);
-        let passes = self.network.passes(node, from) && self.network.passes(from, node);
+        let passes = self.versions_meet(node, from)
+            && self.network.passes(node, from)
+            && self.network.passes(from, node);
         let part = if lost || !passes {
             None
         } else {
@@ -286,7 +288,7 @@ impl World {
         if process.snapshots.taker.take().is_some() {
             process.applier.snapshot_ended(None);
         }
-        let loaded = match load_snapshot(&process.files, mark) {
+        let loaded = match load_snapshot(&process.files, mark, process.speaks) {
             Ok(loaded) => loaded,
             Err(error) => return self.disk_failed(node, &error),
         };

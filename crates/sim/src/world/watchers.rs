@@ -5,7 +5,7 @@
 //! They take what waits for them, or are slow; they leave, or lose their node, and go on at another one from the first
 //! revision that they were not told of.
 //!
-//! What happened is read from the history of whichever member applied it first, before anything of it is compacted.
+//! What happened is worked out by the judge itself, from the commands that members are given to apply ([`model`]).
 //! Everything a watcher is told is compared with that: all that happened to its keys from where it was to where it is
 //! now, in order, nothing twice, nothing left out, all of a revision at once. When all is healed each watcher must
 //! have been told of everything.
@@ -14,15 +14,17 @@
 //! without.
 
 use bytes::Bytes;
-use quorate_kv::{
-    HistoryCursor, HistoryError, SharedEvent, Store, StreamId, WatchHub, WatchMessage,
-};
+use quorate_kv::{SharedEvent, Store, StreamId, WatchHub, WatchMessage};
 use quorate_proto::etcdserverpb::WatchCreateRequest;
 use quorate_proto::etcdserverpb::watch_create_request::FilterType;
+use quorate_raft::Entry;
 
+use self::model::{Happened, Model, is_within};
 use super::World;
 use crate::tally::{Rare, sometimes};
 use crate::{Random, Recipe};
+
+mod model;
 
 /// What the chance of watchers is drawn for.
 const WATCHERS: u64 = 5;
@@ -39,8 +41,8 @@ const MOST_TURNS: usize = 100_000;
 /// All watchers of a world, and what there is to be told.
 pub(crate) struct Watchers {
     random: Random,
-    /// What each revision changed, at its place; none where compaction came with the step that wrote it.
-    history: Vec<Option<Vec<SharedEvent>>>,
+    /// What happened.
+    model: Model,
     watchers: Vec<Watcher>,
 }
 
@@ -106,48 +108,17 @@ impl Watchers {
         });
         Watchers {
             random,
-            // Nothing was written at revisions zero and one.
-            history: vec![Some(Vec::new()); 2],
+            model: Model::new(),
             watchers: watchers.into(),
-        }
-    }
-
-    /// Keeps what this store has that none had before.
-    fn witness(&mut self, store: &Store) {
-        let known = self.history.len() as i64;
-        if self.watchers.is_empty() || store.revision() < known {
-            return;
-        }
-        let everything = Bytes::from_static(b"\0");
-        let read_from = |revision| {
-            let mut cursor = HistoryCursor::new(&everything, &everything, revision, true);
-            store.read_history(&mut cursor, VERSIONS, usize::MAX)
-        };
-        let mut step = read_from(known);
-        if let Err(HistoryError::Compacted { compact_revision }) = step {
-            self.history.resize(compact_revision as usize, None);
-            step = read_from(compact_revision);
-        }
-        let step = step.expect("the compacted revision itself can be read");
-        assert!(step.is_over, "a step wrote more than {VERSIONS} versions");
-        self.history
-            .resize(store.revision() as usize + 1, Some(Vec::new()));
-        for event in step.events {
-            let place = &mut self.history[event.revision() as usize];
-            place.get_or_insert_default().push(event);
         }
     }
 }
 
 impl Watcher {
-    fn wants(&self, event: &SharedEvent) -> bool {
-        let (key, request) = (event.key(), &self.request);
-        let in_span = match request.range_end.as_ref() {
-            b"" => *key == request.key,
-            b"\0" => *key >= request.key,
-            end => *key >= request.key && key.as_ref() < end,
-        };
-        let filter = match event.is_delete() {
+    fn wants(&self, event: &Happened) -> bool {
+        let request = &self.request;
+        let in_span = is_within(&event.kv.key, &request.key, &request.range_end);
+        let filter = match event.is_delete {
             true => FilterType::Nodelete,
             false => FilterType::Noput,
         };
@@ -155,23 +126,14 @@ impl Watcher {
     }
 
     /// It has been told of these events, and that there is nothing else up to this revision.
-    fn judge(
-        &mut self,
-        history: &[Option<Vec<SharedEvent>>],
-        events: &[SharedEvent],
-        up_to: i64,
-        store: &Store,
-    ) {
+    fn judge(&mut self, model: &Model, events: &[SharedEvent], up_to: i64, store: &Store) {
         assert!(
-            up_to < history.len() as i64,
+            up_to <= model.revision(),
             "a watcher was told of revision {up_to}, which nobody has applied"
         );
-        let mut told = events.iter().peekable();
+        let mut told = events.iter();
         for revision in self.next..=up_to {
-            let Some(happened) = &history[revision as usize] else {
-                while told.next_if(|told| told.revision() == revision).is_some() {}
-                continue;
-            };
+            let happened = &model.history[revision as usize];
             for event in happened.iter().filter(|event| self.wants(event)) {
                 let told = told.next();
                 assert!(
@@ -191,24 +153,19 @@ impl Watcher {
     }
 
     /// The version before may be missing when it has been compacted.
-    fn is_same(&self, told: &SharedEvent, happened: &SharedEvent, store: &Store) -> bool {
-        let is_previous_same = match (told.prev_kv(), happened.prev_kv()) {
+    fn is_same(&self, told: &SharedEvent, happened: &Happened, store: &Store) -> bool {
+        let is_previous_same = match (told.prev_kv(), &happened.previous) {
             (Some(told), Some(happened)) => told == happened,
             (None, Some(_)) => {
-                !self.request.prev_kv || happened.revision() <= store.compacted_revision()
+                !self.request.prev_kv || happened.kv.mod_revision <= store.compacted_revision()
             }
-            (_, None) => true,
+            (told, None) => told.is_none(),
         };
         let kind = (told.is_delete(), told.kv());
-        kind == (happened.is_delete(), happened.kv()) && is_previous_same
+        kind == (happened.is_delete, &happened.kv) && is_previous_same
     }
 
-    fn hear(
-        &mut self,
-        message: WatchMessage,
-        history: &[Option<Vec<SharedEvent>>],
-        store: &Store,
-    ) -> Left {
+    fn hear(&mut self, message: WatchMessage, model: &Model, store: &Store) -> Left {
         match message {
             WatchMessage::Created { revision, .. } if self.next == 0 => self.next = revision + 1,
             WatchMessage::Created { .. } => {}
@@ -216,9 +173,9 @@ impl Watcher {
                 revision, events, ..
             } => {
                 assert!(!events.is_empty(), "a watcher was told of nothing");
-                self.judge(history, &events, revision, store);
+                self.judge(model, &events, revision, store);
             }
-            WatchMessage::Progress { revision, .. } => self.judge(history, &[], revision, store),
+            WatchMessage::Progress { revision, .. } => self.judge(model, &[], revision, store),
             WatchMessage::Compacted {
                 compact_revision, ..
             } => {
@@ -238,18 +195,12 @@ impl Watcher {
     }
 
     /// Takes what waits for it at its node.
-    fn take(
-        &mut self,
-        history: &[Option<Vec<SharedEvent>>],
-        hub: &mut WatchHub,
-        store: &Store,
-        bytes_max: usize,
-    ) -> Left {
+    fn take(&mut self, model: &Model, hub: &mut WatchHub, store: &Store, bytes_max: usize) -> Left {
         let Some(place) = self.at else {
             return Left::Going;
         };
         for message in hub.take(place.stream, bytes_max) {
-            if self.hear(message, history, store) == Left::Overtaken {
+            if self.hear(message, model, store) == Left::Overtaken {
                 self.leave(hub);
                 return Left::Overtaken;
             }
@@ -280,6 +231,13 @@ impl Watcher {
 }
 
 impl World {
+    /// A member is given these to apply.
+    pub(super) fn watch_committed(&mut self, entries: &[Entry]) {
+        if !self.watchers.watchers.is_empty() {
+            self.watchers.model.committed(entries);
+        }
+    }
+
     /// Before a step of an applier.
     pub(super) fn expect_events(&mut self, node: usize) {
         let process = self.process_mut(node);
@@ -298,12 +256,9 @@ impl World {
         let (store, hub) = (&mut process.store, &mut process.hub);
         let Watchers {
             random,
-            history,
+            model,
             watchers,
-        } = {
-            self.watchers.witness(store);
-            &mut self.watchers
-        };
+        } = &mut self.watchers;
         if hub.wants_events() {
             let mut events = store.take_events();
             if random.percent(3) {
@@ -330,7 +285,7 @@ impl World {
             }
             if random.percent(watcher.takes_percent) {
                 let bytes_max = random.pick(&[1, 300, 1 << 20]);
-                let left = watcher.take(history, hub, store, bytes_max);
+                let left = watcher.take(model, hub, store, bytes_max);
                 sometimes!(self.tally, Rare::WatcherOvertaken, left == Left::Overtaken);
             }
             match random.below(100) {
@@ -368,7 +323,6 @@ impl World {
             let member = &mut self.members[node];
             let process = member.process.as_mut().expect("all members run");
             let (store, hub) = (&mut process.store, &mut process.hub);
-            watchers.witness(store);
             let watcher = &mut watchers.watchers[number];
             hub.publish(store.take_events(), store.revision());
             let mut turns = 0;
@@ -387,7 +341,7 @@ impl World {
                 if let Some(place) = watcher.at {
                     hub.request_progress(place.stream);
                 }
-                watcher.take(&watchers.history, hub, store, 1 << 20);
+                watcher.take(&watchers.model, hub, store, 1 << 20);
             }
             watcher.leave(hub);
         }

@@ -13,3 +13,4 @@ mod judge;
 mod rare_states;
 mod shrinking;
 mod tracing;
+mod upgrades;

@@ -30,6 +30,22 @@ pub(super) fn render(answer: &Answer) -> String {
                 .iter()
                 .for_each(|(endpoint, status)| out.status(endpoint, status));
         }
+        Answer::Alarms(response) => {
+            out.header(response.header.as_ref());
+            for alarm in &response.alarms {
+                out.field("MemberID", alarm.member_id);
+                out.field("AlarmType", alarm.alarm().as_str_name());
+                out.end_block();
+            }
+        }
+        Answer::Hashes(hashes) => {
+            for (endpoint, hash) in hashes {
+                out.header(hash.header.as_ref());
+                out.field("Endpoint", go_quote(endpoint.as_bytes()));
+                out.field("Hash", hash.hash);
+                out.end_block();
+            }
+        }
         Answer::Healths(healths) => healths.iter().for_each(|health| out.health(health)),
         Answer::LeaseGranted(granted) => {
             out.header(granted.header.as_ref());

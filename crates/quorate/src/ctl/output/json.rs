@@ -66,6 +66,26 @@ pub(super) fn render(answer: &Answer) -> String {
                 .raw("Status", &status(response))
                 .finish()
         })),
+        Answer::Alarms(response) => {
+            let alarms = response.alarms.iter().map(|alarm| {
+                let object = Object::default().number("memberID", alarm.member_id);
+                object.number("alarm", alarm.alarm).finish()
+            });
+            Object::default()
+                .header(response.header.as_ref())
+                .list("alarms", alarms)
+                .finish()
+        }
+        Answer::Hashes(hashes) => array(hashes.iter().map(|(endpoint, response)| {
+            let hash = Object::default()
+                .header(response.header.as_ref())
+                .number("hash", response.hash)
+                .number("compact_revision", response.compact_revision);
+            Object::default()
+                .raw("Endpoint", &string(endpoint))
+                .raw("HashKV", &hash.finish())
+                .finish()
+        })),
         Answer::Healths(healths) => array(healths.iter().map(health)),
     };
     text + "\n"

@@ -14,9 +14,10 @@ use std::str::FromStr;
 
 use prost::Message;
 use quorate_proto::etcdserverpb::{
-    DeleteRangeResponse, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse,
-    LeaseRevokeResponse, LeaseTimeToLiveResponse, MemberAddResponse, MemberListResponse,
-    MoveLeaderResponse, PutResponse, RangeResponse, StatusResponse, TxnResponse, WatchResponse,
+    AlarmResponse, DeleteRangeResponse, HashKvResponse, LeaseGrantResponse, LeaseKeepAliveResponse,
+    LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, MemberAddResponse,
+    MemberListResponse, MoveLeaderResponse, PutResponse, RangeResponse, StatusResponse,
+    TxnResponse, WatchResponse,
 };
 
 pub(super) use table::draw;
@@ -137,8 +138,10 @@ pub(super) enum Answer {
     },
     Leases(LeaseLeasesResponse),
     LeaseRenewed(LeaseKeepAliveResponse),
+    Alarms(AlarmResponse),
     /// Endpoint by endpoint.
     Statuses(Vec<(String, StatusResponse)>),
+    Hashes(Vec<(String, HashKvResponse)>),
     Healths(Vec<Health>),
 }
 
@@ -177,7 +180,8 @@ impl Answer {
             | Self::LeaseRenewed(LeaseKeepAliveResponse { header, .. }) => {
                 header.unwrap_or_default().encode_to_vec()
             }
-            Self::Statuses(_) | Self::Healths(_) => Vec::new(),
+            Self::Alarms(response) => response.encode_to_vec(),
+            Self::Statuses(_) | Self::Hashes(_) | Self::Healths(_) => Vec::new(),
         }
     }
 }

@@ -58,6 +58,17 @@ pub(super) fn render(answer: &Answer, style: Style) -> Vec<u8> {
                 .iter()
                 .for_each(|row| line(row, &mut out));
         }
+        Answer::Alarms(response) => {
+            for alarm in &response.alarms {
+                out.extend_from_slice(text::alarm(alarm).as_bytes());
+                out.push(b'\n');
+            }
+        }
+        Answer::Hashes(hashes) => {
+            table::hash_rows(hashes)
+                .iter()
+                .for_each(|row| line(row, &mut out));
+        }
         Answer::Healths(healths) => healths.iter().for_each(|health| sentence(health, &mut out)),
     }
     out

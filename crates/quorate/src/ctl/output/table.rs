@@ -1,6 +1,6 @@
 //! States and members as a table: headings centred, cells to the right, long texts wrapped.
 
-use quorate_proto::etcdserverpb::{MemberListResponse, StatusResponse};
+use quorate_proto::etcdserverpb::{HashKvResponse, MemberListResponse, StatusResponse};
 
 use super::{Answer, Health, text};
 
@@ -34,6 +34,7 @@ pub(super) fn render(answer: &Answer) -> String {
         Answer::Statuses(statuses) => draw(&STATUS_HEADINGS, &status_rows(statuses)),
         Answer::Members(response) => draw(&MEMBER_HEADINGS, &member_rows(response)),
         Answer::Healths(healths) => draw(&HEALTH_HEADINGS, &health_rows(healths)),
+        Answer::Hashes(hashes) => draw(&["ENDPOINT", "HASH"], &hash_rows(hashes)),
         Answer::Range(_)
         | Answer::Put(_)
         | Answer::Delete(_)
@@ -46,6 +47,7 @@ pub(super) fn render(answer: &Answer) -> String {
         | Answer::LeaseTime { .. }
         | Answer::Leases(_)
         | Answer::LeaseRenewed(_)
+        | Answer::Alarms(_)
         | Answer::LeaderMoved { .. } => String::new(),
     }
 }
@@ -67,6 +69,12 @@ pub(super) fn status_rows(statuses: &[(String, StatusResponse)]) -> Vec<Vec<Stri
         ]
     };
     statuses.iter().map(row).collect()
+}
+
+pub(super) fn hash_rows(hashes: &[(String, HashKvResponse)]) -> Vec<Vec<String>> {
+    let row =
+        |(endpoint, hash): &(String, HashKvResponse)| vec![endpoint.clone(), hash.hash.to_string()];
+    hashes.iter().map(row).collect()
 }
 
 pub(super) fn member_rows(response: &MemberListResponse) -> Vec<Vec<String>> {

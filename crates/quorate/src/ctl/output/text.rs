@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use bytes::Bytes;
+use quorate_proto::etcdserverpb::{AlarmMember, AlarmType};
 
 /// Quotes bytes as Go's `%q` does: invalid UTF-8 as `\xff`, what cannot be printed as `\u200b`.
 pub(crate) fn go_quote(bytes: &[u8]) -> String {
@@ -129,6 +130,18 @@ pub(crate) fn size(bytes: u64) -> String {
     } else {
         format!("{rounded:.0} {unit}")
     }
+}
+
+/// An alarm as Go prints it: fields that are zero are left out, and each is followed by a space.
+pub(super) fn alarm(alarm: &AlarmMember) -> String {
+    let mut text = String::new();
+    if alarm.member_id != 0 {
+        text += &format!("memberID:{} ", alarm.member_id);
+    }
+    if alarm.alarm() != AlarmType::None {
+        text += &format!("alarm:{} ", alarm.alarm().as_str_name());
+    }
+    text
 }
 
 #[cfg(test)]

@@ -84,19 +84,15 @@ pub(super) const FLAGS: &[Flag] = &[
         "auto-compaction-mode",
         Kind::Choice(&["periodic", "revision"]),
         "periodic",
-        "How to read --auto-compaction-retention.",
-    )
-    .accepted("automatic compaction is not there yet"),
+        "How to read --auto-compaction-retention: as a time, or as a number of revisions.",
+    ),
     flag(
         Clustering,
         "auto-compaction-retention",
         Kind::Text,
-        "0",
-        "How much history automatic compaction keeps.",
-    )
-    .refused(
-        "automatic compaction is not there yet, and without it the history would grow unseen",
-        "Set it to 0 and run `etcdctl compaction REVISION` from a timer.",
+        "",
+        "How much history is kept: hours, or a duration such as 30m; in mode revision a number of revisions. \
+         0: all. Without it all is kept until four fifths of the quota are used, then an hour.",
     ),
     flag(
         Clustering,

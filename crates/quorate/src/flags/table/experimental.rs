@@ -2,7 +2,7 @@
 
 use super::FileKey::Other;
 use super::Group::{Experimental, Unsafe};
-use super::Known::{Only34, Only35};
+use super::Known::{Only34, Only35, Quorate};
 use super::{Flag, Kind};
 
 const NO_BBOLT: &str =
@@ -10,8 +10,7 @@ const NO_BBOLT: &str =
 const NO_TRACING: &str = "Quorate exports no traces";
 const ALWAYS_PERSISTED: &str =
     "what is noted of leases is in the log and its snapshots in any case";
-const HASHED: &str =
-    "every member keeps a running hash of its state; comparing them is not there yet";
+const HASHED: &str = "members are compared by time, see --experimental-corrupt-check-time";
 const COMPACTION: &str = "compaction works in bounded steps of its own";
 
 const fn flag(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Flag {
@@ -23,16 +22,14 @@ pub(super) const FLAGS: &[Flag] = &[
         "experimental-initial-corrupt-check",
         Kind::Bool,
         "false",
-        "Check the data before serving.",
-    )
-    .accepted("the log is always checked, record by record, before serving"),
+        "Compare the data with the other members' before serving clients; a member that differs stops.",
+    ),
     flag(
         "experimental-corrupt-check-time",
         Kind::Duration,
         "0s",
-        "Time between two comparisons of members.",
-    )
-    .accepted(HASHED),
+        "Time between two comparisons of all members by the leader; one that differs raises the alarm CORRUPT. 0: never.",
+    ),
     flag(
         "experimental-compact-hash-check-enabled",
         Kind::Bool,
@@ -74,6 +71,14 @@ pub(super) const FLAGS: &[Flag] = &[
         "Note every five minutes in the log how much of each lease is left, so that a new leader goes on \
          from there and does not give it all its time again.",
     ),
+    flag(
+        "experimental-protocol-version",
+        Kind::Unsigned,
+        "2",
+        "Speak at most this protocol version to other members, as an older Quorate does, so that all \
+         members can go back to that one; see docs/upgrading.md.",
+    )
+    .known(Quorate),
     flag(
         "experimental-enable-lease-checkpoint-persist",
         Kind::Bool,

@@ -66,8 +66,13 @@ pub(super) const FLAGS: &[Flag] = &[
         .accepted("the two newest snapshots are always kept"),
     flag("max-wals", Kind::Unsigned, "5", "WAL files to keep.")
         .accepted("Quorate keeps every WAL segment that is still needed and recycles the others"),
-    flag("quota-backend-bytes", Kind::Signed, "0", "The size of the store at which writes stop.")
-        .accepted("a quota on the store is not there yet: watch the memory of the process"),
+    flag(
+        "quota-backend-bytes",
+        Kind::Signed,
+        "0",
+        "Bytes of memory that the store may take before writes are refused. 0: the smaller of 2 GiB and half \
+         of the memory that the process may take; less: no limit.",
+    ),
     flag("backend-batch-interval", Kind::Duration, "0", "bbolt's commit interval.").accepted(NO_BBOLT),
     flag("backend-batch-limit", Kind::Signed, "0", "bbolt's commit size.").accepted(NO_BBOLT),
     flag("backend-bbolt-freelist-type", Kind::Text, "map", "bbolt's free list.").known(Only35).accepted(NO_BBOLT),

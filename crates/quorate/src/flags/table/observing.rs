@@ -22,7 +22,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "Where to serve /metrics and /health besides the client port.",
     ),
     Flag::new(Observing, "metrics", Kind::Choice(&["basic", "extensive"]), "basic", "How much to measure.")
-        .accepted("Quorate always serves the same metrics"),
+        .accepted("Quorate always serves all of them, times of calls (`extensive` in etcd) included"),
     Flag::new(Observing, "enable-pprof", Kind::Bool, "false", "Serve Go's profiler under /debug/pprof/.")
         .accepted("there is no Go runtime to profile; use perf"),
     Flag::new(

@@ -58,6 +58,10 @@ fn without_flags_one_node_serves_on_this_machine_alone() {
             election_timeout: Duration::from_secs(1),
             max_request_bytes: 1_572_864,
             max_txn_ops: 128,
+            quota_backend_bytes: 0,
+            auto_compaction: AutoCompaction::when_full(),
+            initial_corrupt_check: false,
+            corrupt_check_interval: None,
             cors: Vec::new(),
             json_gateway: true,
             watch_progress_interval: Duration::from_secs(600),
@@ -65,6 +69,7 @@ fn without_flags_one_node_serves_on_this_machine_alone() {
             pre_vote: true,
             lease_reads: false,
             lease_checkpoints: false,
+            protocol_version: 2,
             accepts_old_disk: false,
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
@@ -72,6 +77,66 @@ fn without_flags_one_node_serves_on_this_machine_alone() {
             exit_with_parent: None,
             notes: Vec::new(),
         }
+    );
+}
+
+#[test]
+fn how_much_history_is_kept_is_read_as_etcd_reads_it() {
+    let rule = |words: &[&str]| settings(words).auto_compaction;
+    let hours = |hours: u64| AutoCompaction::Periodic {
+        retention: Duration::from_secs(3600 * hours),
+    };
+    assert_eq!(rule(&["--auto-compaction-retention=3"]), hours(3));
+    assert_eq!(rule(&["--auto-compaction-retention=72h"]), hours(72));
+    let mode = "--auto-compaction-mode=revision";
+    assert_eq!(
+        rule(&[mode, "--auto-compaction-retention=1000"]),
+        AutoCompaction::revisions(1000)
+    );
+    assert_eq!(
+        rule(&["--auto-compaction-retention=0"]),
+        AutoCompaction::Off
+    );
+    assert_eq!(
+        rule(&["--auto-compaction-retention=0s"]),
+        AutoCompaction::Off
+    );
+    assert_eq!(
+        rule(&[mode, "--auto-compaction-retention=0"]),
+        AutoCompaction::Off
+    );
+    assert_eq!(rule(&[mode]), AutoCompaction::when_full());
+    for (words, why) in [
+        (
+            vec!["--auto-compaction-retention=often"],
+            "it must be hours, or a duration such as 30m",
+        ),
+        (
+            vec!["--auto-compaction-retention=-1h"],
+            "it must be hours, or a duration such as 30m",
+        ),
+        (
+            vec![mode, "--auto-compaction-retention=1h"],
+            "with --auto-compaction-mode=revision it must be a number of revisions",
+        ),
+    ] {
+        let said = refusal(&words);
+        assert!(said.contains(why), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn members_are_compared_when_a_time_is_given() {
+    let every = |words: &[&str]| settings(words).corrupt_check_interval;
+    assert_eq!(every(&["--experimental-corrupt-check-time=0s"]), None);
+    let minute = Some(Duration::from_secs(60));
+    assert_eq!(every(&["--experimental-corrupt-check-time=1m"]), minute);
+    let said = refusal(&["--experimental-corrupt-check-time=-1s"]);
+    assert!(said.contains("it must not be negative"), "{said}");
+    assert!(settings(&["--experimental-initial-corrupt-check"]).initial_corrupt_check);
+    assert_eq!(
+        settings(&["--quota-backend-bytes=-1"]).quota_backend_bytes,
+        -1
     );
 }
 

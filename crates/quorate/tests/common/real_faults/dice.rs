@@ -28,6 +28,11 @@ impl Dice {
         Dice { state }
     }
 
+    /// With these draws.
+    pub(crate) fn of(seed: u64) -> Dice {
+        Dice { state: seed }
+    }
+
     /// A number in the range, which is not empty.
     pub(crate) fn draw(&mut self, range: Range<u64>) -> u64 {
         range.start + self.next() % (range.end - range.start)

@@ -7,13 +7,13 @@ use crate::cluster::Plan;
 use crate::gateway::{Stream, post};
 
 /// Both servers.
-struct Both {
+pub(super) struct Both {
     etcd: Etcd,
     cluster: crate::cluster::Cluster,
 }
 
 impl Both {
-    fn start() -> Option<Both> {
+    pub(super) fn start() -> Option<Both> {
         let etcd = Etcd::start()?;
         let cluster = Plan::of(1).start();
         // Before that it opens no stream.
@@ -21,12 +21,12 @@ impl Both {
         Some(Both { etcd, cluster })
     }
 
-    fn endpoints(&self) -> [String; 2] {
+    pub(super) fn endpoints(&self) -> [String; 2] {
         [self.etcd.endpoint.clone(), self.cluster.endpoint(0)]
     }
 
     /// The same unary request to both.
-    fn post(&self, path: &str, body: &str) {
+    pub(super) fn post(&self, path: &str, body: &str) {
         for endpoint in self.endpoints() {
             let answer = post(&endpoint, path, body.as_bytes());
             assert_eq!(answer.status, 200, "{}", answer.text());
@@ -48,7 +48,7 @@ impl Both {
 }
 
 /// Status and headers, but for the date and the like.
-fn head(stream: &Stream) -> String {
+pub(super) fn head(stream: &Stream) -> String {
     let names = [
         "content-type",
         "grpc-metadata-content-type",
@@ -77,7 +77,7 @@ fn lines(stream: &mut Stream, count: usize) -> Vec<String> {
 }
 
 /// Both say so many equal lines.
-fn agree(streams: &mut [Stream; 2], count: usize, why: &str) {
+pub(super) fn agree(streams: &mut [Stream; 2], count: usize, why: &str) {
     let [theirs, ours] = streams.each_mut().map(|stream| lines(stream, count));
     assert_eq!(ours, theirs, "{why}");
 }

@@ -89,6 +89,7 @@ fn open(disk: &SimDisk, member_id: u64) -> Node<SimDisk> {
         snapshot_log_bytes: 1 << 20,
         snapshot_chunk_bytes: None,
         lease_checkpoints: false,
+        highest_version: crate::HIGHEST_PROTOCOL_VERSION,
     };
     Node::open(disk.clone(), &settings, Instant::ZERO, 0).unwrap()
 }

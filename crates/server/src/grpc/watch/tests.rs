@@ -4,7 +4,7 @@ use quorate_proto::etcdserverpb::PutRequest;
 
 use super::*;
 use crate::core::tests::without_threads;
-use crate::limits::WATCH_UNSENT_BYTES;
+use crate::limits::{WATCH_UNREAD_FOR, WATCH_UNSENT_BYTES};
 use crate::watches::CaughtUp;
 
 type Heard = mpsc::Receiver<Result<(WatchResponse, Unsent), Status>>;
@@ -14,6 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A conversation on a core without threads, with a watcher of the key `k`; the client has asked for `asked` besides.
 fn converse(core: &Arc<Core>, store: &Store, asked: Option<Asked>) -> Heard {
+    converse_on(core, store, asked, ConnectionEnd::default())
+}
+
+/// The same on a connection.
+fn converse_on(core: &Arc<Core>, store: &Store, asked: Option<Asked>, end: ConnectionEnd) -> Heard {
     let opened = core.watches.open(0, Duration::from_secs(600));
     let (id, bell) = opened.expect("there is room");
     let create = WatchCreateRequest {
@@ -26,7 +31,7 @@ fn converse(core: &Arc<Core>, store: &Store, asked: Option<Asked>) -> Heard {
     let mut conversation = Conversation::new(Opened { core, id, bell }, None);
     conversation.asked = asked;
     let (answers, heard) = mpsc::channel(1);
-    tokio::spawn(conversation.hold(answers, false));
+    tokio::spawn(conversation.hold(answers, false, Some(end)));
     heard
 }
 
@@ -111,7 +116,7 @@ fn watchers_of_long_keys_are_refused_when_all_keys_together_are_too_long() {
         assert!(created >= WATCHED_KEYS_BYTES / KEY_BYTES - 1, "{created}");
         assert!(!create(&mut hub, id, created, KEY_BYTES, is_range));
         // One that goes makes room for one.
-        hub.cancel(id, 0);
+        hub.cancel(id, 0, 1);
         hub.take(id, usize::MAX);
         assert!(create(&mut hub, id, created, KEY_BYTES, is_range));
         assert!(!create(&mut hub, id, created + 1, KEY_BYTES, is_range));
@@ -214,4 +219,49 @@ async fn progress_is_told_when_the_hub_is_there_or_when_its_time_is_over() {
         assert_eq!((progress.watch_id, progress.events.len()), (-1, 0));
         assert!(asked_at.elapsed() >= time && asked_at.elapsed() < time + FED_POLL * 2);
     }
+}
+
+/// What waits in the channel is what HTTP/2 has not taken of a client that does not read.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_not_read_ends_when_others_wait_and_its_connection_with_it() {
+    let (core, mut store) = (without_threads(), Store::default());
+    let end = ConnectionEnd::default();
+    let mut heard = converse_on(&core, &store, None, end.clone());
+    assert!(hear(&mut heard).await.created);
+    put(&core, &mut store, 1, WATCH_ANSWERS_BYTES);
+    put(&core, &mut store, 2, WATCH_ANSWERS_BYTES);
+    let there_is_room = timeout(20 * WATCH_UNREAD_FOR, end.wanted()).await;
+    assert!(there_is_room.is_err(), "nobody waits for what it holds");
+    let began = Instant::now();
+    let others = core.watch_answers.charge_always(WATCH_UNSENT_BYTES);
+    let is_over = timeout(WATCH_UNREAD_FOR, end.wanted()).await;
+    is_over.expect("its time was over long ago");
+    assert!(began.elapsed() <= OVERDUE_LOOKED_FOR_EVERY + 3 * SHUTDOWN_GRACE);
+    assert_eq!(core.watches.stream_count(), 0);
+    assert!(
+        core.metrics
+            .encode(&core)
+            .contains("quorate_watch_streams_unread_total 1")
+    );
+    drop((heard, others));
+    assert_eq!(core.watch_answers.used_bytes(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_read_slowly_goes_on_while_others_wait() {
+    let (core, mut store) = (without_threads(), Store::default());
+    let end = ConnectionEnd::default();
+    let mut heard = converse_on(&core, &store, None, end.clone());
+    assert!(hear(&mut heard).await.created);
+    let _others = core.watch_answers.charge_always(WATCH_UNSENT_BYTES);
+    for index in 1..=5 {
+        put(&core, &mut store, index, 1);
+        sleep(WATCH_UNREAD_FOR - OVERDUE_LOOKED_FOR_EVERY).await;
+        assert_eq!(hear(&mut heard).await.events.len(), 1);
+    }
+    // One that has nothing to read is not slow.
+    sleep(10 * WATCH_UNREAD_FOR).await;
+    put(&core, &mut store, 6, 1);
+    assert_eq!(hear(&mut heard).await.events.len(), 1);
+    assert!(timeout(Duration::ZERO, end.wanted()).await.is_err());
 }

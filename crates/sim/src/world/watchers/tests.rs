@@ -55,10 +55,9 @@ fn watchers_are_told_of_everything() {
 #[should_panic(expected = "was told of None in place of")]
 fn an_event_that_is_not_told_is_missed() {
     let mut world = world_with_writes();
-    let watched = &mut world.watchers.history[2];
-    let event = watched.iter().flatten().next().cloned().expect("a put");
-    let last = world.watchers.history.last_mut().expect("the history");
-    last.get_or_insert_default().push(event);
+    let history = &mut world.watchers.model.history;
+    let event = history[2].first().cloned().expect("a put");
+    history.last_mut().expect("the history").push(event);
     begin_anew(&mut world);
     world.judge_watchers();
 }
@@ -67,7 +66,7 @@ fn an_event_that_is_not_told_is_missed() {
 #[should_panic(expected = "which did not happen then")]
 fn an_event_that_did_not_happen_is_found() {
     let mut world = world_with_writes();
-    world.watchers.history.fill(Some(Vec::new()));
+    world.watchers.model.history.fill(Vec::new());
     begin_anew(&mut world);
     world.judge_watchers();
 }
@@ -76,7 +75,7 @@ fn an_event_that_did_not_happen_is_found() {
 #[should_panic(expected = "in place of")]
 fn events_out_of_order_are_found() {
     let mut world = world_with_writes();
-    world.watchers.history.swap(2, 5);
+    world.watchers.model.history.swap(2, 5);
     begin_anew(&mut world);
     world.judge_watchers();
 }

@@ -1,0 +1,141 @@
+use super::*;
+
+const START: Instant = Instant::ZERO;
+
+fn later() -> Instant {
+    START + FOUNDING_PATIENCE
+}
+
+#[test]
+fn nothing_is_proposed_before_every_member_was_heard() {
+    let mut versions = ClusterVersions::new(2);
+    versions.members(vec![NodeId(2), NodeId(3)]);
+    versions.heard(NodeId(2), 1);
+    assert_eq!(versions.next_proposal(START, Term(1)), None);
+    versions.heard(NodeId(3), 1);
+    assert_eq!(versions.next_proposal(START, Term(1)), Some(1));
+    assert_eq!(versions.next_proposal(START, Term(1)), None, "once a term");
+    assert_eq!(
+        versions.next_proposal(START, Term(2)),
+        Some(1),
+        "again by the next leader"
+    );
+    versions.applied(1);
+    assert_eq!(versions.next_proposal(START, Term(3)), None);
+}
+
+#[test]
+fn the_slowest_member_decides() {
+    let mut versions = ClusterVersions::new(2);
+    versions.members(vec![NodeId(2)]);
+    versions.heard(NodeId(2), 0);
+    assert_eq!(versions.next_proposal(START, Term(1)), None);
+}
+
+#[test]
+fn one_that_is_no_member_is_not_asked() {
+    let mut versions = ClusterVersions::new(2);
+    versions.heard(NodeId(2), 0);
+    versions.members(vec![NodeId(3)]);
+    versions.heard(NodeId(3), 1);
+    assert_eq!(versions.next_proposal(START, Term(1)), Some(1));
+}
+
+#[test]
+fn a_cluster_that_was_never_complete_goes_by_the_majority_after_a_while() {
+    let mut versions = ClusterVersions::new(2);
+    versions.members(vec![NodeId(2), NodeId(3)]);
+    assert_eq!(versions.next_proposal(START, Term(1)), None);
+    assert_eq!(versions.next_proposal(later(), Term(1)), None, "alone");
+    assert_eq!(versions.deadline(), None, "time changes nothing more");
+    versions.heard(NodeId(2), 1);
+    assert_eq!(versions.next_proposal(later(), Term(1)), Some(1));
+}
+
+#[test]
+fn each_leader_waits_for_the_missing_anew() {
+    let mut versions = ClusterVersions::new(2);
+    versions.members(vec![NodeId(2), NodeId(3)]);
+    versions.heard(NodeId(2), 2);
+    assert_eq!(versions.next_proposal(START, Term(1)), None);
+    assert_eq!(versions.deadline(), Some(later()));
+    versions.lose_leader(LogIndex(1));
+    assert_eq!(versions.deadline(), None);
+    assert_eq!(versions.next_proposal(later(), Term(2)), None);
+    let last = later() + FOUNDING_PATIENCE;
+    assert_eq!(versions.deadline(), Some(last));
+    assert_eq!(versions.next_proposal(last, Term(2)), Some(2));
+}
+
+#[test]
+fn nobody_is_waited_for_once_all_have_come() {
+    let mut versions = ClusterVersions::new(2);
+    versions.members(vec![NodeId(2)]);
+    assert_eq!(versions.next_proposal(START, Term(1)), None);
+    versions.heard(NodeId(2), 2);
+    assert_eq!(versions.next_proposal(START, Term(1)), Some(2));
+    assert_eq!(versions.deadline(), None, "though it is not in force");
+}
+
+#[test]
+fn a_greater_version_than_one_in_force_waits_for_all() {
+    let mut versions = ClusterVersions::new(2);
+    versions.members(vec![NodeId(2), NodeId(3)]);
+    versions.applied(1);
+    versions.heard(NodeId(2), 2);
+    for now in [START, later()] {
+        assert_eq!(versions.next_proposal(now, Term(1)), None);
+    }
+    assert_eq!(versions.deadline(), None);
+    versions.heard(NodeId(3), 2);
+    assert_eq!(versions.next_proposal(later(), Term(1)), Some(2));
+}
+
+#[test]
+fn a_member_that_was_told_to_speak_less_proposes_no_more() {
+    let mut versions = ClusterVersions::new(1);
+    versions.members(vec![NodeId(2)]);
+    versions.heard(NodeId(2), 2);
+    assert_eq!(versions.next_proposal(START, Term(1)), Some(1));
+}
+
+#[test]
+fn who_went_away_may_come_back_as_an_older_program() {
+    let mut versions = ClusterVersions::new(2);
+    versions.members(vec![NodeId(2), NodeId(3)]);
+    versions.applied(1);
+    versions.heard(NodeId(2), 1);
+    versions.heard(NodeId(3), 2);
+    versions.lost(NodeId(3));
+    versions.heard(NodeId(2), 2);
+    assert_eq!(versions.next_proposal(START, Term(1)), None, "it is away");
+    versions.heard(NodeId(3), 1);
+    assert_eq!(versions.next_proposal(START, Term(1)), None, "it went back");
+    versions.heard(NodeId(3), 2);
+    assert_eq!(versions.next_proposal(START, Term(1)), Some(2));
+}
+
+#[test]
+fn a_command_is_admitted_from_its_version_on() {
+    let mut versions = ClusterVersions::new(2);
+    let at = LogIndex(5);
+    assert_eq!(versions.admits(CommandKind::Put, at), Admission::Granted);
+    let admits = |versions: &ClusterVersions, at| versions.admits(CommandKind::LeaseGrant, at);
+    assert_eq!(admits(&versions, at), Admission::NotCapable);
+    versions.applied(1);
+    assert_eq!(admits(&versions, at), Admission::NotCapable);
+    versions.lose_leader(LogIndex(6));
+    assert_eq!(admits(&versions, at), Admission::NotSeenYet);
+    assert_eq!(admits(&versions, LogIndex(6)), Admission::NotCapable);
+    versions.applied(2);
+    assert_eq!(admits(&versions, at), Admission::Granted);
+}
+
+#[test]
+fn a_member_that_speaks_too_little_is_told_what_to_start() {
+    assert_eq!(check_speaks(2, 2), Ok(()));
+    let refused = check_speaks(1, 2).expect_err("too new").to_string();
+    assert!(
+        refused.starts_with("protocol version 2, and this quorate speaks at most 1: start a newer")
+    );
+}

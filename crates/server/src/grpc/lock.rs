@@ -1,0 +1,69 @@
+//! The Lock service: who is first in the line of a name holds the lock ([`super::contest`]).
+
+use std::sync::Arc;
+
+use quorate_proto::etcdserverpb::DeleteRangeRequest;
+use quorate_proto::v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockResponse};
+use tonic::{Request, Response, Status};
+
+use super::contest::{Contests, Prize, as_etcds};
+use super::counted;
+use crate::stubs::lock_server::Lock;
+
+const SERVICE: &str = "v3lockpb.Lock";
+
+pub(super) struct LockService {
+    contests: Arc<Contests>,
+}
+
+impl LockService {
+    pub(super) fn new(contests: &Arc<Contests>) -> LockService {
+        LockService {
+            contests: Arc::clone(contests),
+        }
+    }
+
+    async fn lock(&self, request: LockRequest) -> Result<LockResponse, Status> {
+        let contests = &self.contests;
+        let won = contests.contend(&request.name, request.lease, Prize::Lock);
+        let won = won.await?;
+        Ok(LockResponse {
+            header: won.header,
+            key: won.key,
+        })
+    }
+
+    /// Deletes the key, whoever's it is and whether or not it is there, as etcd does.
+    async fn unlock(&self, request: UnlockRequest) -> Result<UnlockResponse, Status> {
+        let delete = DeleteRangeRequest {
+            key: request.key,
+            ..Default::default()
+        };
+        let deleted = self.contests.kv.delete_checked(delete).await;
+        Ok(UnlockResponse {
+            header: deleted.map_err(as_etcds)?.header,
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl Lock for LockService {
+    async fn lock(&self, request: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
+        let result = match self.contests.check() {
+            Ok(()) => self.lock(request.into_inner()).await,
+            Err(status) => Err(status),
+        };
+        counted(&self.contests.core, SERVICE, "Lock", result)
+    }
+
+    async fn unlock(
+        &self,
+        request: Request<UnlockRequest>,
+    ) -> Result<Response<UnlockResponse>, Status> {
+        let result = match self.contests.check() {
+            Ok(()) => self.unlock(request.into_inner()).await,
+            Err(status) => Err(status),
+        };
+        counted(&self.contests.core, SERVICE, "Unlock", result)
+    }
+}
