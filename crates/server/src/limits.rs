@@ -197,7 +197,8 @@ pub(crate) const WATCHED_KEYS_BYTES: usize = 64 << 20;
 pub(crate) const WATCH_ANSWERS_BYTES: usize = 64 << 10;
 
 /// Answers of a stream that wait to be encoded, charged like those that wait to be sent. What is ready together leaves in
-/// one piece, so that a write which a hundred watchers of a stream hear of is a few frames and not a hundred.
+/// one piece, so that a write which a hundred watchers of a stream hear of is a few frames and not a hundred. Together
+/// they have [`WATCH_ANSWERS_BYTES`], but for one that is larger and goes alone.
 pub(crate) const WATCH_ANSWERS_AHEAD: usize = 128;
 
 /// Bytes of answers that were taken from all streams' queues and are not sent, as many as wait in the queues. They have

@@ -274,10 +274,15 @@ impl Session<'_> {
             .filter(|line| !line.starts_with("{\"level\""));
         let error: String = lines.map(|line| format!("error: {line}\n")).collect();
         let text = format!("{}\n{error}exit code {:?}\n", ran.out.trim_end(), ran.code);
+        let directory = self.directory.path().display().to_string();
+        // etcdctl's own version is the same beside both.
+        let is_its_own = text.contains("etcdctl version:") || text.contains("NAME:");
+        let version = if is_its_own { "" } else { &self.version };
         let own = [
+            (&directory[..], "DIR"),
             (self.endpoint, "ENDPOINT"),
             (self.peer, "PEER"),
-            (&self.version, "VERSION"),
+            (version, "VERSION"),
             (&self.member, "MEMBER"),
             (&self.learner, "LEARNER"),
             (&self.lease, "LEASE"),

@@ -59,7 +59,7 @@ pub(crate) fn without_what_is_its_own(text: &str, own: &[(&str, &str)]) -> Strin
         match line.strip_prefix("ETCD_INITIAL_CLUSTER=") {
             Some(members) => in_order(members),
             None if is_status => status_line(&line),
-            None => line,
+            None => keys_in_order(&without_hash(line)),
         }
     });
     let mut lines: Vec<String> = lines.collect();
@@ -68,6 +68,31 @@ pub(crate) fn without_what_is_its_own(text: &str, own: &[(&str, &str)]) -> Strin
         lines.sort();
     }
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// The line of one endpoint's hash, alone or in a table. (In JSON and fields the number has a name.)
+fn without_hash(line: String) -> String {
+    let cells: Vec<&str> = line.trim_matches(['|', ' ']).split([',', '|']).collect();
+    match cells[..] {
+        [endpoint, hash]
+            if endpoint.trim().ends_with("ENDPOINT") && hash.trim().parse::<u32>().is_ok() =>
+        {
+            line.replace(hash.trim(), "…")
+        }
+        _ => line,
+    }
+}
+
+/// etcd tells the keys of a lease as its map gives them, each time in another order.
+fn keys_in_order(line: &str) -> String {
+    const BEFORE: &str = "attached keys([";
+    let Some((before, rest)) = line.split_once(BEFORE) else {
+        return line.to_owned();
+    };
+    let (keys, after) = rest.split_once(']').unwrap_or((rest, ""));
+    let mut keys: Vec<&str> = keys.split(' ').collect();
+    keys.sort_unstable();
+    format!("{before}{BEFORE}{}]{after}", keys.join(" "))
 }
 
 /// Members by id, too.

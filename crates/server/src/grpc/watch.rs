@@ -24,7 +24,7 @@ use quorate_proto::etcdserverpb::{
     WatchCancelRequest, WatchCreateRequest, WatchRequest, WatchResponse,
 };
 use quorate_replica::RequestError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
@@ -89,7 +89,13 @@ impl Watch for WatchService {
 }
 
 /// The answers on their way to be encoded. From there on their bytes are charged.
-pub(super) struct Told(mpsc::Receiver<Result<(WatchResponse, Unsent), Status>>);
+pub(super) struct Told(mpsc::Receiver<Result<(WatchResponse, Ahead), Status>>);
+
+/// What an answer holds until it is encoded.
+struct Ahead {
+    _unsent: Unsent,
+    _places: OwnedSemaphorePermit,
+}
 
 impl Stream for Told {
     type Item = Result<WatchResponse, Status>;
@@ -125,7 +131,7 @@ impl Drop for Opened {
     }
 }
 
-type Answers = mpsc::Sender<Result<(WatchResponse, Unsent), Status>>;
+type Answers = mpsc::Sender<Result<(WatchResponse, Ahead), Status>>;
 
 /// What a client has asked for and is not done.
 enum Asked {
@@ -150,6 +156,8 @@ struct Conversation {
     /// What they hold.
     waiting_charge: Option<Charge>,
     unsent: Arc<StreamAnswers>,
+    /// Room for answers that wait to be encoded: [`WATCH_ANSWERS_AHEAD`] small ones, fewer that are larger.
+    ahead: Arc<Semaphore>,
     /// It ended because its client did not read.
     is_unread: bool,
 }
@@ -158,6 +166,7 @@ impl Conversation {
     fn new(opened: Opened, requests: Option<Streaming<WatchRequest>>) -> Conversation {
         Conversation {
             unsent: StreamAnswers::new(&opened.core.watch_answers, &opened.bell),
+            ahead: Arc::new(Semaphore::new(WATCH_ANSWERS_AHEAD)),
             opened,
             requests,
             asked: None,
@@ -213,15 +222,17 @@ impl Conversation {
                 may_ask,
                 is_held_back,
             } = self.take_waiting();
+            let places = Arc::clone(&self.ahead).acquire_many_owned(self.places_of_next());
+            let room = async { (places.await, answers.reserve().await) };
             tokio::select! {
-                permit = answers.reserve(), if may_send => match permit {
-                    Ok(permit) => {
-                        if let Some(response) = self.next_response() {
+                room = room, if may_send => match room {
+                    (Ok(places), Ok(permit)) => {
+                        if let Some(response) = self.next_response(places) {
                             permit.send(Ok(response));
                         }
                         self.send_more(answers);
                     }
-                    Err(_) => return Status::cancelled("etcdserver: watch canceled"),
+                    _ => return Status::cancelled("etcdserver: watch canceled"),
                 },
                 request = next_request(&mut self.requests), if may_ask => match request {
                     Ok(Some(request)) => self.asked = asked(request),
@@ -248,13 +259,22 @@ impl Conversation {
             if !self.unsent.may_make(own, is_small) {
                 return;
             }
-            let Ok(permit) = answers.try_reserve() else {
+            let places = Arc::clone(&self.ahead).try_acquire_many_owned(self.places_of_next());
+            let (Ok(places), Ok(permit)) = (places, answers.try_reserve()) else {
                 return;
             };
-            if let Some(response) = self.next_response() {
+            if let Some(response) = self.next_response(places) {
                 permit.send(Ok(response));
             }
         }
+    }
+
+    /// How many places the next answer takes: one for each part of [`WATCH_ANSWERS_BYTES`], all for a larger one.
+    fn places_of_next(&self) -> u32 {
+        const PLACE_BYTES: usize = WATCH_ANSWERS_BYTES / WATCH_ANSWERS_AHEAD;
+        let next = self.waiting.front();
+        let bytes = next.map_or(0, WatchMessage::response_bytes);
+        bytes.div_ceil(PLACE_BYTES).clamp(1, WATCH_ANSWERS_AHEAD) as u32
     }
 
     /// Takes from the queue if nothing is left of what was taken before, and if it may be held. Tells what may be done
@@ -304,7 +324,7 @@ impl Conversation {
         }
     }
 
-    fn next_response(&mut self) -> Option<(WatchResponse, Unsent)> {
+    fn next_response(&mut self, places: OwnedSemaphorePermit) -> Option<(WatchResponse, Ahead)> {
         let core = &self.opened.core;
         let message = self.waiting.pop_front()?;
         let unsent = self.unsent.charge(message.response_bytes());
@@ -315,7 +335,11 @@ impl Conversation {
         let revision = response.header.as_ref().map_or(0, |header| header.revision);
         response.header = Some(header(core, revision));
         core.metrics.watches.sent(response.events.len());
-        Some((response, unsent))
+        let ahead = Ahead {
+            _unsent: unsent,
+            _places: places,
+        };
+        Some((response, ahead))
     }
 
     /// Does what the client has asked for if it can be done now; else tells when to look again.

@@ -85,8 +85,9 @@ fn watchers_that_read_nothing_hold_up_no_put_and_no_memory() {
     const STREAMS: usize = 20;
     const PUTS: usize = 300;
     const VALUE_BYTES: usize = 100_000;
-    /// What one stream may keep alive, in its queue and on its way, beside one value in each.
-    const STREAM_BYTES: usize = (4 << 20) + (64 << 10);
+    /// What one stream may keep alive, in its queue, on its way, and in what HTTP/2 takes of it beyond the client's
+    /// window (hyper: 400 KiB), beside one value in each.
+    const STREAM_BYTES: usize = (4 << 20) + (64 << 10) + (400 << 10);
     let cluster = start(Plan::of(1));
     let endpoint = cluster.endpoint(0);
     let runtime = runtime();

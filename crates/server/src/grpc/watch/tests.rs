@@ -7,7 +7,7 @@ use crate::core::tests::without_threads;
 use crate::limits::{WATCH_UNREAD_FOR, WATCH_UNSENT_BYTES};
 use crate::watches::CaughtUp;
 
-type Heard = mpsc::Receiver<Result<(WatchResponse, Unsent), Status>>;
+type Heard = mpsc::Receiver<Result<(WatchResponse, Ahead), Status>>;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
