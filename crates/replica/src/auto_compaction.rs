@@ -63,7 +63,7 @@ pub enum AutoCompaction {
         /// How often it is looked.
         every: Duration,
     },
-    /// What is older than `retention`, once [four fifths](self) of the quota are used.
+    /// What is older than `retention`, once four fifths of the quota are used.
     WhenFull {
         /// How long history is kept.
         retention: Duration,
