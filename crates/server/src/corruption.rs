@@ -45,7 +45,9 @@ async fn compare(core: &Arc<Core>) {
         .iter()
         .filter(|(_, member)| !member.is_learner)
         .count();
-    tracing::debug!(members = hashes.len(), "compared the members");
+    let others = hashes.len() - 1;
+    core.metrics.members_compared.inc_by(others as u64);
+    tracing::debug!(others, "compared the members");
     for member in corrupt_members(&hashes, voters) {
         if quota::raise(core, AlarmType::Corrupt, member).await {
             let who = match member {

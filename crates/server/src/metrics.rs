@@ -81,6 +81,7 @@ pub(crate) struct Metrics {
     pub(crate) slow_applies: Counter,
     pub(crate) slow_read_indexes: Counter,
     pub(crate) heartbeat_send_failures: Counter,
+    pub(crate) members_compared: Counter,
     pub(crate) health_successes: Gauge,
     pub(crate) health_failures: Gauge,
     pub(crate) calls: Arc<CallMetrics>,
@@ -130,6 +131,7 @@ impl Metrics {
             slow_applies: Counter::default(),
             slow_read_indexes: Counter::default(),
             heartbeat_send_failures: Counter::default(),
+            members_compared: Counter::default(),
             health_successes: Gauge::default(),
             health_failures: Gauge::default(),
             calls: Arc::new(CallMetrics::new()),
@@ -355,6 +357,11 @@ impl Metrics {
             "quorate_wal_repaired_entries",
             "Damaged entries that were repaired from other members since the start",
             self.repaired_entries.clone(),
+        );
+        r.register(
+            "quorate_members_compared",
+            "Members whose hash this one, as leader, compared with its own",
+            self.members_compared.clone(),
         );
         r.register(
             "quorate_asking",

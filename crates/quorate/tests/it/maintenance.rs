@@ -127,6 +127,31 @@ fn what_a_member_has_no_room_for_is_refused_before_it_is_applied_and_raises_the_
     assert_eq!(etcdctl.output(&["del", "a"]), "0\n");
 }
 
+/// The member that takes the writes has room for them; the one that has none takes no writes itself.
+#[test]
+fn a_member_whose_quota_is_crossed_by_what_others_take_raises_the_alarm() {
+    if !Etcdctl::is_installed() {
+        return;
+    }
+    let mut cluster = Plan::of(3).start();
+    let small = 2;
+    cluster.terminate(small);
+    let quota = format!("--quota-backend-bytes={QUOTA_BYTES}");
+    cluster.nodes[small].flags.push(quota);
+    cluster.restart(small);
+    let etcdctl = cluster.etcdctl(0);
+    let value = "v".repeat(QUOTA_BYTES / 4);
+    for i in 0..4 {
+        etcdctl.output_with(&["put", &format!("large{i}")], &value);
+    }
+    cluster.wait_for("the alarm is on", || {
+        (etcdctl.output(&["alarm", "list"]))
+            .contains("alarm:NOSPACE")
+            .then_some(())
+    });
+    assert!(etcdctl.error(&["put", "one", "more"]).contains(NO_SPACE));
+}
+
 #[test]
 fn without_a_quota_nothing_is_refused() {
     if !Etcdctl::is_installed() {
@@ -294,6 +319,11 @@ fn members_that_compare_themselves_start_and_find_nothing() {
     for i in 0..50 {
         etcdctl.output(&["put", "key", &i.to_string()]);
     }
+    let leader = cluster.wait_for_leader();
+    let compared = || cluster.metric(leader, "quorate_members_compared_total");
+    cluster.wait_for("each of the others is compared twice", || {
+        (compared() >= 4.0).then_some(())
+    });
     assert_eq!(etcdctl.output(&["alarm", "list"]), "");
 }
 

@@ -18,7 +18,7 @@ use quorate_raft::NodeId;
 use quorate_replica::{MemberTable, are_attributes_within_limits};
 use tonic::{Request, Response, Status};
 
-use super::{counted, header_without_revision, status};
+use super::{answered, header_without_revision, status};
 use crate::core::Core;
 use crate::stubs::cluster_server::Cluster;
 
@@ -163,7 +163,7 @@ impl Cluster for ClusterService {
         request: Request<MemberListRequest>,
     ) -> Result<Response<MemberListResponse>, Status> {
         let result = self.list(request.get_ref()).await;
-        counted(&self.core, SERVICE, "MemberList", result)
+        answered(SERVICE, "MemberList", result)
     }
 
     async fn member_add(
@@ -171,7 +171,7 @@ impl Cluster for ClusterService {
         request: Request<MemberAddRequest>,
     ) -> Result<Response<MemberAddResponse>, Status> {
         let result = self.add(request.into_inner()).await;
-        counted(&self.core, SERVICE, "MemberAdd", result)
+        answered(SERVICE, "MemberAdd", result)
     }
 
     async fn member_remove(
@@ -179,7 +179,7 @@ impl Cluster for ClusterService {
         request: Request<MemberRemoveRequest>,
     ) -> Result<Response<MemberRemoveResponse>, Status> {
         let result = self.remove(request.get_ref()).await;
-        counted(&self.core, SERVICE, "MemberRemove", result)
+        answered(SERVICE, "MemberRemove", result)
     }
 
     async fn member_update(
@@ -187,7 +187,7 @@ impl Cluster for ClusterService {
         request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
         let result = self.update(request.into_inner()).await;
-        counted(&self.core, SERVICE, "MemberUpdate", result)
+        answered(SERVICE, "MemberUpdate", result)
     }
 
     async fn member_promote(
@@ -195,7 +195,7 @@ impl Cluster for ClusterService {
         request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
         let result = self.promote(request.get_ref()).await;
-        counted(&self.core, SERVICE, "MemberPromote", result)
+        answered(SERVICE, "MemberPromote", result)
     }
 }
 

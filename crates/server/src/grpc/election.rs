@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use super::contest::{
     Contests, Prize, as_etcds, delete_if_created_at, first_created, line_of, put_if_created_at,
 };
-use super::{counted, status};
+use super::{answered, status};
 use crate::stubs::election_server::Election;
 use observe::Observed;
 
@@ -105,7 +105,7 @@ impl Election for ElectionService {
             Ok(()) => self.campaign(request.into_inner()).await,
             Err(status) => Err(status),
         };
-        counted(&self.contests.core, SERVICE, "Campaign", result)
+        answered(SERVICE, "Campaign", result)
     }
 
     async fn proclaim(
@@ -116,7 +116,7 @@ impl Election for ElectionService {
             Ok(()) => self.proclaim(request.into_inner()).await.map_err(as_etcds),
             Err(status) => Err(status),
         };
-        counted(&self.contests.core, SERVICE, "Proclaim", result)
+        answered(SERVICE, "Proclaim", result)
     }
 
     async fn leader(
@@ -127,7 +127,7 @@ impl Election for ElectionService {
             Ok(()) => self.leader(request.into_inner()).await.map_err(as_etcds),
             Err(status) => Err(status),
         };
-        counted(&self.contests.core, SERVICE, "Leader", result)
+        answered(SERVICE, "Leader", result)
     }
 
     async fn observe(
@@ -139,7 +139,7 @@ impl Election for ElectionService {
             Ok(()) => observe::begin(&self.contests, request.get_ref(), requires_leader),
             Err(status) => Err(status),
         };
-        let response = counted(&self.contests.core, SERVICE, "Observe", result)?;
+        let response = answered(SERVICE, "Observe", result)?;
         Ok(Observed::into_response(response))
     }
 
@@ -151,6 +151,6 @@ impl Election for ElectionService {
             Ok(()) => self.resign(request.into_inner()).await.map_err(as_etcds),
             Err(status) => Err(status),
         };
-        counted(&self.contests.core, SERVICE, "Resign", result)
+        answered(SERVICE, "Resign", result)
     }
 }

@@ -15,7 +15,7 @@ use quorate_replica::RequestError;
 use tonic::{Request, Response, Status};
 
 use super::reading::Answer;
-use super::{counted, header, reading, status};
+use super::{answered, header, reading, status};
 use crate::core::Core;
 use crate::quota;
 use crate::stubs::kv_server::Kv;
@@ -183,12 +183,12 @@ impl Kv for KvService {
         request: Request<RangeRequest>,
     ) -> Result<Response<RangeResponse>, Status> {
         let result = self.read_range(request.into_inner()).await;
-        counted(&self.core, SERVICE, "Range", result).map(Answer::into_response)
+        answered(SERVICE, "Range", result).map(Answer::into_response)
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
         let result = self.put_checked(request.into_inner()).await;
-        counted(&self.core, SERVICE, "Put", result)
+        answered(SERVICE, "Put", result)
     }
 
     async fn delete_range(
@@ -196,12 +196,12 @@ impl Kv for KvService {
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
         let result = self.delete_checked(request.into_inner()).await;
-        counted(&self.core, SERVICE, "DeleteRange", result)
+        answered(SERVICE, "DeleteRange", result)
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         let result = self.txn_checked(request.into_inner()).await;
-        counted(&self.core, SERVICE, "Txn", result).map(Answer::into_response)
+        answered(SERVICE, "Txn", result).map(Answer::into_response)
     }
 
     async fn compact(
@@ -209,6 +209,6 @@ impl Kv for KvService {
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
         let result = self.compact_checked(request.into_inner()).await;
-        counted(&self.core, SERVICE, "Compact", result)
+        answered(SERVICE, "Compact", result)
     }
 }

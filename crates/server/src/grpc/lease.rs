@@ -24,7 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{counted, header, status};
+use super::{answered, header, status};
 use crate::core::Core;
 use crate::limits::{LEASE_VERSION_PATIENCE, LEASES_PER_STEP, MAX_LEASES, RENEWALS_PER_STREAM};
 use crate::quota;
@@ -289,7 +289,7 @@ impl Lease for LeaseService {
             Ok(()) => self.grant(request.into_inner()).await,
             Err(status) => Err(status),
         };
-        counted(&self.core, SERVICE, "LeaseGrant", result)
+        answered(SERVICE, "LeaseGrant", result)
     }
 
     async fn lease_revoke(
@@ -300,7 +300,7 @@ impl Lease for LeaseService {
             Ok(()) => self.revoke(request.into_inner()).await,
             Err(status) => Err(status),
         };
-        counted(&self.core, SERVICE, "LeaseRevoke", result)
+        answered(SERVICE, "LeaseRevoke", result)
     }
 
     async fn lease_keep_alive(
@@ -317,7 +317,7 @@ impl Lease for LeaseService {
             });
             Box::pin(in_order) as Self::LeaseKeepAliveStream
         });
-        counted(&self.core, SERVICE, "LeaseKeepAlive", result)
+        answered(SERVICE, "LeaseKeepAlive", result)
     }
 
     async fn lease_time_to_live(
@@ -328,7 +328,7 @@ impl Lease for LeaseService {
             Ok(()) => self.time_to_live(request.into_inner()).await,
             Err(status) => Err(status),
         };
-        counted(&self.core, SERVICE, "LeaseTimeToLive", result)
+        answered(SERVICE, "LeaseTimeToLive", result)
     }
 
     async fn lease_leases(
@@ -339,7 +339,7 @@ impl Lease for LeaseService {
             Ok(()) => self.list().await,
             Err(status) => Err(status),
         };
-        counted(&self.core, SERVICE, "LeaseLeases", result)
+        answered(SERVICE, "LeaseLeases", result)
     }
 }
 

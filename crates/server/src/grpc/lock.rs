@@ -6,8 +6,8 @@ use quorate_proto::etcdserverpb::DeleteRangeRequest;
 use quorate_proto::v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockResponse};
 use tonic::{Request, Response, Status};
 
+use super::answered;
 use super::contest::{Contests, Prize, as_etcds};
-use super::counted;
 use crate::stubs::lock_server::Lock;
 
 const SERVICE: &str = "v3lockpb.Lock";
@@ -53,7 +53,7 @@ impl Lock for LockService {
             Ok(()) => self.lock(request.into_inner()).await,
             Err(status) => Err(status),
         };
-        counted(&self.contests.core, SERVICE, "Lock", result)
+        answered(SERVICE, "Lock", result)
     }
 
     async fn unlock(
@@ -64,6 +64,6 @@ impl Lock for LockService {
             Ok(()) => self.unlock(request.into_inner()).await,
             Err(status) => Err(status),
         };
-        counted(&self.contests.core, SERVICE, "Unlock", result)
+        answered(SERVICE, "Unlock", result)
     }
 }

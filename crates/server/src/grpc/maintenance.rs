@@ -21,7 +21,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::lease::cluster_must_know_leases;
-use super::{counted, header, status};
+use super::{answered, header, status};
 use crate::core::Core;
 use crate::hashing::{kv_hash, whole_hash};
 use crate::settings::{ETCD_VERSION, QUORATE_VERSION};
@@ -149,7 +149,7 @@ impl Maintenance for MaintenanceService {
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<SnapshotResponse, Status>> + Send>>;
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        counted(&self.core, SERVICE, "Status", self.own_status())
+        answered(SERVICE, "Status", self.own_status())
     }
 
     async fn alarm(
@@ -160,7 +160,7 @@ impl Maintenance for MaintenanceService {
             Ok(()) => self.change_alarms(request.into_inner()).await,
             Err(status) => Err(status),
         };
-        counted(&self.core, SERVICE, "Alarm", result)
+        answered(SERVICE, "Alarm", result)
     }
 
     async fn defragment(
@@ -170,7 +170,7 @@ impl Maintenance for MaintenanceService {
         // The store lies in memory: there is nothing to do, so it is done. etcd sends no header.
         let done = DefragmentResponse { header: None };
         let result = status::check_votes(&self.core).map(|()| done);
-        counted(&self.core, SERVICE, "Defragment", result)
+        answered(SERVICE, "Defragment", result)
     }
 
     async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
@@ -178,7 +178,7 @@ impl Maintenance for MaintenanceService {
             Ok(()) => self.hash_of_all().await,
             Err(status) => Err(status),
         };
-        counted(&self.core, SERVICE, "Hash", result)
+        answered(SERVICE, "Hash", result)
     }
 
     async fn hash_kv(
@@ -189,7 +189,7 @@ impl Maintenance for MaintenanceService {
             Ok(()) => self.hash_of_keys(request.get_ref().revision).await,
             Err(status) => Err(status),
         };
-        counted(&self.core, SERVICE, "HashKV", result)
+        answered(SERVICE, "HashKV", result)
     }
 
     async fn snapshot(
@@ -198,7 +198,7 @@ impl Maintenance for MaintenanceService {
     ) -> Result<Response<Self::SnapshotStream>, Status> {
         let stream = snapshot::stream(&self.core).await;
         let stream = stream.map(|stream| Box::pin(stream) as Self::SnapshotStream);
-        counted(&self.core, SERVICE, "Snapshot", stream)
+        answered(SERVICE, "Snapshot", stream)
     }
 
     async fn move_leader(
@@ -206,7 +206,7 @@ impl Maintenance for MaintenanceService {
         request: Request<MoveLeaderRequest>,
     ) -> Result<Response<MoveLeaderResponse>, Status> {
         let result = self.transfer(request.get_ref()).await;
-        counted(&self.core, SERVICE, "MoveLeader", result)
+        answered(SERVICE, "MoveLeader", result)
     }
 
     async fn downgrade(
@@ -217,12 +217,7 @@ impl Maintenance for MaintenanceService {
             "quorate {QUORATE_VERSION} does not serve downgrades: the protocol version that the members agree on \
              never falls; an older version may be started as long as one member still is of that version"
         );
-        counted(
-            &self.core,
-            SERVICE,
-            "Downgrade",
-            Err(Status::unimplemented(text)),
-        )
+        answered(SERVICE, "Downgrade", Err(Status::unimplemented(text)))
     }
 }
 

@@ -108,8 +108,7 @@ fn header_without_revision(core: &Core) -> ResponseHeader {
 }
 
 /// An answered call, told in the debug log. Its numbers are counted around all services (`counting.rs`).
-fn counted<T>(
-    _core: &Core,
+fn answered<T>(
     grpc_service: &'static str,
     grpc_method: &'static str,
     result: Result<T, Status>,

@@ -8,7 +8,7 @@ use super::*;
 use crate::core::tests::without_threads;
 
 /// A sample that a query names, and the labels that it selects or groups by.
-const ASKED_FOR: [(&str, &[&str]); 24] = [
+const ASKED_FOR: [(&str, &[&str]); 25] = [
     // Alerts.
     ("etcd_server_has_leader", &[]),
     ("etcd_server_leader_changes_seen_total", &[]),
@@ -17,6 +17,7 @@ const ASKED_FOR: [(&str, &[&str]); 24] = [
     ("etcd_disk_backend_commit_duration_seconds_bucket", &["le"]),
     ("etcd_mvcc_db_total_size_in_bytes", &[]),
     ("etcd_mvcc_db_total_size_in_use_in_bytes", &[]),
+    ("etcd_server_quota_backend_bytes", &[]),
     ("etcd_network_peer_sent_failures_total", &["To"]),
     (
         "etcd_network_peer_round_trip_time_seconds_bucket",
