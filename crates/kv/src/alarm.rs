@@ -104,7 +104,8 @@ impl Store {
         let alarms = match (AlarmAction::try_from(request.action), named) {
             (Ok(AlarmAction::Get), _) if kind.is_some() => self.alarms(named),
             (Ok(AlarmAction::Activate), Some(kind)) => {
-                if self.alarms.iter().len() >= ALARMS_MAX {
+                let is_on = self.alarms.iter().any(|on| on == (kind, member));
+                if !is_on && self.alarms.iter().len() >= ALARMS_MAX {
                     return Err(KvError::TooManyAlarms);
                 }
                 if self.alarms.insert(kind, member) {

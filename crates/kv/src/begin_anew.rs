@@ -18,14 +18,13 @@ use std::num::NonZeroU64;
 
 use crate::changes::Changes;
 use crate::compaction::Sweep;
-use crate::limits::SNAPSHOT_NUMBER_MAX;
+use crate::limits::BUMPED_REVISION_MAX;
 use crate::store::Store;
 
 /// Why a revision cannot be bumped so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "revision {revision} cannot be bumped by {by}: revisions end at {SNAPSHOT_NUMBER_MAX}; take a \
-     smaller step"
+    "revision {revision} cannot be bumped by {by}, at most to {BUMPED_REVISION_MAX}; take a smaller step"
 )]
 pub struct BumpError {
     /// Where the store is.
@@ -71,8 +70,7 @@ impl Store {
 
     fn bump(&mut self, by: NonZeroU64) -> Result<(), BumpError> {
         let raised = self.revision.cast_unsigned().checked_add(by.get());
-        // The encoding keeps C + 1 as a number.
-        let raised = raised.filter(|raised| *raised < SNAPSHOT_NUMBER_MAX);
+        let raised = raised.filter(|raised| *raised <= BUMPED_REVISION_MAX);
         let Some(raised) = raised.map(u64::cast_signed) else {
             let (revision, by) = (self.revision, by.get());
             return Err(BumpError { revision, by });

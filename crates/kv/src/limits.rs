@@ -131,3 +131,6 @@ pub(crate) const SNAPSHOT_FIELD_BYTES_MAX: usize = 16 << 20;
 /// Revisions and log indexes above this are refused in a snapshot. Counted up from zero no store reaches
 /// it, and what is added to a smaller number does not overflow.
 pub(crate) const SNAPSHOT_NUMBER_MAX: u64 = 1 << 62;
+
+/// The furthest that a revision may be bumped: as much room again is left above it.
+pub(crate) const BUMPED_REVISION_MAX: u64 = SNAPSHOT_NUMBER_MAX / 2;

@@ -15,6 +15,7 @@ use crate::error::KvError;
 use crate::key::Key;
 use crate::keyspace::Keyspace;
 use crate::pin::Pin;
+use crate::rules::Rules;
 use crate::sort::{Sort, Sorting};
 use crate::span::Span;
 use crate::store::Store;
@@ -88,13 +89,15 @@ pub(crate) fn check_revision(
 }
 
 /// The same for a range in a transaction, where a revision below zero is not the newest but one that has been
-/// compacted: etcd looks there (`checkRequestRange`) before it would take it for the newest.
+/// compacted, by the newest rules: etcd looks there (`checkRequestRange`) before it would take it for the newest.
 pub(crate) fn check_revision_in_txn(
     request: &RangeRequest,
+    rules: Rules,
     newest: i64,
     compacted: i64,
 ) -> Result<(), KvError> {
-    if request.revision < 0 && request.revision < compacted {
+    let is_below_zero = request.revision < 0 && request.revision < compacted;
+    if is_below_zero && rules.below_zero_is_compacted {
         return Err(KvError::Compacted);
     }
     check_revision(request, newest, compacted)

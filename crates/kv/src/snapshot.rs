@@ -75,9 +75,15 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// The revision of the first change that a snapshot lists, if it lists any.
-    fn first_change(&self) -> i64 {
-        self.compacted_revision.max(2)
+    /// The revision of the first change that a snapshot lists, if it lists any. Every revision has a change but the
+    /// first, and one that was reached by a bump ([`Store::begin_anew`](crate::Store::begin_anew)): whether C is such
+    /// a one tell the versions, which come before the changes.
+    fn first_change(&self, is_compacted_at_a_change: bool) -> i64 {
+        if self.compacted_revision < 2 || is_compacted_at_a_change {
+            self.compacted_revision.max(2)
+        } else {
+            self.compacted_revision + 1
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::keyspace::Keyspace;
 use crate::lease::{LeaseEventQueue, Leases};
 use crate::live::{Collected, LiveEvents};
 use crate::pin::{Pin, PinRegister};
+use crate::rules::Rules;
 use crate::versions::Version;
 
 /// The applied state of one member. See the crate's documentation for the model.
@@ -38,6 +39,7 @@ pub struct Store {
     /// What happened, for those who want to be told as it happens.
     pub(crate) live: LiveEvents,
     pub(crate) counts: Counts,
+    pub(crate) rules: Rules,
 }
 
 /// The change that is being applied: not yet visible, not yet in the hash.
@@ -77,6 +79,7 @@ impl Store {
             alarms: Alarms::default(),
             live: LiveEvents::default(),
             counts: Counts::default(),
+            rules: Rules::default(),
         }
     }
 
@@ -139,6 +142,11 @@ impl Store {
     /// The lowest revision that is pinned.
     pub fn oldest_pin(&self) -> Option<i64> {
         self.pins.oldest()
+    }
+
+    /// Has the commands from the next one on applied by these rules. They are no part of the state.
+    pub fn go_by(&mut self, rules: Rules) {
+        self.rules = rules;
     }
 
     /// Passes over an entry that changes nothing, such as the empty one of a new leader.

@@ -230,7 +230,7 @@ impl Transaction {
                 (Some(Operation::Txn(nested)), _) => path.push((*nested, 0)),
                 (Some(Operation::Put(put)), Check::Puts) => store.check_txn_put(put)?,
                 (Some(Operation::Range(range)), Check::Ranges) => {
-                    check_revision_in_txn(range, self.before, self.compacted)?;
+                    check_revision_in_txn(range, store.rules, self.before, self.compacted)?;
                 }
                 _ => {}
             }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chaos::chaos;
-use quorate_kv::{Answer as Wanted, Application, Command, LeaseEvents, Reply, Step, Store};
+use quorate_kv::{Answer as Wanted, Application, Command, LeaseEvents, Reply, Rules, Step, Store};
 use quorate_proto::envelope::{CommandEnvelope, RequestId};
 use quorate_raft::limits::ENTRY_OVERHEAD_BYTES;
 use quorate_raft::{Entry, LogIndex, Membership, Payload, ReadGrant, ReadId, SnapshotMeta, Term};
@@ -401,6 +401,7 @@ impl Applier {
                     Command::Put(_) => 1,
                     _ => FIRST_KEYS_OF_A_COMMAND,
                 };
+                store.go_by(Rules::of_version(self.cluster_version));
                 let application = store.begin(index.0, command, wanted);
                 self.current = Some(Current {
                     index,

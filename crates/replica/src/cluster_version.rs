@@ -27,7 +27,7 @@ use bytes::Bytes;
 use quorate_proto::envelope::{CommandEnvelope, CommandKind, peek_kind};
 use quorate_raft::{Instant, LogIndex, NodeId, Term};
 
-use crate::limits::FOUNDING_PATIENCE;
+use crate::limits::{FOUNDING_PATIENCE, SEEN_POLL};
 
 /// The lowest protocol version that this binary speaks.
 pub const LOWEST_PROTOCOL_VERSION: u32 = 1;
@@ -96,6 +96,8 @@ pub(crate) struct ClusterVersions {
     applied: u32,
     /// The log through here stood before we led: a version may be in it that was not applied yet.
     unseen_through: LogIndex,
+    /// When to look again whether the log was seen to its end.
+    look_at: Option<Instant>,
     proposed: Option<(Term, u32)>,
     incomplete: Option<Incomplete>,
 }
@@ -116,6 +118,7 @@ impl ClusterVersions {
             highest: BTreeMap::new(),
             applied: 0,
             unseen_through: LogIndex::ZERO,
+            look_at: None,
             proposed: None,
             incomplete: None,
         }
@@ -131,12 +134,18 @@ impl ClusterVersions {
         self.highest.insert(peer, highest);
     }
 
-    /// The link to `peer` was lost. Before the first version is in force the cluster is being founded, and
-    /// who was there once is taken to come back.
-    pub(crate) fn lost(&mut self, peer: NodeId) {
-        if self.applied > 0 {
+    /// The link to `peer` was lost, at a node that has applied so far. Before the first version is in force the
+    /// cluster is being founded, and who was there once is taken to come back; but that there is none must have been
+    /// seen.
+    pub(crate) fn lost(&mut self, peer: NodeId, applied: LogIndex) {
+        if self.applied > 0 || !self.has_seen_log(applied) {
             self.highest.remove(&peer);
         }
+    }
+
+    /// Whether a node that has applied so far knows of every version that is in the log.
+    fn has_seen_log(&self, applied: LogIndex) -> bool {
+        applied >= self.unseen_through
     }
 
     /// Whether the log may hold a command of this kind, for a node that has applied so far.
@@ -144,7 +153,7 @@ impl ClusterVersions {
         // What needs no agreement needs no version in force either.
         if kind.since_version() <= self.applied.max(LOWEST_PROTOCOL_VERSION) {
             Admission::Granted
-        } else if applied < self.unseen_through {
+        } else if !self.has_seen_log(applied) {
             Admission::NotSeenYet
         } else {
             Admission::NotCapable
@@ -166,8 +175,19 @@ impl ClusterVersions {
         self.proposed = None;
     }
 
-    /// What a leader in `term` should propose now, at most once a term for each version.
-    pub(crate) fn next_proposal(&mut self, now: Instant, term: Term) -> Option<u32> {
+    /// What a leader in `term`, which has applied so far, should propose now, at most once a term for each version.
+    /// Nothing while a version may be in its log that it has not seen: it would take the cluster for one that is being
+    /// founded.
+    pub(crate) fn next_proposal(
+        &mut self,
+        now: Instant,
+        term: Term,
+        applied: LogIndex,
+    ) -> Option<u32> {
+        self.look_at = (!self.has_seen_log(applied)).then_some(now + SEEN_POLL);
+        if self.look_at.is_some() {
+            return None;
+        }
         let is_complete = self.heard_count() == self.others.len();
         if is_complete {
             self.incomplete = None;
@@ -188,13 +208,15 @@ impl ClusterVersions {
     /// When [`ClusterVersions::next_proposal`] may have one that it has not now.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let waits = self.incomplete.as_ref().filter(|it| !it.is_over);
-        waits.filter(|_| self.applied == 0).map(|it| it.until)
+        let waits = waits.filter(|_| self.applied == 0).map(|it| it.until);
+        [waits, self.look_at].into_iter().flatten().min()
     }
 
     /// Somebody leads, or nobody does: not this node in the term that it was asked for last. Whoever
     /// does, the log ends here.
     pub(crate) fn lose_leader(&mut self, last_index: LogIndex) {
         self.incomplete = None;
+        self.look_at = None;
         self.unseen_through = last_index;
     }
 

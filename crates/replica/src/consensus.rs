@@ -124,6 +124,7 @@ impl Consensus {
         let mut others = status.membership.members();
         others.retain(|id| *id != settings.member);
         versions.members(others);
+        versions.lose_leader(status.last_index);
         let snapshot = status.snapshot_index;
         let state = LeadershipState {
             role: status.role,
@@ -230,7 +231,7 @@ impl Consensus {
     /// The link to `peer` was lost: what was sent may or may not have arrived.
     pub fn link_lost(&mut self, now: Instant, peer: NodeId) {
         self.links.remove(&peer);
-        self.versions.lost(peer);
+        self.versions.lost(peer, self.applied);
         self.raft.link_lost(now, peer);
         self.leases.questions.wait_all(Some(peer));
         for sequence in self.proposals.take_forwarded_to(peer) {

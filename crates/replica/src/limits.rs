@@ -148,3 +148,7 @@ pub const CHANGE_PATIENCE: Duration = Duration::from_secs(2);
 /// Changes of the members that wait so. They are rare and made by people; whoever sends more is
 /// told at once that one is under way.
 pub const MAX_WAITING_CHANGES: usize = 64;
+
+/// How often a leader looks whether it has applied what was in its log when it came to lead. It hears of that only
+/// when something else happens.
+pub(crate) const SEEN_POLL: Duration = Duration::from_millis(20);

@@ -134,19 +134,19 @@ pub fn check_backup(path: &Path) -> Result<BackupStatus, BackupError> {
     })
 }
 
-/// Loads a backup. Its hash must be there and fit, unless that is not to be looked at; the checksums of its
+/// Loads a backup, and tells of which cluster it is. Its hash must be there and fit, unless that is not to be looked at; the checksums of its
 /// content must fit in any case.
 pub(crate) fn load_backup(
     path: &Path,
     skip_hash_check: bool,
-) -> Result<LoadedSnapshot, BackupError> {
+) -> Result<(LoadedSnapshot, u64), BackupError> {
     let read = read(path, !skip_hash_check, |import| {
         load_imported(import, HIGHEST_PROTOCOL_VERSION)
     })?;
     if !read.has_hash && !skip_hash_check {
         return Err(BackupError::NoHash(path.to_owned()));
     }
-    Ok(read.content)
+    Ok((read.content, read.identity.cluster_id))
 }
 
 /// A backup that was read to its end.

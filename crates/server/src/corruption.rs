@@ -49,7 +49,7 @@ async fn compare(core: &Arc<Core>) {
     core.metrics.members_compared.inc_by(others as u64);
     tracing::debug!(others, "compared the members");
     for member in corrupt_members(&hashes, voters) {
-        if quota::raise(core, AlarmType::Corrupt, member).await {
+        if quota::raise(core, AlarmType::Corrupt, member).await == Ok(true) {
             let who = match member {
                 UNKNOWN_MEMBER => "nobody can say which".to_owned(),
                 member => core.member_name(NodeId(member)),

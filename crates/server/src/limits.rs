@@ -118,6 +118,10 @@ pub(crate) const PEER_KEEPALIVE: Duration = Duration::from_secs(2);
 /// and each takes a round trip to the leader.
 pub(crate) const RENEWALS_PER_STREAM: usize = 256;
 
+/// How long after an alarm could not be raised it is tried again, at the earliest: whatever keeps it from the log,
+/// each try costs an entry at most.
+pub(crate) const ALARM_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// How long a request about leases waits for the members to agree that they know leases: a moment after the
 /// start, or an election and `FOUNDING_PATIENCE` if not all of them are there.
 pub(crate) const LEASE_VERSION_PATIENCE: Duration = Duration::from_secs(4);

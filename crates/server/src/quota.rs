@@ -14,12 +14,14 @@ use quorate_kv::KvError;
 use quorate_proto::envelope::CommandKind;
 use quorate_proto::etcdserverpb::alarm_request::AlarmAction;
 use quorate_proto::etcdserverpb::{AlarmRequest, AlarmType};
-use quorate_replica::RequestError;
+use quorate_replica::{LEASES_FROM_VERSION, RequestError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 
 use crate::core::Core;
+use crate::limits::ALARM_RETRY_AFTER;
 use crate::memory_limit::memory_limit;
 
 /// The default is never more than this (etcd: `DefaultQuotaBytes`).
@@ -30,6 +32,8 @@ pub(crate) struct Quota {
     limit_bytes: Option<usize>,
     used_bytes: AtomicUsize,
     crossed: Notify,
+    /// Held by whoever raises the alarm; when somebody tried and could not.
+    failed_at: Mutex<Option<Instant>>,
 }
 
 impl Quota {
@@ -44,6 +48,7 @@ impl Quota {
             limit_bytes: limit_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
             used_bytes: AtomicUsize::new(0),
             crossed: Notify::new(),
+            failed_at: Mutex::new(None),
         }
     }
 
@@ -78,9 +83,10 @@ fn default_bytes(memory_bytes: Option<u64>) -> u64 {
     })
 }
 
-/// Refuses a request that may add so many bytes if that is too much for this member, and raises the alarm.
+/// Refuses a request that may add so many bytes if that is too much for this member, and raises the alarm. A cluster
+/// that goes by a version without alarms has no quota either: nobody could see why its writes are refused.
 pub(crate) async fn check(core: &Core, cost_bytes: usize) -> Result<(), RequestError> {
-    if core.quota.has_room_for(cost_bytes) {
+    if core.quota.has_room_for(cost_bytes) || !core.cluster_knows(LEASES_FROM_VERSION) {
         return Ok(());
     }
     raise_no_space(core).await;
@@ -95,25 +101,38 @@ pub(crate) async fn raise_when_crossed(core: Arc<Core>) {
     }
 }
 
+/// One at a time, and after a failure not at once again: every refused write comes here.
 async fn raise_no_space(core: &Core) {
-    let own = core.identity.member_id;
-    if !raise(core, AlarmType::Nospace, own).await {
+    if !core.cluster_knows(LEASES_FROM_VERSION) {
         return;
     }
-    tracing::warn!(
-        used_bytes = core.quota.used_bytes(),
-        quota_bytes = core.quota.limit_bytes(),
-        "the store has reached its quota: writes are refused; compact, delete what is not needed, then disarm \
-         the alarm (`quorate ctl alarm disarm`), or start with a larger --quota-backend-bytes"
-    );
+    let Ok(mut failed_at) = core.quota.failed_at.try_lock() else {
+        return;
+    };
+    if failed_at.is_some_and(|at| at.elapsed() < ALARM_RETRY_AFTER) {
+        return;
+    }
+    let raised = raise(core, AlarmType::Nospace, core.identity.member_id).await;
+    *failed_at = raised.is_err().then(Instant::now);
+    if raised == Ok(true) {
+        tracing::warn!(
+            used_bytes = core.quota.used_bytes(),
+            quota_bytes = core.quota.limit_bytes(),
+            "the store has reached its quota: writes are refused; compact, delete what is not needed, then disarm \
+             the alarm (`quorate ctl alarm disarm`), or start with a larger --quota-backend-bytes"
+        );
+    }
 }
 
-/// Raises an alarm through the log unless it is on. Whether it was raised: if it could not be, whoever has
-/// a reason for it the next time tries again.
-pub(crate) async fn raise(core: &Core, kind: AlarmType, member_id: u64) -> bool {
+/// An alarm could not be raised. Whoever has a reason for it the next time tries again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotRaised;
+
+/// Raises an alarm through the log. Whether it was: not if it is on.
+pub(crate) async fn raise(core: &Core, kind: AlarmType, member_id: u64) -> Result<bool, NotRaised> {
     let on = core.store().alarms(Some(kind));
     if on.iter().any(|alarm| alarm.member_id == member_id) {
-        return false;
+        return Ok(false);
     }
     let request = AlarmRequest {
         action: AlarmAction::Activate.into(),
@@ -122,11 +141,11 @@ pub(crate) async fn raise(core: &Core, kind: AlarmType, member_id: u64) -> bool 
     };
     let body = Bytes::from(request.encode_to_vec());
     match core.write(CommandKind::Alarm, body).await {
-        Ok(_) => true,
+        Ok(_) => Ok(true),
         Err(error) => {
             let alarm = kind.as_str_name();
             tracing::warn!(alarm, %error, "an alarm could not be raised");
-            false
+            Err(NotRaised)
         }
     }
 }

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::num::NonZeroU64;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use quorate_replica::{MemberTable, RestoreError, RestoreSettings};
@@ -50,6 +51,8 @@ pub struct Restored {
     pub keys: usize,
     /// Leases.
     pub leases: usize,
+    /// The new cluster has the old one's id, which is made of the token and the members' peer URLs.
+    pub has_old_id: bool,
 }
 
 /// Why nothing was restored.
@@ -63,6 +66,11 @@ pub enum RestoreFailure {
         "data-dir {0:?} not empty or could not be read: a restore makes a new one, and touches none that exists"
     )]
     NotEmpty(PathBuf),
+    /// A file system of its own is mounted there.
+    #[error(
+        "{0} is a mount point: a directory that was built beside it could not take its place; name one inside it"
+    )]
+    MountPoint(PathBuf),
     /// Another restore to the same place was interrupted, or is under way.
     #[error(
         "{0} is what a restore works in: if none is under way, one was interrupted; remove it, and start again"
@@ -94,11 +102,12 @@ pub fn restore_backup(options: &RestoreOptions) -> Result<Restored, RestoreFailu
     let RestoreOptions { name, members, .. } = options;
     let (cluster_id, member_id, founders) = founding(&options.cluster_token, members, name)?;
     check_free(&options.data_dir)?;
+    check_no_mount_point(&options.data_dir)?;
     let beside = beside(&options.data_dir)?;
     if fs::symlink_metadata(&beside).is_ok() {
         return Err(RestoreFailure::UnderWay(beside));
     }
-    let loaded = load_backup(&options.snapshot, options.skip_hash_check)?;
+    let (loaded, old_cluster_id) = load_backup(&options.snapshot, options.skip_hash_check)?;
     let settings = RestoreSettings {
         cluster_id,
         member_id,
@@ -123,6 +132,7 @@ pub fn restore_backup(options: &RestoreOptions) -> Result<Restored, RestoreFailu
             revision: restored.revision,
             keys: restored.keys,
             leases: restored.leases,
+            has_old_id: cluster_id == old_cluster_id,
         })
     };
     let built = build();
@@ -142,6 +152,23 @@ fn check_free(path: &Path) -> Result<(), RestoreFailure> {
     match is_free {
         true => Ok(()),
         false => Err(RestoreFailure::NotEmpty(path.to_owned())),
+    }
+}
+
+/// What is mounted is on another device than the directory it is mounted in.
+fn check_no_mount_point(path: &Path) -> Result<(), RestoreFailure> {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev());
+    match (device(path), device(above(path))) {
+        (Ok(own), Ok(above)) if own != above => Err(RestoreFailure::MountPoint(path.to_owned())),
+        // Not there, or not to be looked at: then it cannot be built either, which says why.
+        _ => Ok(()),
+    }
+}
+
+fn above(path: &Path) -> &Path {
+    match path.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
     }
 }
 
@@ -167,11 +194,7 @@ fn give_its_name(from: &Path, to: &Path) -> Result<(), RestoreFailure> {
         .and_then(|directory| directory.sync_all())
         .map_err(failed("sync what was built for it"))?;
     fs::rename(from, to).map_err(failed("give the directory its name"))?;
-    let above = match to.parent() {
-        Some(above) if !above.as_os_str().is_empty() => above,
-        _ => Path::new("."),
-    };
-    File::open(above)
+    File::open(above(to))
         .and_then(|directory| directory.sync_all())
         .map_err(failed("sync the directory above"))
 }

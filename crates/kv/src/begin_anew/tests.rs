@@ -7,7 +7,7 @@ use quorate_proto::etcdserverpb::{
 use super::*;
 use crate::command::{Answer, Command};
 use crate::error::KvError;
-use crate::snapshot::SnapshotLoader;
+use crate::snapshot::{SnapshotChecker, SnapshotLoader};
 
 fn apply(store: &mut Store, command: impl std::borrow::Borrow<Command>) {
     let index = store.applied_index() + 1;
@@ -65,9 +65,12 @@ fn busy() -> Store {
 fn through_a_file(store: &mut Store) -> Store {
     let mut scan = store.capture_snapshot().unwrap();
     let mut loader = SnapshotLoader::new();
+    let mut checker = SnapshotChecker::new();
     while let Some(bytes) = store.scan_snapshot(&mut scan, 1 << 20) {
         loader.feed(&bytes).unwrap();
+        checker.feed(&bytes).unwrap();
     }
+    checker.finish().unwrap();
     loader.finish().unwrap()
 }
 
@@ -120,6 +123,11 @@ fn a_bumped_store_keeps_its_keys_and_refuses_every_revision_before() {
         apply(&mut store, put("d", "1", 7));
         assert_eq!(store.revision(), 1008);
         assert_eq!(read(&store, 1006).unwrap(), now);
+        // No change is at the revision that it was bumped to, which is still the compacted one.
+        let again = through_a_file(&mut store);
+        assert_eq!(again.state_hash(), store.state_hash());
+        assert_eq!(read(&again, 0).unwrap(), read(&store, 0).unwrap());
+        assert_eq!(read(&again, 1006).unwrap(), now);
         apply(
             &mut store,
             Command::Compact(CompactionRequest {
@@ -168,4 +176,12 @@ fn a_revision_has_an_end() {
     let refused = store.begin_anew(NonZeroU64::new(u64::MAX)).unwrap_err();
     assert_eq!((refused.revision, store.revision()), (6, 6));
     assert!(store.begin_anew(NonZeroU64::new(1 << 62)).is_err());
+    // Where it may be bumped to, there is room for as many changes again as any store has seen.
+    let most = BUMPED_REVISION_MAX - 6;
+    assert!(store.begin_anew(NonZeroU64::new(most + 1)).is_err());
+    store.begin_anew(NonZeroU64::new(most)).unwrap();
+    apply(&mut store, put("a", "3", 0));
+    apply(&mut store, put("a", "4", 0));
+    let again = through_a_file(&mut store);
+    assert_eq!(again.revision(), BUMPED_REVISION_MAX.cast_signed() + 2);
 }

@@ -40,6 +40,8 @@ pub struct SnapshotLoader {
     hash: StateHash,
     /// The sum of [`StateHash::of_change`] over the versions from C on, less that over the changes.
     unlisted: u64,
+    /// Whether a version of C was read.
+    is_compacted_at_a_change: bool,
     keyspace: KeyspaceBuilder,
     key: Vec<u8>,
     /// The versions of `key` so far.
@@ -315,6 +317,7 @@ impl SnapshotLoader {
             let change = StateHash::of_change(version.revision(), &self.key);
             self.unlisted = self.unlisted.wrapping_add(change);
         }
+        self.is_compacted_at_a_change |= version.revision() == self.head.compacted_revision;
         match &mut self.versions {
             Some(versions) if !self.only_checks => versions.push(version),
             _ => self.versions = Some(Versions::One(version)),
@@ -355,7 +358,7 @@ impl SnapshotLoader {
         }
         let key = fields.key(&self.change_key)?;
         let revision = match (tag & TAG_FIRST != 0, self.change_revision) {
-            (true, 0) => self.head.first_change(),
+            (true, 0) => self.head.first_change(self.is_compacted_at_a_change),
             (true, last) => last + 1,
             (false, 0) => return Err(damaged(start, "a change at no revision")),
             (false, last) => last,
@@ -374,15 +377,16 @@ impl SnapshotLoader {
         Ok(())
     }
 
-    /// Every revision has its changes, and every change its version. Only where the revision was
-    /// bumped ([`Store::begin_anew`]) there are none: everything is compacted there.
+    /// Every revision has its changes, and every change its version. Only the revision that a bump led to
+    /// ([`Store::begin_anew`]) has none: everything before it is compacted.
     fn close_changes(&mut self, start: u64) -> Result<(), Stop> {
         let Head {
             revision,
             compacted_revision,
             ..
         } = self.head;
-        let may_have_none = revision == 1 || revision == compacted_revision;
+        let may_have_none =
+            revision == 1 || revision == compacted_revision && !self.is_compacted_at_a_change;
         let has_none = self.change_revision == 0;
         if self.change_revision != revision && !(has_none && may_have_none) {
             let what = "a list of changes that ends too early";

@@ -264,13 +264,7 @@ fn what_cannot_be_in_a_store_is_named() {
             "a number in more bytes than it needs",
         ),
         (
-            [
-                head(2, 4),
-                put(3, b'b', 4),
-                vec![0],
-                vec![3, 0, 1, b'a', 3, 0, 1, b'b'],
-            ]
-            .concat(),
+            [head(2, 4), put(3, b'b', 4), vec![0], vec![3, 0, 1, b'a']].concat(),
             "a list of changes that ends too early",
         ),
     ];

@@ -104,6 +104,8 @@ fn a_client_cannot_fill_the_store_with_alarms() {
     }
     let one_more = alarm(Activate, AlarmType::Corrupt, 1);
     assert_eq!(member.apply(one_more), Err(KvError::TooManyAlarms));
+    let on_already = alarm(Activate, AlarmType::Nospace, 1);
+    assert!(member.apply(on_already).is_ok());
     assert!(member.range(&everything()).is_ok());
 }
 

@@ -1,6 +1,6 @@
 //! Transactions.
 
-use quorate_kv::{KvError, Limits, TXN_DEPTH_MAX, check_txn, is_read_only, is_serializable};
+use quorate_kv::{KvError, Limits, Rules, TXN_DEPTH_MAX, check_txn, is_read_only, is_serializable};
 use quorate_proto::etcdserverpb::compare::{CompareResult, TargetUnion};
 use quorate_proto::etcdserverpb::response_op::Response;
 use quorate_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest};
@@ -485,4 +485,25 @@ fn a_transaction_that_only_reads_answers_from_one_revision() {
         member.store.read_only_txn(&future),
         Err(KvError::FutureRevision)
     );
+}
+
+/// Members of two programs apply a log alike: what a program does otherwise than the one before it does from a version
+/// of the protocol on.
+#[test]
+fn a_range_below_zero_is_refused_from_version_2_on_and_read_at_the_newest_revision_before() {
+    let below = || {
+        let range = RangeRequest {
+            revision: -5,
+            ..get("a")
+        };
+        all([op(put("b", "")), op(range)])
+    };
+    let mut member = Member::default();
+    member.store.go_by(Rules::of_version(1));
+    member.put(put("a", "1")).unwrap();
+    assert!(member.txn(below()).is_ok());
+    assert_eq!(member.store.revision(), 3);
+    member.store.go_by(Rules::of_version(2));
+    assert_eq!(member.txn(below()), Err(KvError::Compacted));
+    assert_eq!(member.store.revision(), 3);
 }

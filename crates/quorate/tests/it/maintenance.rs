@@ -108,6 +108,8 @@ fn what_a_member_has_no_room_for_is_refused_before_it_is_applied_and_raises_the_
     }
     let cluster = Plan::of(1).flag("--quota-backend-bytes=1").start();
     let etcdctl = cluster.etcdctl(0);
+    // It waits until alarms can be raised: before that there is no quota.
+    etcdctl.output(&["alarm", "disarm"]);
     for (words, input) in [
         (&["put", "a", "b"][..], ""),
         (&["txn"][..], "\nput a b\n\n\n"),

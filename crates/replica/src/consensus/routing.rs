@@ -272,7 +272,7 @@ impl Consensus {
         let Route::Lead(term) = self.route() else {
             return;
         };
-        let Some(version) = self.versions.next_proposal(now, term) else {
+        let Some(version) = self.versions.next_proposal(now, term, self.applied) else {
             return;
         };
         let body = bytes::Bytes::copy_from_slice(&version.to_le_bytes());

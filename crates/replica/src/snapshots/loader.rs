@@ -125,7 +125,7 @@ pub fn check_imported<R: Read>(
     Ok((head, summary))
 }
 
-fn check_index(mark: SnapshotMark, found: u64) -> Result<(), SnapshotContentError> {
+pub(crate) fn check_index(mark: SnapshotMark, found: u64) -> Result<(), SnapshotContentError> {
     if found == mark.index {
         return Ok(());
     }

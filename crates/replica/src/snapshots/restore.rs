@@ -24,6 +24,7 @@ use quorate_wal::{Batch, HardState, Identity, Options, SnapshotMark, WalError};
 use super::LoadedSnapshot;
 use super::taker::{Capture, SnapshotTaker};
 use crate::duplicates::Duplicates;
+use crate::error::SnapshotContentError;
 use crate::members::MemberTable;
 use crate::wire::GROUP_ID;
 
@@ -64,6 +65,9 @@ pub enum RestoreError {
     /// The new snapshot, or its log, cannot be written.
     #[error(transparent)]
     Log(#[from] WalError),
+    /// Nothing could be loaded from what was written.
+    #[error("what was restored could not be loaded: {0}; please report it")]
+    Content(SnapshotContentError),
     /// The revision cannot be raised so far.
     #[error(transparent)]
     Bump(#[from] BumpError),
@@ -71,6 +75,18 @@ pub enum RestoreError {
     #[error("there is a log already, and it would be void; restore to an empty directory")]
     NotEmpty,
 }
+
+impl RestoreError {
+    fn of_content(error: SnapshotContentError) -> RestoreError {
+        match error {
+            SnapshotContentError::File(error) => RestoreError::Log(error),
+            error => RestoreError::Content(error),
+        }
+    }
+}
+
+/// How far the terms of two clusters that are restored from one backup lie apart, at most.
+const TERMS_SKIPPED_MAX: u64 = 1 << 32;
 
 /// Writes what a founder of a new cluster begins with to an empty disk; it is durable when this returns.
 ///
@@ -124,14 +140,16 @@ pub fn restore<D: Disk>(
     let head: Bytes = head.encode();
     let mut taker = SnapshotTaker::begin(&files, Capture { meta, head, scan })?;
     while let Some(piece) = taker.scan(&store) {
-        taker.write(&piece)?;
+        taker.write(&piece).map_err(RestoreError::of_content)?;
     }
-    taker.finish()?;
+    taker.finish().map_err(RestoreError::of_content)?;
     let id = files.read(mark)?.id();
-    // File before mark, as ever.
+    // File before mark, as ever. Somebody may restore a backup twice with the same flags, and start a member of the
+    // first attempt among those of the second: entries that the two clusters wrote at one index must not pass for the
+    // same, so they write in terms that are most likely different. Members of one cluster may begin in different terms.
     log.writer.append(&Batch {
         hard_state: Some(HardState {
-            term: mark.term,
+            term: mark.term + salt % TERMS_SKIPPED_MAX,
             vote: 0,
             refilling: false,
         }),

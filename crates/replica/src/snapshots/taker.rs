@@ -1,13 +1,19 @@
 //! Takes a snapshot: scans the store in steps between applies, and writes a file.
+//!
+//! Once two files are verified, the log before them goes: from there on they are all there is of what was
+//! acknowledged. That a file has the bytes that were written is verified by checksums; that a store can be loaded from
+//! those bytes is checked here, while they are written. One of which that is not so gets no name, and the log stays.
 
 use bytes::Bytes;
 use quorate_disk::Disk;
-use quorate_kv::{SnapshotScan, Store};
+use quorate_kv::{SnapshotChecker, SnapshotScan, Store};
 use quorate_raft::SnapshotMeta;
 use quorate_wal::snapshot::{SnapshotFiles, SnapshotWriter};
 use quorate_wal::{SnapshotMark, WalError};
 
+use crate::error::SnapshotContentError;
 use crate::limits::SNAPSHOT_STEP_BYTES;
+use crate::snapshots::loader::check_index;
 
 /// The state at one applied index, as the applier hands it over: cheap to take, whole only when
 /// the store has been scanned.
@@ -36,6 +42,7 @@ pub struct TakenSnapshot {
 pub struct SnapshotTaker<D: Disk> {
     meta: SnapshotMeta,
     scan: SnapshotScan,
+    checker: SnapshotChecker,
     writer: SnapshotWriter<D>,
 }
 
@@ -53,7 +60,12 @@ impl<D: Disk> SnapshotTaker<D> {
         let length = u32::try_from(head.len()).expect("a head is bounded by its windows");
         writer.write(&length.to_le_bytes())?;
         writer.write(&head)?;
-        Ok(SnapshotTaker { meta, scan, writer })
+        Ok(SnapshotTaker {
+            meta,
+            scan,
+            checker: SnapshotChecker::new(),
+            writer,
+        })
     }
 
     /// The next piece of the store, a millisecond's work or less; none when it has been scanned.
@@ -64,9 +76,10 @@ impl<D: Disk> SnapshotTaker<D> {
     /// Writes a piece to the file.
     ///
     /// # Errors
-    /// As [`SnapshotTaker::begin`].
-    pub fn write(&mut self, piece: &[u8]) -> Result<(), WalError> {
-        self.writer.write(piece)
+    /// As [`SnapshotTaker::begin`]; and if no store could be loaded from what was written: it can only be abandoned then.
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), SnapshotContentError> {
+        self.checker.feed(piece)?;
+        Ok(self.writer.write(piece)?)
     }
 
     /// Gives up, and gives the space back.
@@ -77,10 +90,19 @@ impl<D: Disk> SnapshotTaker<D> {
     /// After the last piece: makes the file durable, and lets go of the store.
     ///
     /// # Errors
-    /// As [`SnapshotTaker::begin`]; and if the file does not read back as it was written.
-    pub fn finish(self) -> Result<TakenSnapshot, WalError> {
+    /// As [`SnapshotTaker::write`]; and if the file does not read back as it was written.
+    pub fn finish(self) -> Result<TakenSnapshot, SnapshotContentError> {
         let revision = self.scan.revision();
         drop(self.scan);
+        let mark = SnapshotMark {
+            index: self.meta.index.0,
+            term: self.meta.term.0,
+        };
+        let checked = self.checker.finish().map_err(SnapshotContentError::from);
+        if let Err(error) = checked.and_then(|index| check_index(mark, index)) {
+            self.writer.abandon();
+            return Err(error);
+        }
         let id = self.writer.finish()?;
         Ok(TakenSnapshot {
             meta: self.meta,

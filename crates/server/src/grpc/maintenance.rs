@@ -29,6 +29,9 @@ use crate::stubs::maintenance_server::Maintenance;
 
 const SERVICE: &str = "etcdserverpb.Maintenance";
 
+/// What is wrong with a member that has no state to tell of.
+const LOADS_A_SNAPSHOT: &str = "this member is loading a snapshot of another's";
+
 pub(super) struct MaintenanceService {
     core: Arc<Core>,
 }
@@ -38,20 +41,23 @@ impl MaintenanceService {
         MaintenanceService { core }
     }
 
-    fn own_status(&self) -> Result<StatusResponse, Status> {
+    /// Of this member alone, and at any time: also while it loads another's snapshot, and has no state to speak of.
+    fn own_status(&self) -> StatusResponse {
         let leadership = self.core.leadership();
-        let readable = self.core.readable_store();
-        let (store, _) = readable.map_err(|error| status::of_request(&error))?;
-        let bytes = i64::try_from(store.memory_bytes()).unwrap_or(i64::MAX);
-        let revision = store.revision();
-        let alarms = store.alarms(None);
-        drop(store);
+        let (bytes, revision, alarms) = match self.core.readable_store() {
+            Ok((store, _)) => {
+                let bytes = i64::try_from(store.memory_bytes()).unwrap_or(i64::MAX);
+                (bytes, store.revision(), store.alarms(None))
+            }
+            Err(_) => (0, 0, Vec::new()),
+        };
         let applied = self.core.applied_index();
         let status = self.core.consensus_status();
         let committed = status.map_or(0, |status| status.raft.commit.0);
         let no_leader = leadership.leader.is_none();
         let no_leader = no_leader.then(|| "etcdserver: no leader".to_owned());
-        Ok(StatusResponse {
+        let loads = (revision == 0).then(|| LOADS_A_SNAPSHOT.to_owned());
+        StatusResponse {
             header: Some(header(&self.core, revision)),
             version: ETCD_VERSION.to_owned(),
             db_size: bytes,
@@ -61,20 +67,21 @@ impl MaintenanceService {
             raft_applied_index: applied,
             errors: no_leader
                 .into_iter()
+                .chain(loads)
                 .chain(alarms.iter().map(in_go))
                 .collect(),
             db_size_in_use: bytes,
             is_learner: self.core.is_learner(),
-        })
+        }
     }
 
     /// What a list shows is at least as new as the request: etcd sends it through the log, here it is a
     /// linearizable read.
     async fn change_alarms(&self, request: AlarmRequest) -> Result<AlarmResponse, Status> {
-        cluster_must_know_leases(&self.core).await;
         if request.action == i32::from(AlarmAction::Get) {
             return self.list_alarms(request.alarm).await;
         }
+        cluster_must_know_leases(&self.core).await;
         let body = Bytes::from(request.encode_to_vec());
         let changed = self.core.write(CommandKind::Alarm, body).await;
         match changed.map_err(|error| status::of_request(&error))? {
@@ -149,7 +156,7 @@ impl Maintenance for MaintenanceService {
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<SnapshotResponse, Status>> + Send>>;
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        answered(SERVICE, "Status", self.own_status())
+        answered(SERVICE, "Status", Ok(self.own_status()))
     }
 
     async fn alarm(

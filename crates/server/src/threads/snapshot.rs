@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use quorate_disk::{Disk, ErrorKind};
-use quorate_replica::{Capture, SnapshotTaker, TakenSnapshot};
+use quorate_replica::{Capture, SnapshotContentError, SnapshotTaker, TakenSnapshot};
 use quorate_wal::snapshot::{SNAPSHOTS_KEPT, SnapshotFiles};
 use quorate_wal::{SnapshotMark, WalError};
 
@@ -42,14 +42,28 @@ fn take_and_tell<D: Disk>(
     let index = capture.meta.index.0;
     let started = Instant::now();
     let taken = match take(core, files, capture, generation) {
-        Err(WalError::Disk(error)) if error.kind == ErrorKind::NoSpace => {
+        Err(SnapshotContentError::File(WalError::Disk(error)))
+            if error.kind == ErrorKind::NoSpace =>
+        {
             tracing::warn!(
                 index,
                 "no space for a snapshot: the log keeps growing until there is; free some"
             );
             Err("no space for a snapshot on this member: free some, or ask another member")
         }
-        taken => taken?.ok_or("this member goes on from another's snapshot, or stops: ask again"),
+        Err(SnapshotContentError::File(error)) => return Err(error),
+        Err(error) => {
+            tracing::error!(
+                index,
+                %error,
+                "a snapshot was written that could not be loaded: it is given up and the log is kept, which grows; \
+                 this is a fault of this program or of the machine's memory, please report it"
+            );
+            Err("the snapshot that this member wrote could not be loaded: ask another member")
+        }
+        Ok(taken) => {
+            taken.ok_or("this member goes on from another's snapshot, or stops: ask again")
+        }
     };
     if let Err(reason) = taken {
         core.exports.failed(index, reason);
@@ -95,7 +109,7 @@ fn take<D: Disk>(
     files: &SnapshotFiles<D>,
     capture: Capture,
     generation: u64,
-) -> Result<Option<TakenSnapshot>, WalError> {
+) -> Result<Option<TakenSnapshot>, SnapshotContentError> {
     let mut taker = SnapshotTaker::begin(files, capture)?;
     loop {
         let store = core.store();
@@ -107,7 +121,13 @@ fn take<D: Disk>(
         let piece = taker.scan(&store);
         drop(store);
         match piece {
-            Some(piece) => taker.write(&piece)?,
+            Some(piece) => {
+                let written = taker.write(&piece);
+                if let Err(SnapshotContentError::Store(_)) = written {
+                    taker.abandon();
+                }
+                written?;
+            }
             None => return taker.finish().map(Some),
         }
     }

@@ -94,7 +94,7 @@ impl World {
                     process.snapshots.taker = Some(taker);
                     self.after(delay, Event::SnapshotStep { node, life });
                 }
-                Err(error) => self.snapshot_failed(node, &error),
+                Err(error) => self.snapshot_failed(node, &of_file(error)),
             };
         }
         match taker.finish() {
@@ -107,7 +107,7 @@ impl World {
                 // The log went on meanwhile; perhaps nothing more is applied for long.
                 self.take_snapshot_if_due(node, life);
             }
-            Err(error) => self.snapshot_failed(node, &error),
+            Err(error) => self.snapshot_failed(node, &of_file(error)),
         }
     }
 
@@ -333,5 +333,13 @@ impl World {
             }
         }
         self.alive(node, life).is_some()
+    }
+}
+
+/// The disk may fail a snapshot that is taken, but what was written must be what can be loaded.
+fn of_file(error: SnapshotContentError) -> WalError {
+    match error {
+        SnapshotContentError::File(error) => error,
+        error => panic!("a member took a snapshot that cannot be loaded: {error}"),
     }
 }

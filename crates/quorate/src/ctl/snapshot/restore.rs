@@ -108,7 +108,14 @@ pub(super) fn run(args: &RestoreArgs) -> Result<(), Failure> {
         restored.keys,
         restored.leases,
     );
-    super::super::print(line.as_bytes())
+    super::super::print(line.as_bytes())?;
+    if restored.has_old_id {
+        eprintln!(
+            "Warning: the new cluster has the id of the old one, as token and members are the same: its members and \
+             clients cannot tell the two apart; remove the directory and restore with another --initial-cluster-token"
+        );
+    }
+    Ok(())
 }
 
 /// What `quorate serve` makes of the same flags.

@@ -129,6 +129,13 @@ fn send(
 }
 
 impl Shared {
+    /// Nobody comes for what was read, and for nothing more: whoever reads hears so.
+    fn end(&self) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.close();
+        while parts.try_recv().is_ok() {}
+    }
+
     fn fail(&self, failure: Status) {
         if failure.code() != tonic::Code::DeadlineExceeded {
             tracing::warn!("a backup broke off: {}", failure.message());
@@ -136,10 +143,13 @@ impl Shared {
         let mut held = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Some(failure);
         drop(held);
-        // Nobody may come for what was read.
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.close();
-        while parts.try_recv().is_ok() {}
+        self.end();
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        self.shared.end();
     }
 }
 

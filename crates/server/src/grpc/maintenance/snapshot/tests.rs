@@ -101,3 +101,21 @@ async fn a_file_that_turns_out_to_be_damaged_breaks_the_stream_off() {
     let refused = last.expect("an end").expect_err("no end without a word");
     assert_eq!(refused.code(), tonic::Code::DataLoss);
 }
+
+#[tokio::test]
+async fn a_client_that_goes_ends_what_is_read_for_it() {
+    let open = Arc::new(Semaphore::new(1));
+    let permit = Arc::clone(&open).try_acquire_owned().expect("free");
+    let (ended, has_ended) = tokio::sync::oneshot::channel();
+    let long = Duration::from_secs(3600);
+    let pieces = Box::new(given(1_000_000));
+    let mut stream = begin(pieces, ResponseHeader::default(), permit, long, || {
+        let _ = ended.send(());
+    });
+    assert!(stream.next().await.is_some());
+    drop(stream);
+    let ended = tokio::time::timeout(Duration::from_secs(30), has_ended).await;
+    ended
+        .expect("it ends before its stall is over")
+        .expect("it ended");
+}
