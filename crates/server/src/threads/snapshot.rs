@@ -121,13 +121,13 @@ fn take<D: Disk>(
         let piece = taker.scan(&store);
         drop(store);
         match piece {
-            Some(piece) => {
-                let written = taker.write(&piece);
-                if let Err(SnapshotContentError::Store(_)) = written {
+            Some(piece) => match taker.write(&piece) {
+                Err(error @ SnapshotContentError::Store(_)) => {
                     taker.abandon();
+                    return Err(error);
                 }
-                written?;
-            }
+                written => written?,
+            },
             None => return taker.finish().map(Some),
         }
     }
