@@ -211,12 +211,20 @@ impl Raft {
     }
 
     /// Nobody knows of anything that this disk has not. It may have voted all the same.
+    ///
+    /// It does not wait an election timeout for a leader, which may be gone for long: one that lives is heard within
+    /// a heartbeat interval, and the others then refuse who campaigns. So it is with a lost link
+    /// (`doubt_leader_on_lost_link`), and a cluster that starts as a whole has its leader at once.
     fn become_sound(&mut self) {
         let Some(asking) = self.asking.take() else {
             return;
         };
         let term = asking.answered.values().copied().max().unwrap_or_default();
-        let deadline = self.now + self.random.jittered(self.config.election_timeout);
+        let patience = match self.config.doubt_leader_on_lost_link {
+            true => 2 * self.config.heartbeat_interval,
+            false => self.config.election_timeout,
+        };
+        let deadline = self.now + self.random.jittered(patience);
         if term > self.persistent.term() {
             self.become_follower(term, None);
         }
