@@ -107,12 +107,6 @@ pub const BUGS: &[Bug] = &[
         rule: "thesis 6.4.1: a lease begins with the sending (pitfall 14)",
     },
     Bug {
-        name: "lease-outlives-a-transfer-after-a-snapshot",
-        crate_name: "raft",
-        what: "a leader that told another to campaign goes on serving reads on its lease, once its log begins after a snapshot",
-        rule: "no lease once leadership was offered (pitfall 15)",
-    },
-    Bug {
         name: "one-sync-in-sixty-four-skipped",
         crate_name: "wal",
         what: "now and then a sync is passed over",

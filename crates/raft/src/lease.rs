@@ -112,9 +112,7 @@ impl Raft {
     /// must: its target is elected although the voters heard their leader. And not only while it
     /// lasts, but to the end of the term: the message that starts the election may come late.
     fn lease_is_void(&self) -> bool {
-        let outlives =
-            self.log.begins_late() && planted::bug("lease-outlives-a-transfer-after-a-snapshot");
-        !self.commit_is_complete() || (self.may_be_unseated_by_transfer() && !outlives)
+        !self.commit_is_complete() || self.may_be_unseated_by_transfer()
     }
 
     /// This node heard a leader, or has just started and may have heard one before.
