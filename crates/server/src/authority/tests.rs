@@ -62,9 +62,9 @@ fn an_authority_that_is_longer_in_code_becomes_a_longer_one() {
         (0x18, 6),
     ];
     assert_eq!(in_code(&scheme)[..5], IN_CODE[..5]);
-    const FEEDS: usize = 8;
-    let value = in_code(&[&scheme[..], &[(0x3fff_fffc, 30); FEEDS]].concat());
-    let of_client = scheme.len() + FEEDS;
+    let feeds = [(0x3fff_fffc, 30); 8];
+    let value = in_code(&[&scheme[..], &feeds].concat());
+    let of_client = scheme.len() + feeds.len();
     assert!(value.len() > of_client, "{} bytes of code", value.len());
     // An entry of the table that is larger here than at the client, who alone suffers by it.
     let length = u8::try_from(value.len()).expect("small");

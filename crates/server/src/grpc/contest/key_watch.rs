@@ -34,13 +34,10 @@ impl KeyWatch {
     /// Watches nothing any more: what is told from now on is news of what is added from now on.
     pub(in super::super) fn clear(&mut self) {
         let (first, next) = self.numbers;
-        if first < next {
+        for number in first..next {
             // Nobody is told of the revision.
-            let cancel = |number| {
-                self.watches()
-                    .with(|hub| hub.cancel(self.opened.id, number, 0))
-            };
-            (first..next).for_each(cancel);
+            self.watches()
+                .with(|hub| hub.cancel(self.opened.id, number, 0));
         }
         self.numbers = (next, next);
     }

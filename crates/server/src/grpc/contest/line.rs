@@ -366,7 +366,7 @@ fn stays(joined: &Joined, status: Option<&Status>) {
             tracing::warn!(%key, %status, "the key of a contender who has gone stays until its lease ends");
         }
         None => {
-            tracing::debug!(%key, "the key of a contender who has gone stays until its lease ends")
+            tracing::debug!(%key, "the key of a contender who has gone stays until its lease ends");
         }
     }
 }
