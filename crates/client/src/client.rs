@@ -17,7 +17,7 @@ use quorate_proto::etcdserverpb::{
     RangeRequest, RangeResponse, StatusResponse, TxnRequest, TxnResponse, WatchCreateRequest,
     request_op,
 };
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::Code;
 
 use crate::{Connection, Endpoint, Error, Options, Watcher};
@@ -29,6 +29,10 @@ pub(crate) const BACKOFF_MAX: Duration = Duration::from_millis(400);
 
 /// An endpoint that could not be reached is passed over for so long while there are others.
 const AVOID_FOR_MS: u64 = 1_000;
+
+/// Endpoints that can be asked for a renewal before the lease has ended, or the command timeout is over, though none of
+/// them answers.
+const RENEWAL_TRIES: u32 = 3;
 
 /// What a call does to the store decides when it may be tried again.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -219,12 +223,32 @@ impl Client {
     }
 
     /// Gives a lease all its time again, once; `ttl` is 0 if there is none of this id. It may be tried again
-    /// elsewhere as a read is, since renewing twice does no harm.
+    /// elsewhere as a read is, since renewing twice does no harm, and is: an endpoint that does not answer in a part of
+    /// the command timeout is passed over.
     ///
     /// # Errors
     /// As for [`range`](Self::range).
     pub async fn lease_renew(&self, id: i64) -> Result<LeaseKeepAliveResponse, Error> {
-        let once = |to: Connection| async move { to.keep_alive().renew(id).await };
+        self.renew(id, Duration::MAX).await
+    }
+
+    /// The same, for a lease that has so long to live: one endpoint that hangs must not take all of it.
+    pub(crate) async fn renew(
+        &self,
+        id: i64,
+        time_to_live: Duration,
+    ) -> Result<LeaseKeepAliveResponse, Error> {
+        let limit = time_to_live.min(self.shared.command_timeout) / RENEWAL_TRIES;
+        let once = |to: Connection| async move {
+            let mut stream = to.keep_alive();
+            match timeout(limit, stream.renew(id)).await {
+                Ok(result) => result,
+                Err(_) => Err(Error::Lost {
+                    endpoint: to.endpoint().to_string(),
+                    reason: format!("no answer within {limit:?}"),
+                }),
+            }
+        };
         self.call(Kind::Read, once).await
     }
 
@@ -238,14 +262,16 @@ impl Client {
         id: i64,
         mut heard: impl FnMut(&LeaseKeepAliveResponse),
     ) -> Result<(), Error> {
+        let mut time_to_live = Duration::MAX;
         loop {
             let asked = Instant::now();
-            let answer = self.lease_renew(id).await?;
+            let answer = self.renew(id, time_to_live).await?;
             heard(&answer);
             let Some(seconds) = u32::try_from(answer.ttl).ok().filter(|ttl| *ttl > 0) else {
                 return Ok(());
             };
-            sleep_until(asked + Duration::from_secs(seconds.into()) / 3).await;
+            time_to_live = Duration::from_secs(seconds.into());
+            sleep_until(asked + time_to_live / 3).await;
         }
     }
 
@@ -438,13 +464,11 @@ impl Client {
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let after = self.shared.command_timeout;
-        tokio::time::timeout(after, call)
-            .await
-            .unwrap_or(Err(Error::TimedOut {
-                after,
-                sent: true,
-                last: None,
-            }))
+        timeout(after, call).await.unwrap_or(Err(Error::TimedOut {
+            after,
+            sent: true,
+            last: None,
+        }))
     }
 
     /// Sends a call to one endpoint after the other until one answers, `kind` forbids another try, or time is up.

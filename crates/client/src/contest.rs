@@ -17,7 +17,7 @@ use quorate_proto::etcdserverpb::response_op::Response;
 use quorate_proto::etcdserverpb::watch_create_request::FilterType;
 use quorate_proto::etcdserverpb::{
     Compare, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest,
-    TxnResponse, WatchCreateRequest,
+    TxnResponse, WatchCreateRequest, WatchResponse,
 };
 use quorate_proto::mvccpb::KeyValue;
 use quorate_proto::mvccpb::event::EventType;
@@ -202,6 +202,8 @@ pub struct Observer {
     line: Bytes,
     leader: Option<Watcher>,
     waiting: std::collections::VecDeque<RangeResponse>,
+    /// The key that was told last, and when it was put.
+    told: (Bytes, i64),
 }
 
 impl Client {
@@ -213,6 +215,7 @@ impl Client {
             line: line_of(name),
             leader: None,
             waiting: std::collections::VecDeque::new(),
+            told: (Bytes::new(), 0),
         }
     }
 }
@@ -225,18 +228,31 @@ impl Observer {
     /// [`Error::Server`] for what no endpoint would answer otherwise.
     pub async fn next(&mut self) -> Result<RangeResponse, Error> {
         loop {
-            if let Some(told) = self.waiting.pop_front() {
-                return Ok(told);
+            while let Some(told) = self.waiting.pop_front() {
+                let kv = told.kvs.first();
+                let put = kv.map(|kv| (kv.key.clone(), kv.mod_revision));
+                let put = put.unwrap_or_default();
+                // Who had to look again sees what it has told already.
+                if put != self.told {
+                    self.told = put;
+                    return Ok(told);
+                }
             }
             let Some(leader) = &mut self.leader else {
                 let first = self.first().await?;
                 self.leader = Some(self.watch_of(&first));
-                return Ok(first);
+                self.waiting.push_back(first);
+                continue;
             };
             let Some(told) = leader.next().await? else {
                 self.leader = None;
                 continue;
             };
+            if told.canceled {
+                pause_if_refused(&told).await;
+                self.leader = None;
+                continue;
+            }
             for event in told.events {
                 if event.r#type == i32::from(EventType::Delete) {
                     self.leader = None;
@@ -291,8 +307,19 @@ async fn until_gone(watcher: &mut Watcher) -> Result<(), Error> {
     loop {
         match watcher.next().await? {
             Some(told) if told.events.is_empty() && !told.canceled => {}
-            _ => return Ok(()),
+            Some(told) => {
+                pause_if_refused(&told).await;
+                return Ok(());
+            }
+            None => return Ok(()),
         }
+    }
+}
+
+/// A server that has no room for a watch has none a moment later. (That its beginning was compacted is no such thing.)
+async fn pause_if_refused(told: &WatchResponse) {
+    if told.canceled && told.compact_revision == 0 {
+        sleep(BACKOFF_MAX).await;
     }
 }
 

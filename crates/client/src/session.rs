@@ -86,12 +86,14 @@ impl Drop for Session {
 async fn keep_alive(client: &Client, lease: i64, granted_seconds: i64, granted: Instant) {
     let time_of = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     let mut ends = granted + time_of(granted_seconds);
+    let mut time_to_live = time_of(granted_seconds);
     loop {
         let asked = Instant::now();
-        match timeout_at(ends, client.lease_renew(lease)).await {
+        match timeout_at(ends, client.renew(lease, time_to_live)).await {
             Ok(Ok(answer)) if answer.ttl > 0 => {
-                ends = asked + time_of(answer.ttl);
-                sleep_until(asked + time_of(answer.ttl) / 3).await;
+                time_to_live = time_of(answer.ttl);
+                ends = asked + time_to_live;
+                sleep_until(asked + time_to_live / 3).await;
             }
             Ok(Err(_)) => sleep(BACKOFF_MAX).await,
             Ok(Ok(_)) | Err(_) => return,

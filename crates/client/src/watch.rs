@@ -4,7 +4,7 @@ use quorate_proto::etcdserverpb::watch_request::RequestUnion;
 use quorate_proto::etcdserverpb::{
     WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tonic::Streaming;
 
@@ -27,6 +27,7 @@ pub struct Watcher {
     /// Asked for before there was somebody to ask.
     wants_progress: bool,
     is_over: bool,
+    is_answered: watch::Sender<bool>,
 }
 
 /// A stream of watches on one connection.
@@ -87,6 +88,7 @@ impl Watcher {
             was_created: false,
             wants_progress: false,
             is_over: false,
+            is_answered: watch::Sender::new(false),
         }
     }
 
@@ -105,6 +107,7 @@ impl Watcher {
             match self.next_here().await {
                 Ok(Some(response)) => {
                     pause = BACKOFF;
+                    self.is_answered.send_replace(true);
                     if response.created && std::mem::take(&mut self.wants_progress) {
                         self.request_progress().await;
                     }
@@ -121,12 +124,20 @@ impl Watcher {
                 }
             }
             self.stream = None;
+            self.is_answered.send_replace(false);
             if attempt % self.client.endpoints().count() == 0 {
                 sleep(pause).await;
                 pause = (pause * 2).min(BACKOFF_MAX);
             }
         }
         Ok(None)
+    }
+
+    /// Whether a server answers, for one who wants to tell a quiet watch from one that is cut off: true from the first
+    /// answer on a stream until that breaks.
+    #[must_use]
+    pub fn is_answered(&self) -> watch::Receiver<bool> {
+        self.is_answered.subscribe()
     }
 
     /// Asks the server to say how far this watch has been told; the answer is among the others.

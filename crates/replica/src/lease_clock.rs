@@ -16,7 +16,8 @@
 //! - A remainder in the log is void from the first renewal on: it is struck out there
 //!   ([`Standing::Noted`]) before the renewal is answered, also if it is only on its way.
 //! - An id may be granted anew. While a grant of it stands in the log and is not applied, nothing is
-//!   proposed for it: it could hit the new lease.
+//!   proposed for it: it could hit the new lease. That counts from the first entry of a term on, before
+//!   the clock has begun.
 //! - Whoever leads no more forgets all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,6 +68,8 @@ pub(crate) struct LeaseClock {
     grace: Duration,
     takes_checkpoints: bool,
     known: BTreeMap<i64, Known>,
+    /// Grants in the log of this node's term that may not be applied.
+    unsettled: BTreeMap<i64, LogIndex>,
     running: Option<Running>,
 }
 
@@ -83,8 +86,6 @@ struct Running {
     due: BTreeSet<(Instant, i64)>,
     checkpoints_due: BTreeSet<(Instant, i64)>,
     checkpoints_from: Instant,
-    /// Grants in the log that may not be applied.
-    unsettled: BTreeMap<i64, LogIndex>,
     window_began: Instant,
     revoked_in_window: usize,
 }
@@ -109,6 +110,7 @@ impl LeaseClock {
             grace: election_timeout,
             takes_checkpoints,
             known: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
             running: None,
         }
     }
@@ -174,6 +176,7 @@ impl LeaseClock {
 
     /// This node leads no more.
     pub(crate) fn forget(&mut self) {
+        self.unsettled.clear();
         self.running = None;
     }
 
@@ -226,19 +229,15 @@ impl LeaseClock {
         }
     }
 
-    /// A grant of this id was appended to the log.
+    /// A grant of this id was appended to the log by this node, which leads.
     pub(crate) fn grant_appended(&mut self, id: i64, index: LogIndex) {
-        if let Some(running) = &mut self.running {
-            running.unsettled.insert(id, index);
-        }
+        self.unsettled.insert(id, index);
     }
 
     /// The log is applied through `index`, and all news of it were learnt.
     pub(crate) fn applied(&mut self, index: LogIndex) {
-        if let Some(running) = &mut self.running
-            && !running.unsettled.is_empty()
-        {
-            running.unsettled.retain(|_, granted| *granted > index);
+        if !self.unsettled.is_empty() {
+            self.unsettled.retain(|_, granted| *granted > index);
         }
     }
 
@@ -257,7 +256,7 @@ impl LeaseClock {
         while running.revoked_in_window < LEASE_REVOKES_PER_WINDOW
             && let Some((_, id)) = running.due.pop_first_if(now)
         {
-            let is_unsettled = running.unsettled.contains_key(&id);
+            let is_unsettled = self.unsettled.contains_key(&id);
             let timed = running.leases.get_mut(&id).expect("what is due is there");
             timed.due_at = now + LEASE_RETRY_AFTER;
             running.due.insert((timed.due_at, id));
@@ -302,7 +301,7 @@ impl LeaseClock {
         while checkpoints.len() < LEASE_CHECKPOINTS_MAX
             && let Some((_, id)) = running.checkpoints_due.pop_first_if(now)
         {
-            let is_unsettled = running.unsettled.contains_key(&id);
+            let is_unsettled = self.unsettled.contains_key(&id);
             let timed = running.leases.get_mut(&id).expect("what is due is there");
             timed.checkpoint_at = None;
             let left = timed.expires_at.since(now);

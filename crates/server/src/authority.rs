@@ -6,9 +6,12 @@
 //! authority, so on its way in such a value is overwritten by one that says nothing.
 //!
 //! A value is overwritten in place, byte for byte: neither the frame's length nor the header block's changes. HPACK
-//! (RFC 7541) may put it into the table that later requests refer to, by how recent it is. The new value is not
-//! longer than what it stands for (it is as long as the encoded one, and Huffman's code is shorter than URLs are), so
-//! the table may only keep more entries than the client counts on, and places from the recent end stay the same.
+//! (RFC 7541) may put it into the table that later requests refer to, by how recent it is. The new value is as long as
+//! the encoded one. That is not longer than the URL which it stands for as long as the URL is made of what URLs are made
+//! of: then the table may only keep more entries than the client counts on, and places from the recent end stay the
+//! same. A value with many bytes whose code is long (30 bits for a line feed) is longer in code than it is, so the table
+//! may drop what the client counts on, and the next reference to that ends the connection with COMPRESSION_ERROR. It is
+//! the connection of the one client that sent what no URL has in it.
 //!
 //! So that it can be overwritten, a HEADERS frame is handed on when all of it has come. All else passes as it comes.
 

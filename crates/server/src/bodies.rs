@@ -2,8 +2,9 @@
 //!
 //! gRPC collects a message until its last byte has come, so that whoever declares a large one and keeps that byte
 //! back holds memory for nothing, once a stream. Here every byte is charged to a budget of the whole node as it
-//! comes, until the request is answered; the body of a unary call must be complete in time. The first few KiB of each
-//! request are charged apart from the rest, so that large requests never keep small ones out.
+//! comes, until the request is answered, or until whoever works on it says that it is not held any more
+//! ([`RequestCharge`]); the body of a unary call must be complete in time. The first few KiB of each request are charged
+//! apart from the rest, so that large requests never keep small ones out.
 //!
 //! On the peer port only a handshake may come before the handshake is accepted ([`Handshaken`]).
 //!
@@ -54,6 +55,19 @@ impl Requests {
         }
     }
 
+    /// What a request of so many large bytes holds.
+    #[cfg(test)]
+    pub(crate) fn held_for_tests(&self, bytes: usize) -> RequestCharge {
+        let held = self.hold();
+        held.large.add(bytes).expect("there is room");
+        RequestCharge(Arc::new(held))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn large_bytes(&self) -> usize {
+        self.large.used_bytes()
+    }
+
     fn hold(&self) -> Held {
         Held {
             small: self.small.open(),
@@ -89,6 +103,17 @@ fn is_json_stream(path: &str) -> bool {
 pub(crate) struct Held {
     small: Charge,
     large: Charge,
+}
+
+/// What one request holds, in its extensions: for a call that may wait for long before it is answered.
+#[derive(Clone)]
+pub(crate) struct RequestCharge(Arc<Held>);
+
+impl RequestCharge {
+    /// The request is held no longer, but for so many bytes of it. What its beginning is charged stays.
+    pub(crate) fn keep(&self, bytes: usize) {
+        self.0.large.keep(bytes);
+    }
 }
 
 /// Whether the link that a request is to become has been accepted; in the request's extensions on the peer port.
@@ -156,7 +181,11 @@ where
                         Rule::Stream(held, Messages::new(accounts, &self.end))
                     }
                     path if is_json_stream(path) => Rule::JsonStream(held),
-                    _ => Rule::Request(held),
+                    _ => {
+                        let charge = RequestCharge(Arc::clone(&held));
+                        request.extensions_mut().insert(charge);
+                        Rule::Request(held)
+                    }
                 }
             }
         };

@@ -128,11 +128,9 @@ impl Charge {
     }
 
     /// Gives back all but `bytes`, if there is more.
-    pub(crate) fn keep(&mut self, bytes: usize) {
-        let held = self.bytes.get_mut();
-        let surplus = held.saturating_sub(bytes);
-        *held -= surplus;
-        self.budget.give_back(surplus);
+    pub(crate) fn keep(&self, bytes: usize) {
+        let held = self.bytes.fetch_min(bytes, Ordering::Relaxed);
+        self.budget.give_back(held.saturating_sub(bytes));
     }
 }
 

@@ -233,13 +233,16 @@ pub(crate) const WATCHES_FED_WITHIN: Duration = Duration::from_secs(1);
 /// Election timeouts without a leader after which a stream ends whose client requires one (etcd: `maxNoLeaderCnt`).
 pub(crate) const NO_LEADER_TIMEOUTS: u32 = 3;
 
-/// Calls of one node that are in line for a lock or an election, or observe one. Each has a stream of watches, so they
+/// Calls of one node that are in line for a lock or an election, or observe one. Each has one stream of watches, so they
 /// leave half of those that there may be to clients that watch.
 pub(crate) const CONTENDERS: usize = WATCH_STREAMS / 2;
 
 /// How long one who has left a line tries to take its key away while the cluster has no leader: some elections. After
 /// that the key stands until its lease ends.
 pub(crate) const LEAVE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one whose caller waits tries to join a line while no answer says whether it has: some elections.
+pub(crate) const LINE_JOIN_PATIENCE: Duration = LEAVE_PATIENCE;
 
 /// Backups that are read from the disk at once: each reads a whole snapshot.
 pub(crate) const BACKUPS_STREAMED: usize = 4;

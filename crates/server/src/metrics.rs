@@ -15,8 +15,8 @@ mod store;
 mod tests;
 mod watches;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use calls::CallCollector;
 pub(crate) use calls::{CallMetrics, MethodMetrics};
@@ -72,6 +72,8 @@ type Bytes = Counter<u64, AtomicU64>;
 /// All numbers of one server.
 pub(crate) struct Metrics {
     registry: Registry,
+    /// Of one page after the other.
+    turn: Mutex<()>,
     pub(crate) leader_changes: Counter,
     pub(crate) proposals_failed: Counter,
     pub(crate) proposals_pending: Gauge,
@@ -120,6 +122,7 @@ impl Metrics {
     pub(crate) fn new(identity: &MemberIdentity) -> Metrics {
         let mut metrics = Metrics {
             registry: Registry::default(),
+            turn: Mutex::default(),
             leader_changes: Counter::default(),
             proposals_failed: Counter::default(),
             proposals_pending: Gauge::default(),
@@ -396,6 +399,8 @@ impl Metrics {
 
     /// The page that Prometheus reads, in OpenMetrics; [`Format::of`] puts it into another.
     pub(crate) fn encode(&self, core: &Core) -> String {
+        // What is read off the server is set anew for each page: two at once would take it from each other.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.read_state(core);
         let mut page = String::new();
         text::encode(&mut page, &self.registry).expect("writing to a string cannot fail");

@@ -2,6 +2,8 @@
 // A test that cannot go on may panic, in its helpers too.
 #![allow(clippy::unwrap_used)]
 
+mod refused_watches;
+mod renewals;
 mod scripted_server;
 
 use std::time::Duration;

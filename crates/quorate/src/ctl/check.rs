@@ -1,5 +1,6 @@
 //! `check perf`: whether a cluster is fast enough for a load, by etcdctl's measures.
 
+mod pace;
 mod perf;
 mod verdict;
 
@@ -15,7 +16,7 @@ Examples:
 
 It writes keys of 256 and values of 1024 bytes for 60 seconds, and deletes them afterwards. It passes when nine tenths
 of the load's writes were done, none took longer than half a second, and their standard deviation is at most a tenth.
-The exit code is 1 when it does not pass.";
+The exit code is 1 when it does not pass. Ctrl-C ends it early: no more is written, and what was is deleted.";
 
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {

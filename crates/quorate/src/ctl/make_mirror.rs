@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::{ArgAction, Args};
-use quorate_client::{Client, prefix_end};
+use quorate_client::{Client, Watcher, prefix_end};
 use quorate_proto::etcdserverpb::request_op::Request;
 use quorate_proto::etcdserverpb::{
     DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest,
 };
 use quorate_proto::mvccpb::event::EventType;
 use quorate_proto::mvccpb::{Event, KeyValue};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::connect::ConnectArgs;
 use super::duration;
@@ -28,6 +30,9 @@ const KEYS_PER_READ: i64 = 100;
 /// Bytes of keys and values after which a transaction is sent; servers take 1.5 MiB at least.
 const TXN_BYTES: usize = 1 << 20;
 
+/// A source that has not answered for so long is told of: it may be an election, or the next endpoint.
+const SILENT_FOR: Duration = Duration::from_secs(5);
+
 const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
 
 const AFTER_HELP: &str = "\
@@ -37,8 +42,9 @@ Examples:
   quorate ctl make-mirror --prefix app/ --dest-prefix copy/ 10.0.0.9:2379
   quorate ctl make-mirror --rev 4711 10.0.0.9:2379       what has changed since
 
-Every 30 seconds it prints how many puts and deletes it has copied. It ends when one of the clusters cannot be
-reached, or when what it has yet to copy is compacted at the source.";
+Every 30 seconds it prints how many puts and deletes it has copied. It ends when the destination cannot be reached, or
+the source while it copies what is there, and when what it has yet to copy is compacted at the source. A source that is
+lost later is tried again and again, which a line on standard error tells.";
 
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP, args_override_self = true,
@@ -149,6 +155,23 @@ async fn report(copied: &AtomicU64, interval: Duration) -> Result<(), Failure> {
     }
 }
 
+/// Tells whenever the source is cut off for long.
+async fn tell_of_silence(mut is_answered: watch::Receiver<bool>) {
+    // It ends with the watch.
+    while is_answered.wait_for(|is| !is).await.is_ok() {
+        if timeout(SILENT_FOR, is_answered.wait_for(|is| *is))
+            .await
+            .is_err()
+        {
+            eprintln!(
+                "The source has not answered for {} seconds; trying again",
+                SILENT_FOR.as_secs()
+            );
+            let _ = is_answered.wait_for(|is| *is).await;
+        }
+    }
+}
+
 struct Mirror {
     source: Client,
     destination: Client,
@@ -201,8 +224,18 @@ impl Mirror {
             key,
             range_end,
             start_revision,
+            // Or nothing would be known of a quiet prefix but what is compacted by the time that a connection breaks.
+            progress_notify: true,
             ..Default::default()
         });
+        let silence = tell_of_silence(watcher.is_answered());
+        tokio::select! {
+            ended = self.copy_changes(&mut watcher) => ended,
+            () = silence => Ok(()),
+        }
+    }
+
+    async fn copy_changes(&self, watcher: &mut Watcher) -> Result<(), Failure> {
         while let Some(told) = watcher.next().await? {
             if told.canceled {
                 let reason = match told.cancel_reason.as_str() {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use quorate_client::stubs::election_client::ElectionClient;
+use quorate_proto::etcdserverpb::{PutRequest, RangeRequest};
 use quorate_proto::v3electionpb::{
     CampaignRequest, CampaignResponse, LeaderKey, LeaderRequest, LeaderResponse, ProclaimRequest,
     ResignRequest,
 };
 use tonic::{Code, Status, Streaming};
 
-use crate::cluster::{Plan, runtime};
+use crate::cluster::{Plan, kv, runtime};
 use crate::locks::{channel, grant, line, revoke, wait_for_line};
 
 const LONG: i64 = 600;
@@ -147,6 +148,50 @@ fn observers_on_each_node_are_told_of_every_value_and_successor_in_order() {
         assert_eq!(nobody.message(), "election: no leader");
         assert_eq!(nobody.code(), Code::Unknown);
     });
+}
+
+#[test]
+fn large_campaigns_that_wait_leave_room_for_large_requests() {
+    // Together more than all large requests of a node may hold.
+    const CAMPAIGNS: i64 = 72;
+    const VALUE_BYTES: usize = 1 << 20;
+    let cluster = Plan::of(1).start();
+    let runtime = runtime();
+    let endpoint = cluster.endpoint(0);
+    let value = bytes::Bytes::from(vec![b'v'; VALUE_BYTES]);
+    let count = RangeRequest {
+        key: format!("{NAME}/").into(),
+        range_end: format!("{NAME}0").into(),
+        count_only: true,
+        ..Default::default()
+    };
+    for place in 1..=CAMPAIGNS {
+        let lease = runtime.block_on(grant(&endpoint, LONG));
+        let request = CampaignRequest {
+            name: NAME.into(),
+            lease,
+            value: value.clone(),
+        };
+        let endpoint = endpoint.clone();
+        let campaign = async move {
+            let mut election = ElectionClient::new(channel(&endpoint));
+            election.campaign(request).await
+        };
+        // It waits until the runtime ends.
+        drop(runtime.spawn(campaign));
+        cluster.wait_for(&format!("{place} in the line"), || {
+            let endpoint = cluster.endpoint(0);
+            let counted = runtime.block_on(async { kv(&endpoint).range(count.clone()).await });
+            (counted.ok()?.into_inner().count == place).then_some(())
+        });
+    }
+    let put = PutRequest {
+        key: "large".into(),
+        value,
+        ..Default::default()
+    };
+    let put = runtime.block_on(async { kv(&endpoint).put(put).await });
+    put.expect("there is room");
 }
 
 #[test]

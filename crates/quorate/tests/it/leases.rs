@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use quorate_client::stubs::lease_client::LeaseClient;
 use quorate_client::{Connection, Options};
+use quorate_proto::etcdserverpb::LeaseKeepAliveRequest;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Etcdctl, Plan, runtime};
@@ -244,6 +246,39 @@ fn renew_in_trouble(endpoint: &str, lease: i64, limit: Duration, trouble: impl F
             Err(error) => error.to_string(),
         }
     })
+}
+
+#[test]
+fn a_stream_of_renewals_that_requires_a_leader_ends_when_there_is_none() {
+    let mut cluster = Plan::of(3).start();
+    cluster.wait_for_leader();
+    let endpoint = cluster.endpoint(0);
+    let runtime = runtime();
+    let (ask, questions) = tokio::sync::mpsc::channel(1);
+    let mut answers = runtime.block_on(async {
+        let lease = crate::locks::grant(&endpoint, 60).await;
+        let question = LeaseKeepAliveRequest { id: lease };
+        ask.send(question).await.expect("there is room");
+        let questions = tokio_stream::wrappers::ReceiverStream::new(questions);
+        let mut request = tonic::Request::new(questions);
+        let metadata = request.metadata_mut();
+        metadata.insert("hasleader", "true".parse().expect("a value"));
+        let mut leases = LeaseClient::new(crate::locks::channel(&endpoint));
+        let answers = leases.lease_keep_alive(request).await;
+        let mut answers = answers.expect("a stream").into_inner();
+        let first = answers.message().await.expect("an answer");
+        assert_eq!(first.expect("no end").ttl, 60);
+        answers
+    });
+    cluster.kill(1);
+    cluster.kill(2);
+    // Nobody asks for anything more.
+    let end = runtime.block_on(async {
+        let end = tokio::time::timeout(Duration::from_secs(20), answers.message()).await;
+        end.expect("in time").expect_err("there is no leader")
+    });
+    assert_eq!(end.code(), tonic::Code::Unavailable);
+    assert_eq!(end.message(), "etcdserver: no leader");
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! `quorate ctl make-mirror` and `check perf` against real clusters.
 
 use std::collections::BTreeMap;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use crate::cluster::{Cluster, Plan, quorate_command, run};
+use quorate_client::{Client, Options};
+use quorate_proto::etcdserverpb::WatchCreateRequest;
+
+use crate::cluster::{Cluster, Plan, quorate_command, run, runtime};
 
 /// A mirror that goes on until it is dropped.
 struct Mirror(Child);
@@ -18,14 +21,27 @@ impl Drop for Mirror {
 
 impl Mirror {
     fn start(from: &Cluster, to: &Cluster, flags: &[&str]) -> Mirror {
-        let child = quorate_command()
+        let child = Mirror::command(from, to, flags).spawn();
+        Mirror(child.expect("it starts"))
+    }
+
+    /// With its standard error for the test.
+    fn start_telling(from: &Cluster, to: &Cluster, flags: &[&str]) -> Mirror {
+        let child = Mirror::command(from, to, flags)
+            .stderr(Stdio::piped())
+            .spawn();
+        Mirror(child.expect("it starts"))
+    }
+
+    fn command(from: &Cluster, to: &Cluster, flags: &[&str]) -> Command {
+        let mut command = quorate_command();
+        command
             .args(["ctl", "--endpoints", &from.endpoint(0), "make-mirror"])
             .args(flags)
             .arg(to.endpoint(0))
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn();
-        Mirror(child.expect("it starts"))
+            .stdout(Stdio::piped());
+        command
     }
 }
 
@@ -124,6 +140,95 @@ fn a_mirror_may_have_another_prefix_or_none_begin_late_and_send_in_parts() {
     ctl(&to, &["del", "", "--prefix"], "");
     let _mirror = Mirror::start(&from, &to, &["--rev", "3"]);
     wait_until_it_has(&to, &[("a/2", "two"), ("a/3", "three"), ("ab", "no")]);
+}
+
+#[test]
+fn a_mirror_of_a_quiet_prefix_goes_on_after_a_compaction_and_a_lost_connection() {
+    let soon = "--experimental-watch-progress-notify-interval=100ms";
+    let mut from = Plan::of(1).flag(soon).start();
+    let to = Plan::of(1).start();
+    ctl(&from, &["put", "a/1", "one"], "");
+    let _mirror = Mirror::start(&from, &to, &["--prefix", "a/"]);
+    wait_until_it_has(&to, &[("a/1", "one")]);
+    ctl(&from, &["put", "a/2", "two"], "");
+    wait_until_it_has(&to, &[("a/1", "one"), ("a/2", "two")]);
+    // Nothing more happens under the prefix, while revisions go on.
+    for _ in 0..5 {
+        ctl(&from, &["put", "b", "other"], "");
+    }
+    // Another stream of the same interval has heard of the last one several times: so has the mirror's, once.
+    hear_progress(&from, 5);
+    ctl(&from, &["compact", "8"], "");
+    from.kill(0);
+    from.restart(0);
+    from.wait_for_leader();
+    ctl(&from, &["put", "a/3", "three"], "");
+    let all = [("a/1", "one"), ("a/2", "two"), ("a/3", "three")];
+    wait_until_it_has(&to, &all);
+}
+
+/// Waits until a watch that begins now was told so often how far it has come.
+fn hear_progress(cluster: &Cluster, times: usize) {
+    let options = Options {
+        endpoints: vec![cluster.endpoint(0)],
+        ..Options::default()
+    };
+    runtime().block_on(async {
+        let client = Client::new(&options).expect("a client");
+        let mut watcher = client.watch(WatchCreateRequest {
+            key: "a/".into(),
+            range_end: "a0".into(),
+            progress_notify: true,
+            ..Default::default()
+        });
+        for _ in 0..=times {
+            watcher.next().await.expect("an answer").expect("no end");
+        }
+    });
+}
+
+#[test]
+fn a_mirror_says_when_its_source_has_gone() {
+    use std::io::BufRead as _;
+    let (mut from, to) = (Plan::of(1).start(), Plan::of(1).start());
+    ctl(&from, &["put", "a", "1"], "");
+    let mut mirror = Mirror::start_telling(&from, &to, &[]);
+    wait_until_it_has(&to, &[("a", "1")]);
+    from.kill(0);
+    let error = mirror.0.stderr.take().expect("it is piped");
+    let mut said = std::io::BufReader::new(error).lines().map_while(Result::ok);
+    let line = said.next();
+    let expected = "The source has not answered for 5 seconds; trying again";
+    assert_eq!(line.as_deref(), Some(expected));
+    from.restart(0);
+    from.wait_for_leader();
+    ctl(&from, &["put", "b", "2"], "");
+    wait_until_it_has(&to, &[("a", "1"), ("b", "2")]);
+}
+
+#[test]
+fn an_interrupted_check_of_performance_leaves_nothing_behind() {
+    use rustix::process::Signal;
+    for signal in [Signal::INT, Signal::TERM] {
+        let cluster = Plan::of(1).alone().start();
+        let mut command = quorate_command();
+        command.args(["ctl", "--endpoints", &cluster.endpoint(0)]);
+        command
+            .args(["check", "perf", "--load=l"])
+            .stdin(Stdio::null());
+        let started = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut check = Mirror(started.expect("it starts"));
+        cluster.wait_for("some writes", || {
+            (cluster.read_all(0).len() > 100).then_some(())
+        });
+        crate::cluster::signal(&check.0, signal);
+        let ended = check.0.wait().expect("it ends");
+        assert_eq!(ended.code(), Some(1));
+        assert_eq!(cluster.read_all(0), BTreeMap::new());
+    }
 }
 
 #[test]

@@ -183,6 +183,33 @@ fn an_id_that_is_being_granted_anew_is_left_alone() {
 }
 
 #[test]
+fn an_id_that_is_granted_anew_before_the_clock_begins_is_left_alone_too() {
+    let mut clock = LeaseClock::new(GRACE, true);
+    tell(&mut clock, 0, [granted(7, 2)]);
+    // This node was just elected. The first entry of its term is 50; then a client revokes the lease and grants it again.
+    clock.grant_appended(7, LogIndex(52));
+    clock.applied(LogIndex(50));
+    clock.begin(at(0));
+    assert_eq!(
+        clock.take_expired(at(3), LogIndex(50)),
+        [],
+        "of the new one"
+    );
+    tell(
+        &mut clock,
+        3,
+        [LeaseEvent::Revoked { id: 7 }, granted(7, 2)],
+    );
+    clock.applied(LogIndex(52));
+    assert_eq!(clock.take_expired(at(5), LogIndex(52)), [7]);
+    // Whoever leads no more does not know what becomes of its grants.
+    clock.grant_appended(7, LogIndex(53));
+    clock.forget();
+    clock.begin(at(10));
+    assert_eq!(clock.take_expired(at(13), LogIndex(60)), [7]);
+}
+
+#[test]
 fn what_is_left_of_a_long_lease_is_noted_every_five_minutes_rounded_up() {
     let mut clock = leader(&[(7, 1_000), (8, 300)]);
     assert_eq!(clock.take_checkpoints(at(299)), []);

@@ -37,6 +37,41 @@ fn an_authority_with_a_scheme_is_overwritten_in_place() {
     assert_eq!(overwritten(block(17 | 0x80, &example)), xs(17));
 }
 
+/// In Huffman's code: a number of bits each, filled up with ones.
+fn in_code(codes: &[(u32, u32)]) -> Vec<u8> {
+    let bit_of = |(code, bits): (u32, u32)| (0..bits).rev().map(move |at| (code >> at) & 1 == 1);
+    let mut bits: Vec<bool> = codes.iter().copied().flat_map(bit_of).collect();
+    bits.resize(bits.len().next_multiple_of(8), true);
+    let byte = |bits: &[bool]| {
+        bits.iter()
+            .fold(0, |byte, bit| (byte << 1) | u8::from(*bit))
+    };
+    bits.chunks(8).map(byte).collect()
+}
+
+#[test]
+fn an_authority_that_is_longer_in_code_becomes_a_longer_one() {
+    // RFC 7541, appendix B: `http://`, and line feeds.
+    let scheme = [
+        (0x27, 6),
+        (0x9, 5),
+        (0x9, 5),
+        (0x2b, 6),
+        (0x5c, 7),
+        (0x18, 6),
+        (0x18, 6),
+    ];
+    assert_eq!(in_code(&scheme)[..5], IN_CODE[..5]);
+    let feeds = [(0x3fff_fffc, 30); 8];
+    let value = in_code(&[&scheme[..], &feeds].concat());
+    let of_client = scheme.len() + feeds.len();
+    assert!(value.len() > of_client, "{} bytes of code", value.len());
+    // An entry of the table that is larger here than at the client, who alone suffers by it.
+    let length = u8::try_from(value.len()).expect("small");
+    let expected = block(length, &vec![b'x'; value.len()]);
+    assert_eq!(overwritten(block(length | 0x80, &value)), expected);
+}
+
 #[test]
 fn all_else_stays_as_it_is() {
     // RFC 7541, C.4.1: www.example.com.

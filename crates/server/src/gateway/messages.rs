@@ -80,6 +80,12 @@ impl Messages {
         }
     }
 
+    /// The message that was handed on is the last one wanted, and it is charged elsewhere.
+    pub(super) fn give_back(&mut self) {
+        self.part_charge.keep(0);
+        self.overdue = None;
+    }
+
     /// Reads on in what has come; a message that is whole now.
     fn read_chunk(&mut self) -> Result<Option<Vec<u8>>, Status> {
         let mut begin = 0;

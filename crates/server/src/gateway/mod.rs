@@ -39,6 +39,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -48,7 +49,7 @@ use tokio_stream::{StreamExt as _, once};
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
-use crate::bodies::AnswerCharge;
+use crate::bodies::{AnswerCharge, RequestCharge};
 use crate::core::Core;
 use crate::limits::{
     GATEWAY_JSON_FACTOR, GRPC_OVERHEAD_BYTES, REQUEST_BODY_TIMEOUT, SMALL_ANSWER_BYTES,
@@ -165,12 +166,15 @@ impl Gateway {
             Body::from_stream(first.chain(rest))
         } else {
             let no_message = || vec![0; messages::FRAME_HEADER_BYTES];
-            Body::from(first.transpose()?.unwrap_or_else(no_message))
+            let first = first.transpose()?.unwrap_or_else(no_message);
+            // The call may wait for long.
+            messages.give_back();
+            Body::from(first)
         };
         let call = self
             .grpc
             .clone()
-            .oneshot(grpc_request(called, &head.headers, end, body));
+            .oneshot(grpc_request(called, &head, end, body));
         let answer = async {
             let Ok(answer) = call.await;
             if called.gives_stream {
@@ -240,9 +244,12 @@ fn json(output: &MessageDescriptor, message: &[u8]) -> Result<Vec<u8>, Status> {
     }
 }
 
-fn grpc_request(called: &Called, headers: &HeaderMap, end: ConnectionEnd, body: Body) -> Request {
+fn grpc_request(called: &Called, head: &Parts, end: ConnectionEnd, body: Body) -> Request {
     let mut request = Request::new(body);
     request.extensions_mut().insert(end);
+    if let Some(charge) = head.extensions.get::<RequestCharge>() {
+        request.extensions_mut().insert(charge.clone());
+    }
     *request.method_mut() = Method::POST;
     *request.uri_mut() = called
         .grpc_path
@@ -254,7 +261,7 @@ fn grpc_request(called: &Called, headers: &HeaderMap, end: ConnectionEnd, body: 
         HeaderValue::from_static("application/grpc"),
     );
     to.insert(header::TE, HeaderValue::from_static("trailers"));
-    for (name, value) in headers {
+    for (name, value) in &head.headers {
         let name = match name.as_str().strip_prefix(METADATA_PREFIX) {
             // What is gRPC's own is not for the caller to say.
             Some(own) if own.starts_with("grpc-") || own == "content-type" || own == "te" => {

@@ -15,13 +15,18 @@
 //! - Nobody is told so whose key has gone: the last look at it is linearizable.
 //! - A contender who goes away leaves the line. So the one who waits is a task of its own ([`Contests::contend`]):
 //!   a call that ends in the middle of a write would leave a key for which nobody waits.
+//! - Nobody takes away what another call of the same lease relies on. A caller who tries again, here or at another
+//!   member, finds the key of its first call, which may not know yet that its caller has gone. So whoever finds the key
+//!   puts it again, as it is: its place stays, and by its modification only the last to have come can take it away. Nor
+//!   does that one, unless an older key stands before it: else the first call may have been told that it was its turn.
+//!   Then, and when a caller goes before anybody knows whether its key was put, the key stays until its lease ends.
 //! - A change of leaders does not end the waiting. The end of this server does, and leaves the key in the line,
 //!   since its owner may go on at another member.
 //!
 //! What a call is refused for has the code Unknown, as of etcd's; what ails the node or the cluster has the code
 //! that clients take for a reason to try elsewhere.
 
-mod deletions;
+mod key_watch;
 mod line;
 
 use std::sync::Arc;
@@ -32,7 +37,7 @@ use quorate_proto::etcdserverpb::{
 };
 use quorate_replica::RequestError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
 use super::kv::KvService;
@@ -40,10 +45,12 @@ use super::lease::LeaseService;
 use super::reading::{self, Answer};
 use super::status;
 use super::watch::store_revision;
+use crate::bodies::RequestCharge;
 use crate::core::Core;
-use crate::limits::{CATCH_UP_PAUSE, CONTENDERS};
+use crate::limits::{CATCH_UP_PAUSE, CONTENDERS, LINE_JOIN_PATIENCE};
 
-pub(super) use deletions::KeyWatch;
+pub(super) use key_watch::{KeyWatch, refusal};
+use line::Joined;
 pub(super) use line::{
     delete_if_created_at, first_created, line_of, put_if_created_at, range_in, with_header,
 };
@@ -51,13 +58,29 @@ pub(super) use line::{
 /// What a lease is granted that a call wants and does not name, in seconds (etcd: `defaultSessionTTL`).
 const SESSION_SECONDS: i64 = 60;
 
+/// The name of one who waits is part of its line and of its key, and its call may keep it, too.
+const NAMES_HELD: usize = 3;
+
 /// What is contended for; they differ in words, and in what a contender's key holds.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Prize {
     Lock,
     /// With what the leader proclaims.
     Leadership(Bytes),
 }
+
+/// Who contends.
+pub(super) struct Contender {
+    pub(super) name: Bytes,
+    /// 0 is a new one.
+    pub(super) lease: i64,
+    pub(super) prize: Prize,
+    /// Of the call, which holds no more than a few times the name once its key is in the line.
+    pub(super) charge: Option<RequestCharge>,
+}
+
+/// Where a caller hears; closed when it has gone.
+type Caller = oneshot::Sender<Result<Won, Status>>;
 
 /// Whose turn it is.
 #[derive(Clone, Debug)]
@@ -99,56 +122,82 @@ impl Contests {
     }
 
     /// Joins the line of a name and waits for the turn. When the caller goes away it leaves the line.
-    pub(super) async fn contend(
-        self: &Arc<Contests>,
-        name: &[u8],
-        lease: i64,
-        prize: Prize,
-    ) -> Result<Won, Status> {
+    pub(super) async fn contend(self: &Arc<Contests>, contender: Contender) -> Result<Won, Status> {
         let permit = self.enter()?;
-        let line = line_of(name);
-        let (answer, heard) = oneshot::channel();
+        let (caller, heard) = oneshot::channel();
         let contests = Arc::clone(self);
         tokio::spawn(async move {
-            contests.serve(line, lease, prize, answer).await;
+            contests.serve(contender, caller).await;
             drop(permit);
         });
         let stopped = || Err(status::of_request(&RequestError::Stopped));
         heard.await.unwrap_or_else(|_| stopped())
     }
 
-    async fn serve(
-        &self,
-        line: Bytes,
-        lease: i64,
-        prize: Prize,
-        mut answer: oneshot::Sender<Result<Won, Status>>,
-    ) {
-        let joined = match self.join(line, lease, &prize).await {
+    async fn serve(&self, contender: Contender, mut caller: Caller) {
+        let joined = match self.join_line(contender, &mut caller).await {
             Ok(joined) => joined,
             Err(status) => {
                 // Who has gone does not hear it.
-                let _ = answer.send(Err(as_etcds(status)));
+                let _ = caller.send(Err(as_etcds(status)));
                 return;
             }
         };
-        if let Some(won) = joined.won_at_once() {
-            let is_new = joined.is_new;
-            if answer.send(Ok(won)).is_err() && is_new {
-                self.leave(&joined).await;
-            }
-            return;
-        }
-        let turn = tokio::select! {
-            turn = self.wait_for_turn(&joined, &prize) => turn,
-            () = answer.closed() => return self.leave(&joined).await,
+        let turn = match joined.won_at_once() {
+            Some(won) => Ok(won),
+            None => tokio::select! {
+                turn = self.wait_for_turn(&joined) => turn,
+                () = caller.closed() => return self.leave(&joined).await,
+            },
         };
-        // Who is refused waits no longer; whose server stops may wait on elsewhere.
-        let is_refused = turn.is_err() && !self.core.is_stopping();
-        let has_gone = answer.send(turn.map_err(as_etcds)).is_err();
-        if is_refused || has_gone {
-            self.leave(&joined).await;
+        match turn {
+            Ok(won) => {
+                if caller.send(Ok(won)).is_err() {
+                    self.leave(&joined).await;
+                }
+            }
+            Err(status) => {
+                // Before it is told: a caller who tries again is not to find what is about to go. Whose server stops
+                // may wait on elsewhere.
+                if !self.core.is_stopping() {
+                    self.leave(&joined).await;
+                }
+                let _ = caller.send(Err(as_etcds(status)));
+            }
         }
+    }
+
+    /// Joins the line. If nobody can say whether the key was put it is put again, which is the same as once; as long as
+    /// the caller is there, since after that another call of the lease may rely on what is found.
+    async fn join_line(&self, contender: Contender, caller: &mut Caller) -> Result<Joined, Status> {
+        let Contender {
+            name,
+            lease,
+            prize,
+            charge,
+        } = contender;
+        let line = line_of(&name);
+        drop(name);
+        let begun = Instant::now();
+        let lease = self.lease_or_new(lease).await?;
+        let joined = loop {
+            let status = match self.join(&line, lease, &prize).await {
+                Ok(joined) => break joined,
+                Err(status) => status,
+            };
+            let gives_up = self.core.is_stopping() || begun.elapsed() >= LINE_JOIN_PATIENCE;
+            if status.code() != Code::Unavailable || gives_up {
+                return Err(status);
+            }
+            tokio::select! {
+                () = sleep(CATCH_UP_PAUSE) => {}
+                () = caller.closed() => return Err(status),
+            }
+        };
+        if let Some(charge) = charge {
+            charge.keep(NAMES_HELD * line.len());
+        }
+        Ok(joined)
     }
 
     /// The lease, or a new one if none is named.

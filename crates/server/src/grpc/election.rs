@@ -5,6 +5,7 @@ mod observe;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use quorate_proto::etcdserverpb::PutRequest;
 use quorate_proto::v3electionpb::{
     CampaignRequest, CampaignResponse, LeaderKey, LeaderRequest, LeaderResponse, ProclaimRequest,
@@ -13,9 +14,11 @@ use quorate_proto::v3electionpb::{
 use tonic::{Request, Response, Status};
 
 use super::contest::{
-    Contests, Prize, as_etcds, delete_if_created_at, first_created, line_of, put_if_created_at,
+    Contender, Contests, Prize, as_etcds, delete_if_created_at, first_created, line_of,
+    put_if_created_at,
 };
 use super::{answered, status};
+use crate::bodies::RequestCharge;
 use crate::stubs::election_server::Election;
 use observe::Observed;
 
@@ -30,12 +33,22 @@ impl ElectionService {
         ElectionService { contests }
     }
 
-    async fn campaign(&self, request: CampaignRequest) -> Result<CampaignResponse, Status> {
-        let CampaignRequest { name, lease, value } = request;
-        let prize = Prize::Leadership(value);
-        let won = self.contests.contend(&name, lease, prize).await?;
+    async fn campaign(
+        &self,
+        request: CampaignRequest,
+        charge: Option<RequestCharge>,
+    ) -> Result<CampaignResponse, Status> {
+        // A part of the request would keep all of it while this waits.
+        let own_name = Bytes::copy_from_slice(&request.name);
+        let contender = Contender {
+            name: request.name,
+            lease: request.lease,
+            prize: Prize::Leadership(request.value),
+            charge,
+        };
+        let won = self.contests.contend(contender).await?;
         let leader = LeaderKey {
-            name,
+            name: own_name,
             key: won.key,
             rev: won.create_revision,
             lease: won.lease,
@@ -101,8 +114,9 @@ impl Election for ElectionService {
         &self,
         request: Request<CampaignRequest>,
     ) -> Result<Response<CampaignResponse>, Status> {
+        let charge = request.extensions().get().cloned();
         let result = match self.contests.check() {
-            Ok(()) => self.campaign(request.into_inner()).await,
+            Ok(()) => self.campaign(request.into_inner(), charge).await,
             Err(status) => Err(status),
         };
         answered(SERVICE, "Campaign", result)
@@ -136,7 +150,15 @@ impl Election for ElectionService {
     ) -> Result<Response<Self::ObserveStream>, Status> {
         let requires_leader = status::requires_leader(request.metadata());
         let result = match self.contests.check() {
-            Ok(()) => observe::begin(&self.contests, request.get_ref(), requires_leader),
+            Ok(()) => {
+                let connection = request.extensions().get().cloned();
+                observe::begin(
+                    &self.contests,
+                    request.get_ref(),
+                    requires_leader,
+                    connection,
+                )
+            }
             Err(status) => Err(status),
         };
         let response = answered(SERVICE, "Observe", result)?;

@@ -4,6 +4,8 @@
 //! leader to say, whichever member is asked ([`quorate_replica::Consensus::ask_leases`]); which keys
 //! hang on it is read from the store, as a linearizable read is.
 
+mod while_led;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,11 +26,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::watch::without_leader;
 use super::{answered, header, status};
 use crate::core::Core;
 use crate::limits::{LEASE_VERSION_PATIENCE, LEASES_PER_STEP, MAX_LEASES, RENEWALS_PER_STREAM};
 use crate::quota;
 use crate::stubs::lease_server::Lease;
+use while_led::WhileLed;
 
 const SERVICE: &str = "etcdserverpb.Lease";
 
@@ -240,7 +244,14 @@ async fn keep_alive(
     mut requests: Streaming<LeaseKeepAliveRequest>,
     answers: mpsc::Sender<oneshot::Receiver<KeepAliveResult>>,
 ) {
-    while let Some(request) = requests.next().await {
+    loop {
+        let request = tokio::select! {
+            request = requests.next() => request,
+            () = answers.closed() => None,
+        };
+        let Some(request) = request else {
+            return;
+        };
         let (done, answer) = oneshot::channel();
         if answers.send(answer).await.is_err() {
             return; // The client has gone.
@@ -307,6 +318,7 @@ impl Lease for LeaseService {
         &self,
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
+        let requires_leader = status::requires_leader(request.metadata());
         let result = status::check_votes(&self.core).map(|()| {
             let (answers, waiting) = mpsc::channel(RENEWALS_PER_STREAM);
             let core = Arc::clone(&self.core);
@@ -315,7 +327,13 @@ impl Lease for LeaseService {
                 let stopped = || Err(status::of_request(&RequestError::Stopped));
                 answer.await.unwrap_or_else(|_| stopped())
             });
-            Box::pin(in_order) as Self::LeaseKeepAliveStream
+            let in_order: Self::LeaseKeepAliveStream = Box::pin(in_order);
+            if !requires_leader {
+                return in_order;
+            }
+            let core = Arc::clone(&self.core);
+            let leaderless = async move { without_leader(&core).await };
+            Box::pin(WhileLed::new(in_order, leaderless)) as Self::LeaseKeepAliveStream
         });
         answered(SERVICE, "LeaseKeepAlive", result)
     }

@@ -7,7 +7,8 @@ use quorate_proto::v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockRe
 use tonic::{Request, Response, Status};
 
 use super::answered;
-use super::contest::{Contests, Prize, as_etcds};
+use super::contest::{Contender, Contests, Prize, as_etcds};
+use crate::bodies::RequestCharge;
 use crate::stubs::lock_server::Lock;
 
 const SERVICE: &str = "v3lockpb.Lock";
@@ -23,10 +24,18 @@ impl LockService {
         }
     }
 
-    async fn lock(&self, request: LockRequest) -> Result<LockResponse, Status> {
-        let contests = &self.contests;
-        let won = contests.contend(&request.name, request.lease, Prize::Lock);
-        let won = won.await?;
+    async fn lock(
+        &self,
+        request: LockRequest,
+        charge: Option<RequestCharge>,
+    ) -> Result<LockResponse, Status> {
+        let contender = Contender {
+            name: request.name,
+            lease: request.lease,
+            prize: Prize::Lock,
+            charge,
+        };
+        let won = self.contests.contend(contender).await?;
         Ok(LockResponse {
             header: won.header,
             key: won.key,
@@ -49,8 +58,9 @@ impl LockService {
 #[tonic::async_trait]
 impl Lock for LockService {
     async fn lock(&self, request: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
+        let charge = request.extensions().get().cloned();
         let result = match self.contests.check() {
-            Ok(()) => self.lock(request.into_inner()).await,
+            Ok(()) => self.lock(request.into_inner(), charge).await,
             Err(status) => Err(status),
         };
         answered(SERVICE, "Lock", result)

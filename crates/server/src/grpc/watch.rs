@@ -35,8 +35,8 @@ use crate::budget::Charge;
 use crate::core::Core;
 use crate::limits::{
     CATCH_UP_PAUSE, GRPC_OVERHEAD_BYTES, NO_LEADER_TIMEOUTS, OVERDUE_LOOKED_FOR_EVERY,
-    SHUTDOWN_GRACE, WATCH_ANSWERS_AHEAD, WATCH_ANSWERS_BYTES, WATCHED_KEYS_BYTES, WATCHERS,
-    WATCHES_FED_WITHIN,
+    SHUTDOWN_GRACE, WATCH_ANSWERS_AHEAD, WATCH_ANSWERS_BYTES, WATCH_UNREAD_FOR, WATCHED_KEYS_BYTES,
+    WATCHERS, WATCHES_FED_WITHIN,
 };
 use crate::overdue::ConnectionEnd;
 use crate::stubs::watch_server::Watch;
@@ -194,11 +194,7 @@ impl Conversation {
         // One who takes nothing does not hear how it ended.
         let _ = timeout(SHUTDOWN_GRACE, answers.send(Err(end))).await;
         if is_unread {
-            core.metrics.watches.ended_unread();
-            sleep(SHUTDOWN_GRACE).await;
-            if let Some(connection) = connection.filter(|_| unsent.has_unsent()) {
-                connection.now();
-            }
+            end_unread(&core, &unsent, connection).await;
         }
     }
 
@@ -423,6 +419,34 @@ fn is_crowded(core: &Core) -> bool {
     let queues_are_full =
         |hub: &mut quorate_kv::WatchHub| hub.queued_bytes() >= WATCH_QUEUES_BYTES_MAX;
     !core.watch_answers.has_room() || core.watches.with(queues_are_full)
+}
+
+/// Waits until a stream's client has not read for so long that it is to end, for one who makes its answers elsewhere.
+pub(super) async fn until_unread(core: &Core, unsent: &StreamAnswers) -> Status {
+    loop {
+        let now = Instant::now();
+        let look_at = match unsent.overdue_at() {
+            // What is made from now on is not overdue before.
+            None => now + WATCH_UNREAD_FOR,
+            Some(at) if at > now => at,
+            Some(_) if is_crowded(core) => return Status::unavailable(UNREAD),
+            Some(_) => now + OVERDUE_LOOKED_FOR_EVERY,
+        };
+        sleep_until(look_at).await;
+    }
+}
+
+/// A stream was ended because its client did not read. If that frees nothing its connection is ended, too.
+pub(super) async fn end_unread(
+    core: &Core,
+    unsent: &StreamAnswers,
+    connection: Option<ConnectionEnd>,
+) {
+    core.metrics.watches.ended_unread();
+    sleep(SHUTDOWN_GRACE).await;
+    if let Some(connection) = connection.filter(|_| unsent.has_unsent()) {
+        connection.now();
+    }
 }
 
 /// The next request; never, when there are no more.

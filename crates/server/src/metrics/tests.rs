@@ -103,6 +103,23 @@ fn what_etcds_alerts_and_dashboard_ask_for_is_there_with_its_labels() {
 }
 
 #[test]
+fn of_two_pages_at_once_neither_lacks_a_peer() {
+    let core = without_threads();
+    core.peers.add_for_tests(NodeId(7));
+    let has_peer = |page: &str| page.contains("etcd_network_active_peers{");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let page = core.metrics.encode(&core);
+                    assert!(has_peer(&page), "{page}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn what_the_dashboard_counts_streams_by_is_there_before_the_first_one() {
     let page = page();
     for service in ["Watch", "Lease"] {

@@ -1,7 +1,9 @@
 //! The run itself: so many clients, each on a connection of its own, share so many writes a second.
 
 use std::io::IsTerminal as _;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +20,8 @@ use super::super::connect::ConnectArgs;
 use super::super::duration;
 use super::super::failure::Failure;
 use super::super::output::go_quote;
+use super::super::signals::Signals;
+use super::pace::Pace;
 use super::verdict::Measured;
 
 const KEY_BYTES: usize = 256;
@@ -26,8 +30,7 @@ const VALUE_BYTES: usize = 1_024;
 /// Deleting, compacting and defragmenting afterwards may take longer than any other command.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often writes are handed out; those that are due meanwhile come together.
-const HANDED_OUT_EVERY: Duration = Duration::from_millis(1);
+const INTERRUPTED: &str = "context canceled";
 
 #[derive(Args, Debug)]
 pub(super) struct PerfArgs {
@@ -84,15 +87,28 @@ pub(super) async fn run(args: &PerfArgs, connect: &ConnectArgs) -> Result<(), Fa
     let clients = clients?;
     let first = clients.first().expect("a load has clients").clone();
     must_be_empty(&first, &args.prefix).await?;
+    let mut signals = Signals::listen()?;
     let bar = progress(args.duration);
-    let measured = tokio::select! {
-        measured = write(clients, load, args) => Ok(measured),
-        _ = tokio::signal::ctrl_c() => Err(Failure::error("context canceled")),
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut writing = pin!(write(clients, load, args, Arc::clone(&is_over)));
+    let (measured, is_interrupted) = tokio::select! {
+        measured = &mut writing => (measured, false),
+        () = signals.next() => {
+            is_over.store(true, Ordering::Relaxed);
+            // What is under way would be written after the keys are deleted. Who does not want to wait says so again.
+            tokio::select! {
+                measured = &mut writing => (measured, true),
+                () = signals.next() => return Err(Failure::error(INTERRUPTED)),
+            }
+        }
     };
     bar.abort();
     // Also of a run that was interrupted.
     clean_up(&first, args).await?;
-    let (lines, passes) = measured?.verdict(load.writes_per_second);
+    if is_interrupted {
+        return Err(Failure::error(INTERRUPTED));
+    }
+    let (lines, passes) = measured.verdict(load.writes_per_second);
     super::super::print(lines.as_bytes())?;
     match passes {
         true => Ok(()),
@@ -134,7 +150,12 @@ fn progress(duration: Duration) -> tokio::task::JoinHandle<()> {
 }
 
 /// Writes for as long as the run takes, and waits for what is under way then.
-async fn write(clients: Vec<Client>, load: Load, args: &PerfArgs) -> Measured {
+async fn write(
+    clients: Vec<Client>,
+    load: Load,
+    args: &PerfArgs,
+    is_over: Arc<AtomicBool>,
+) -> Measured {
     let (hand_out, keys) = mpsc::channel::<Bytes>(clients.len());
     let keys = Arc::new(Mutex::new(keys));
     let value = Bytes::from(vec![0; VALUE_BYTES]);
@@ -143,7 +164,15 @@ async fn write(clients: Vec<Client>, load: Load, args: &PerfArgs) -> Measured {
     for client in clients {
         writers.spawn(write_some(client, Arc::clone(&keys), value.clone()));
     }
-    hand_out_keys(hand_out, load.writes_per_second, args).await;
+    let handing = Keys {
+        prefix: args.prefix.clone(),
+        pace: Pace::of(load.writes_per_second),
+        duration: args.duration,
+        is_over,
+    };
+    // On a thread of its own: the runtime's timers are no finer than a millisecond.
+    let handed_out = tokio::task::spawn_blocking(move || handing.hand_out(&hand_out));
+    handed_out.await.expect("it does not panic");
     let mut all = Measured::default();
     while let Some(part) = writers.join_next().await {
         let part = part.unwrap_or_default();
@@ -179,26 +208,30 @@ async fn write_some(
     }
 }
 
-/// Hands out the keys at the load's rate. While no client takes them time passes, and what was due in it is not
-/// made up for: that is how a cluster that cannot keep up is seen.
-async fn hand_out_keys(hand_out: mpsc::Sender<Bytes>, writes_per_second: u32, args: &PerfArgs) {
-    let rate = f64::from(writes_per_second);
-    let begun = Instant::now();
-    let (mut handed_out, mut forgone) = (0_u64, 0_u64);
-    // At most what a few turns bring: a turn may come late.
-    let together_max = (rate / 50.0) as u64 + 1;
-    while begun.elapsed() < args.duration {
-        let due = (begun.elapsed().as_secs_f64() * rate) as u64 + 1;
-        let waiting = due.saturating_sub(handed_out + forgone);
-        forgone += waiting.saturating_sub(together_max);
-        for _ in 0..waiting.min(together_max) {
-            let key = key_number(&args.prefix, handed_out);
-            if hand_out.send(key).await.is_err() {
+/// What is handed out to the clients.
+struct Keys {
+    prefix: String,
+    pace: Pace,
+    duration: Duration,
+    /// Set when somebody ends the run early.
+    is_over: Arc<AtomicBool>,
+}
+
+impl Keys {
+    /// Hands out keys at the pace, waiting while no client takes them.
+    fn hand_out(mut self, clients: &mpsc::Sender<Bytes>) {
+        let begun = std::time::Instant::now();
+        for number in 0.. {
+            std::thread::sleep(self.pace.next(begun.elapsed()));
+            let is_over = self.is_over.load(Ordering::Relaxed);
+            if is_over || begun.elapsed() >= self.duration {
                 return;
             }
-            handed_out += 1;
+            let key = key_number(&self.prefix, number);
+            if clients.blocking_send(key).is_err() {
+                return;
+            }
         }
-        tokio::time::sleep(HANDED_OUT_EVERY).await;
     }
 }
 

@@ -38,7 +38,6 @@ fn locks_are_answered_as_etcd_answers_them() {
         post(LOCK, r#"{"name":"YmFy","lease":"99"}"#),
         post(GRANT, r#"{"ID":"77","TTL":"600"}"#),
         post(LOCK, r#"{"name":"YmFy","lease":"77"}"#),
-        post(LOCK, r#"{"name":"YmFy","lease":"77"}"#),
         post("/v3/kv/range", r#"{"key":"YmFyLzRk"}"#),
         post(UNLOCK, r#"{"key":"YmFyLzRk"}"#),
         post(UNLOCK, r#"{"key":"YmFyLzRk"}"#),
@@ -48,6 +47,8 @@ fn locks_are_answered_as_etcd_answers_them() {
         post(LOCK, r#"{"name":"YmFy","lease":"78"}"#),
         post(LOCK, r#"{"name":1}"#),
         post(LOCK, "nonsense"),
+        // The last, since what is found is put again here, and revisions differ from then on.
+        post(LOCK, r#"{"name":"YmFy","lease":"78"}"#),
     ]);
 }
 
@@ -67,7 +68,6 @@ fn elections_are_answered_as_etcd_answers_them() {
         post(CAMPAIGN, r#"{"name":"YQ==","value":"djE=","lease":"1234"}"#),
         post(CAMPAIGN, r#"{"name":"YQ==","value":"djE=","lease":"77"}"#),
         post(LEADER, r#"{"name":"YQ=="}"#),
-        post(CAMPAIGN, r#"{"name":"YQ==","value":"djE=","lease":"77"}"#),
         post(CAMPAIGN, r#"{"name":"YQ==","value":"djI=","lease":"77"}"#),
         post(LEADER, r#"{"name":"YQ=="}"#),
         // `a/4d` was created at revision 2.
@@ -81,6 +81,9 @@ fn elections_are_answered_as_etcd_answers_them() {
         post(RESIGN, of("YS80ZA==", 2, 77)),
         post(LEADER, r#"{"name":"YQ=="}"#),
         post(PROCLAIM, by("YS80ZA==", 2, 77, "djM=")),
+        post(CAMPAIGN, r#"{"name":"YQ==","value":"djE=","lease":"77"}"#),
+        // The last, as of locks.
+        post(CAMPAIGN, r#"{"name":"YQ==","value":"djE=","lease":"77"}"#),
     ]);
 }
 

@@ -21,12 +21,13 @@ use tokio_stream::Stream;
 use tonic::{Response, Status};
 
 use super::super::contest::{
-    Contests, KeyWatch, as_etcds, first_created, line_of, range_in, with_header,
+    Contests, KeyWatch, as_etcds, first_created, line_of, range_in, refusal, with_header,
 };
 use super::super::header;
-use super::super::watch::without_leader;
+use super::super::watch::{end_unread, until_unread, without_leader};
 use crate::bodies::{AnswerCharge, StreamAnswers, Unsent};
 use crate::limits::{SHUTDOWN_GRACE, WATCH_ANSWERS_BYTES};
+use crate::overdue::ConnectionEnd;
 
 type Told = Result<(LeaderResponse, Unsent), Status>;
 
@@ -60,6 +61,7 @@ pub(super) fn begin(
     contests: &Arc<Contests>,
     request: &LeaderRequest,
     requires_leader: bool,
+    connection: Option<ConnectionEnd>,
 ) -> Result<Observed, Status> {
     let permit = contests.enter()?;
     let (answers, told) = mpsc::channel(1);
@@ -74,14 +76,22 @@ pub(super) fn begin(
     };
     tokio::spawn(async move {
         let core = &observer.contests.core;
+        let mut is_unread = false;
         let end = tokio::select! {
             end = observer.follow() => end.err(),
             end = without_leader(core), if requires_leader => Some(end),
+            end = until_unread(core, &observer.unsent) => {
+                is_unread = true;
+                Some(end)
+            }
             () = answers.closed() => None,
         };
         if let Some(end) = end {
             // One who takes nothing does not hear how it ended.
             let _ = timeout(SHUTDOWN_GRACE, answers.send(Err(as_etcds(end)))).await;
+        }
+        if is_unread {
+            end_unread(core, &observer.unsent, connection).await;
         }
         drop(permit);
     });
@@ -100,14 +110,14 @@ struct Observer {
 impl Observer {
     /// Tells of one leader after the other; ends when the client has gone.
     async fn follow(&self) -> Result<(), Status> {
+        let mut watch = KeyWatch::open(&self.contests.core)?;
         loop {
-            let watch = KeyWatch::open(&self.contests.core)?;
             let read = self.contests.read(&first_created(&self.line)).await?;
             let mut revision = with_header(read.header).revision;
             let first = match read.kvs.into_iter().next() {
                 Some(first) => first,
                 None => {
-                    let Some(first) = self.first_put(revision + 1).await? else {
+                    let Some(first) = self.first_put(&mut watch, revision + 1).await? else {
                         continue;
                     };
                     revision = first.mod_revision;
@@ -119,6 +129,7 @@ impl Observer {
                 return Ok(());
             }
             let keys = (key, Bytes::new());
+            watch.clear();
             watch.add(&self.contests, keys, revision + 1, None).await?;
             if !self.follow_one(&watch).await? {
                 return Ok(());
@@ -147,7 +158,7 @@ impl Observer {
                     // What came meanwhile is compacted: the newest is still there.
                     WatchMessage::Compacted { .. } => return Ok(true),
                     WatchMessage::Refused { reason, .. } => {
-                        return Err(Status::unknown(reason.to_string()));
+                        return Err(refusal(reason));
                     }
                     WatchMessage::Created { .. }
                     | WatchMessage::Canceled { .. }
@@ -158,8 +169,12 @@ impl Observer {
     }
 
     /// Waits for the first key that is put into an empty line; none if one cannot tell any more which that was.
-    async fn first_put(&self, from_revision: i64) -> Result<Option<KeyValue>, Status> {
-        let watch = KeyWatch::open(&self.contests.core)?;
+    async fn first_put(
+        &self,
+        watch: &mut KeyWatch,
+        from_revision: i64,
+    ) -> Result<Option<KeyValue>, Status> {
+        watch.clear();
         let puts = Some(FilterType::Nodelete);
         watch
             .add(&self.contests, range_in(&self.line), from_revision, puts)
@@ -173,7 +188,7 @@ impl Observer {
                     }
                     WatchMessage::Compacted { .. } => return Ok(None),
                     WatchMessage::Refused { reason, .. } => {
-                        return Err(Status::unknown(reason.to_string()));
+                        return Err(refusal(reason));
                     }
                     WatchMessage::Created { .. }
                     | WatchMessage::Canceled { .. }
@@ -201,3 +216,6 @@ impl Observer {
         self.answers.send(Ok((response, unsent))).await.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;
