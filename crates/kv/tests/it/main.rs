@@ -20,6 +20,7 @@ mod snapshots_damaged;
 mod steps;
 mod support;
 mod transactions;
+mod version_1;
 mod watch_messages;
 mod watch_random;
 mod watch_steps;
