@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
-use tonic::{ConnectError, Request, Response, Status, Streaming};
+use tonic::{Code, ConnectError, Request, Response, Status, Streaming};
 
 use crate::stubs::cluster_client::ClusterClient;
 use crate::stubs::kv_client::KvClient;
@@ -357,9 +357,16 @@ impl Connection {
     pub(crate) fn error(&self, status: &Status) -> Error {
         let endpoint = self.endpoint.to_string();
         let Some(source) = error::Error::source(status) else {
+            let message = match (status.message(), status.code()) {
+                ("", Code::Unimplemented) => format!(
+                    "{endpoint}: no etcd v3 server answers there; a member's peer port does not, clients have another"
+                ),
+                ("", code) => format!("{endpoint}: {code:?} ({code}), and no more was said"),
+                (said, _) => said.to_owned(),
+            };
             return Error::Server {
                 code: status.code(),
-                message: status.message().to_owned(),
+                message,
             };
         };
         let reason = innermost(source);

@@ -50,7 +50,7 @@ pub enum Error {
     Server {
         /// The gRPC status code.
         code: Code,
-        /// The server's text, byte for byte.
+        /// The server's text, byte for byte; ours if it said nothing.
         message: String,
     },
     /// One who waited in a line has lost its place: its lease has ended, or its key was deleted.

@@ -24,7 +24,7 @@ Examples:
   quorate ctl lock backup ./backup.sh --full    holds it while the command runs
   quorate ctl lock --ttl 30 backup sh -c 'echo $ETCD_LOCK_KEY $ETCD_LOCK_REV'
 
-All options stand before the name; what follows it is the command, which has ETCD_LOCK_KEY and ETCD_LOCK_REV in its
+All options stand before the name; what follows it is the command (behind \"--\" or not), which has ETCD_LOCK_KEY and ETCD_LOCK_REV in its
 environment, and whose exit code is this command's. The lock hangs on a lease that is kept alive: when this process
 vanishes, the next in the line has the lock after at most --ttl seconds. Locks are etcdctl's, and those of the Lock
 service: all exclude each other.";
@@ -52,6 +52,11 @@ pub(super) async fn run(args: &LockArgs, connect: &ConnectArgs) -> Result<(), Fa
         return Err(Failure::bad_arguments(
             "lock takes a lock name argument and an optional command to execute",
         ));
+    };
+    // As etcdctl's, whose own flags end there.
+    let command = match command {
+        [dashes, command @ ..] if dashes == "--" => command,
+        command => command,
     };
     let ttl = if args.ttl > 0 {
         args.ttl

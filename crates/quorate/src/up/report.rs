@@ -60,8 +60,12 @@ pub(super) enum Event {
     GivenUp { node: String, why: String },
     /// All nodes are being stopped.
     Stopping { nodes: usize },
-    /// A node did not stop in time and was killed.
-    Killed { node: String, pid: u32 },
+    /// A node was killed: it did not stop in time, or a second signal came.
+    Killed {
+        node: String,
+        pid: u32,
+        at_once: bool,
+    },
     /// No node runs any more.
     Stopped,
 }
@@ -151,8 +155,12 @@ pub(super) fn sentence(event: &Event) -> String {
         Event::Restarted { node, pid } => format!("{node} is started again (pid {pid})"),
         Event::GivenUp { node, why } => format!("{node} is given up: {why}"),
         Event::Stopping { nodes } => format!("stopping {}", count(*nodes)),
-        Event::Killed { node, pid } => {
-            format!("{node} (pid {pid}) did not stop in time and was killed")
+        Event::Killed { node, pid, at_once } => {
+            let why = match at_once {
+                true => "was killed at once, as a second signal came",
+                false => "did not stop in time and was killed",
+            };
+            format!("{node} (pid {pid}) {why}: what it acknowledged is on its disk")
         }
         Event::Stopped => {
             "all nodes are stopped; run it again to go on with the same data".to_owned()

@@ -376,6 +376,7 @@ impl Supervisor {
                 self.reporter.tell(&Event::Killed {
                     node: runner.node.name.clone(),
                     pid: child.id(),
+                    at_once: told_again,
                 });
             }
         }

@@ -119,6 +119,10 @@ fn a_command_runs_under_the_lock_and_its_exit_code_is_the_commands() {
     assert_eq!(revision, "2", "{ran:?}");
     assert!(ran.error.contains("exit status 7"), "{ran:?}");
     assert_eq!(runtime().block_on(line(&cluster.endpoint(0), "job")), []);
+    // etcdctl wants dashes before a command that has flags.
+    let with_dashes = ["lock", "job", "--", "sh", "-c", "exit 3"];
+    let ran = run(&mut ours(&cluster, 0, &with_dashes), "");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
     let ran = run(&mut ours(&cluster, 0, &["lock", "job", "true"]), "");
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), ""), "{ran:?}");
     let ran = run(&mut ours(&cluster, 0, &["lock"]), "");
@@ -195,4 +199,14 @@ fn wrong_arguments_are_refused_in_etcdctls_words() {
         let ran = run(quorate_command().arg("ctl").args(words), "");
         assert_eq!((ran.code, ran.error.as_str()), (Some(128), said));
     }
+}
+
+#[test]
+fn a_port_that_is_no_clients_port_is_named() {
+    let cluster = Plan::of(1).start();
+    let peers = format!("127.0.0.1:{}", cluster.nodes[0].peer_port);
+    let words = ["ctl", "--endpoints", peers.as_str(), "put", "a", "b"];
+    let ran = crate::cluster::quorate(&words);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.error.contains("peer port"), "{ran:?}");
 }

@@ -86,7 +86,7 @@ impl RestoreError {
 }
 
 /// How far the terms of two clusters that are restored from one backup lie apart, at most.
-const TERMS_SKIPPED_MAX: u64 = 1 << 32;
+const TERMS_SKIPPED_MAX: u64 = 1 << 20;
 
 /// Writes what a founder of a new cluster begins with to an empty disk; it is durable when this returns.
 ///
