@@ -153,11 +153,17 @@ impl ClusterVersions {
         // What needs no agreement needs no version in force either.
         if kind.since_version() <= self.applied.max(LOWEST_PROTOCOL_VERSION) {
             Admission::Granted
-        } else if !self.has_seen_log(applied) {
+        } else if !self.has_seen_log(applied) || self.is_under_way(kind.since_version()) {
             Admission::NotSeenYet
         } else {
             Admission::NotCapable
         }
+    }
+
+    /// Whether this node, as leader, has a version in its log that it has not applied. A follower may have.
+    fn is_under_way(&self, version: u32) -> bool {
+        self.proposed
+            .is_some_and(|(_, proposed)| proposed >= version)
     }
 
     /// The log has set this version.
@@ -216,6 +222,7 @@ impl ClusterVersions {
     /// does, the log ends here.
     pub(crate) fn lose_leader(&mut self, last_index: LogIndex) {
         self.incomplete = None;
+        self.proposed = None;
         self.look_at = None;
         self.unseen_through = last_index;
     }

@@ -187,3 +187,17 @@ fn who_went_away_before_the_log_was_seen_is_not_taken_to_come_back() {
     versions.applied(1);
     assert_eq!(versions.next_proposal(START, Term(1), LogIndex(10)), None);
 }
+
+/// A follower may have applied an entry that its leader has not, and take a request at once.
+#[test]
+fn what_followers_know_already_is_to_be_asked_again_while_the_leader_has_not_applied_it() {
+    let mut versions = ClusterVersions::new(2);
+    versions.members(vec![NodeId(2)]);
+    versions.heard(NodeId(2), 2);
+    let admits = |versions: &ClusterVersions| versions.admits(CommandKind::LeaseGrant, SEEN);
+    assert_eq!(admits(&versions), Admission::NotCapable);
+    assert_eq!(versions.next_proposal(START, Term(1), SEEN), Some(2));
+    assert_eq!(admits(&versions), Admission::NotSeenYet);
+    versions.applied(2);
+    assert_eq!(admits(&versions), Admission::Granted);
+}
