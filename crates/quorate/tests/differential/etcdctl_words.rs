@@ -85,14 +85,19 @@ fn without_hash(line: String) -> String {
 
 /// etcd tells the keys of a lease as its map gives them, each time in another order.
 fn keys_in_order(line: &str) -> String {
-    const BEFORE: &str = "attached keys([";
-    let Some((before, rest)) = line.split_once(BEFORE) else {
-        return line.to_owned();
-    };
-    let (keys, after) = rest.split_once(']').unwrap_or((rest, ""));
-    let mut keys: Vec<&str> = keys.split(' ').collect();
-    keys.sort_unstable();
-    format!("{before}{BEFORE}{}]{after}", keys.join(" "))
+    const IN_WORDS: (&str, char) = ("attached keys([", ' ');
+    const IN_JSON: (&str, char) = ("\"keys\":[", ',');
+    for (before, between) in [IN_WORDS, IN_JSON] {
+        let Some((head, rest)) = line.split_once(before) else {
+            continue;
+        };
+        let (keys, tail) = rest.split_once(']').unwrap_or((rest, ""));
+        let mut keys: Vec<&str> = keys.split(between).collect();
+        keys.sort_unstable();
+        let keys = keys.join(&between.to_string());
+        return format!("{head}{before}{keys}]{tail}");
+    }
+    line.to_owned()
 }
 
 /// Members by id, too.
